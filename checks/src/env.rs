@@ -1,0 +1,97 @@
+//! What a check may touch: everything outside it comes from here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crosscheck_model::Text;
+use crosscheck_model::secret::{Part, Reference};
+
+use crate::guard::Guard;
+use crate::resolve::Resolver;
+
+/// The surroundings of a run.
+#[derive(Clone)]
+pub struct Env {
+    /// Which addresses may be connected to.
+    pub guard: Guard,
+    /// How names become addresses.
+    pub resolver: Resolver,
+    /// How references to secrets become values.
+    pub secrets: Secrets,
+}
+
+/// Reads secrets where the check runs, and remembers their values to blot them out of what is
+/// reported.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    /// Replaces the process environment, for tests.
+    fixed: Option<Arc<BTreeMap<String, String>>>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+/// A secret that could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// No such environment variable.
+    #[error("environment variable `{0}` is not set on this host")]
+    NoVariable(String),
+    /// The file cannot be read.
+    #[error("cannot read secret file `{0}`: {1}")]
+    File(String, std::io::Error),
+}
+
+/// Secrets shorter than this are not blotted out: they would tear holes into unrelated text.
+const REDACT_FROM_BYTES: usize = 4;
+
+impl Secrets {
+    /// Secrets of the process: its environment and the files it may read.
+    pub fn of_process() -> Self {
+        Self::default()
+    }
+
+    /// Environment variables given here instead of the process's.
+    pub fn fixed(variables: BTreeMap<String, String>) -> Self {
+        Self { fixed: Some(Arc::new(variables)), seen: Arc::default() }
+    }
+
+    /// The text with its references replaced.
+    ///
+    /// # Errors
+    /// A variable or a file that is not there.
+    pub fn resolve(&self, text: &Text) -> Result<String, SecretError> {
+        let mut out = String::new();
+        for part in text.parts() {
+            match part {
+                Part::Plain(plain) => out.push_str(plain),
+                Part::Secret(reference) => out.push_str(&self.read(reference)?),
+            }
+        }
+        Ok(out)
+    }
+
+    /// The text with every secret value read so far replaced by `<redacted>`.
+    pub fn redact(&self, text: &str) -> String {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "<redacted>"))
+    }
+
+    fn read(&self, reference: Reference<'_>) -> Result<String, SecretError> {
+        let value = match reference {
+            Reference::Env(name) => match &self.fixed {
+                Some(fixed) => fixed.get(name).cloned(),
+                None => std::env::var(name).ok(),
+            }
+            .ok_or_else(|| SecretError::NoVariable(name.to_owned()))?,
+            Reference::File(path) => std::fs::read_to_string(path)
+                .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
+                .map_err(|error| SecretError::File(path.to_owned(), error))?,
+        };
+        if value.len() >= REDACT_FROM_BYTES {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if !seen.contains(&value) {
+                seen.push(value.clone());
+            }
+        }
+        Ok(value)
+    }
+}

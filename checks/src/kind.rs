@@ -1,0 +1,110 @@
+//! The kinds of check: the traits they implement and the one list of them.
+
+use std::time::Duration;
+
+use crosscheck_model::{Family, Outcome, Severity};
+use futures_util::future::BoxFuture;
+use schemars::{Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+
+use crate::env::Env;
+
+/// Every kind, in the order of the manual. The order of the names in messages follows it.
+pub const KINDS: &[&dyn Kind] = &[];
+
+/// The kind of that name.
+pub fn find(name: &str) -> Option<&'static dyn Kind> {
+    KINDS.iter().copied().find(|kind| kind.name() == name)
+}
+
+/// A kind of check: what its settings are, and how a check is made of them.
+pub trait Kind: Send + Sync {
+    /// The key in YAML (`http`).
+    fn name(&self) -> &'static str;
+
+    /// What it tests, in one sentence, for the manual and `--help`.
+    fn about(&self) -> &'static str;
+
+    /// What holds when people say nothing (requirement table R4).
+    fn defaults(&self) -> Defaults {
+        Defaults::default()
+    }
+
+    /// The JSON Schema of its settings. Unknown keys are found by it, so it must name them all.
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
+
+    /// A check of these settings (a JSON object; text may refer to secrets, unresolved).
+    ///
+    /// # Errors
+    /// What is wrong and at which path; as many as can be found at once.
+    fn parse(&self, settings: &serde_json::Value) -> Result<Box<dyn Check>, Vec<SettingsError>>;
+}
+
+/// A check, ready to run any number of times, at the same time too.
+pub trait Check: Send + Sync {
+    /// What is checked, in a few words, without secrets.
+    fn target(&self) -> String;
+
+    /// The address family it uses.
+    fn family(&self) -> Family;
+
+    /// Runs it once. Everything it does ends by `deadline`, and it says so in the cause.
+    fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome>;
+}
+
+/// What holds for a kind when people say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// Between runs.
+    pub interval: Duration,
+    /// Between runs while the target fails.
+    pub retry_interval: Duration,
+    /// The most a run may take.
+    pub timeout: Duration,
+    /// Consecutive rounds until the alarm.
+    pub after: u32,
+    /// How bad a failure is.
+    pub severity: Severity,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+            retry_interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(10),
+            after: 1,
+            severity: Severity::High,
+        }
+    }
+}
+
+/// What is wrong with a kind's settings, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    /// The keys and indices that lead to it (`["body", "matches"]`); empty: the settings as a whole.
+    pub path: Vec<String>,
+    /// What is wrong, as a lowercase fragment.
+    pub message: String,
+    /// What to write instead, where one can tell.
+    pub hint: Option<String>,
+}
+
+/// Reads settings into a kind's own type, with the path of what does not fit.
+///
+/// # Errors
+/// The first value that does not fit.
+pub fn read<T: DeserializeOwned>(settings: &serde_json::Value) -> Result<T, Vec<SettingsError>> {
+    serde_path_to_error::deserialize(settings).map_err(|error| {
+        let path = error
+            .path()
+            .iter()
+            .filter_map(|segment| match segment {
+                serde_path_to_error::Segment::Map { key } => Some(key.clone()),
+                serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
+                _ => None,
+            })
+            .collect();
+        vec![SettingsError { path, message: error.inner().to_string(), hint: None }]
+    })
+}

@@ -1,0 +1,5 @@
+//! Names to addresses, one fresh query per run.
+
+/// Resolves names.
+#[derive(Clone)]
+pub struct Resolver {}

@@ -1,0 +1,1 @@
+//! Typed text in settings: durations (`30s`), sizes (`1MiB`), shares (`40%`), regular expressions.
