@@ -1,1 +1,25 @@
-//! stub
+//! The coordinator: agree, decide, tell, show. And the command line of crosscheck.
+//!
+//! ```text
+//! probes -> ingest -> replica (Raft) -> core::apply -> effects -> history, orders
+//!                        ^                    |
+//!                     leader: stamps time, ticks, drains the outbox -> channel -> people
+//!                                             |
+//!                     page, api <- applied state and history, on any coordinator
+//! ```
+//!
+//! **Invariants**
+//! - Only `raft*` names openraft; only `ingest`, `api`, `page` and `serve` name axum.
+//! - Nothing here decides whether a target is up: that is `crosscheck_core::apply`.
+//! - Only the leader sends, and only what it has claimed in the log.
+
+pub mod api;
+pub mod channel;
+pub mod command;
+pub mod dispatch;
+pub mod history;
+pub mod ingest;
+pub mod leader;
+pub mod page;
+pub mod raft;
+pub mod serve;

@@ -1,1 +1,30 @@
-//! stub
+//! The replicated state machine: votes become verdicts, verdicts incidents, incidents an outbox.
+//!
+//! ```text
+//! Command (Raft log) --apply(&mut State, at, command)--> Applied { reply, effects }
+//!     Batch -> session, health, votes -> quorum -> verdict -> incident -> outbox
+//! ```
+//!
+//! Every replica applies every command; only the leader acts on the outbox, and says what came
+//! of it in further commands.
+//!
+//! **Invariants**
+//! - No clock, no randomness, no I/O, no hash maps, no floating point in a decision: time arrives
+//!   with the command, stamped by the leader, and never goes back.
+//! - `apply` is total: a bad command gets a refusal, nothing panics, every replica agrees.
+//! - What must not be lost is state: an outbox entry goes away only by its committed result.
+
+pub mod apply;
+pub mod command;
+pub mod effect;
+pub mod incident;
+pub mod maintenance;
+pub mod outbox;
+pub mod quorum;
+pub mod state;
+pub mod verdict;
+
+pub use apply::apply;
+pub use command::{Command, Reply};
+pub use effect::Effect;
+pub use state::State;

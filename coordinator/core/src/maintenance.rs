@@ -1,0 +1,1 @@
+//! Maintenance windows: whether a check is in one.

@@ -1,0 +1,1 @@
+//! The operators' and customers' API: JSON from applied state and history.

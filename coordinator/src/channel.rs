@@ -1,0 +1,1 @@
+//! The means of telling people: the trait and the one list.

@@ -1,0 +1,1 @@
+//! Measurements on this node's disk: append, roll up, query, retain.

@@ -1,0 +1,1 @@
+//! The probes' API: sessions, reports, orders.

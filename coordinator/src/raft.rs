@@ -1,0 +1,1 @@
+//! Raft: the only files that name openraft.
