@@ -49,7 +49,9 @@ impl State {
     fn wants_confirmation(&self, check: &CheckState) -> bool {
         let schedule = &check.spec.schedule;
         let asked = self.now.since(check.confirmed_at);
-        let known_to_fail = check.verdict.reason == Reason::Failing;
+        // What a quorum says already is confirmed by the rounds.
+        let known_to_fail =
+            check.verdict.reason == Reason::Failing || check.tally.row == Reason::Failing;
         // A target's budget: at most three looks in an interval beyond the scheduled ones.
         let first_failure = check.confirm_wanted
             && !known_to_fail

@@ -214,6 +214,11 @@ impl<'a> Electorate<'a> {
         }
     }
 
+    /// The least time that a round takes: the interval while abnormal.
+    fn round(&self) -> Duration {
+        self.check.spec.schedule.retry_interval
+    }
+
     /// Every live voter has voted on a run that began after `moment`.
     fn all_voted_since(&self, moment: Timestamp) -> bool {
         self.live.iter().all(|elector| elector.vote.started > moment)
@@ -251,7 +256,9 @@ impl Tally {
         self.fine = u32::try_from(fine).unwrap_or(u32::MAX);
         if self.row != *row {
             (self.row, self.since, self.rounds, self.round_from) = (row.clone(), now, 1, now);
-        } else if electorate.all_voted_since(self.round_from) {
+        } else if now.since(self.round_from) >= electorate.round()
+            && electorate.all_voted_since(self.round_from)
+        {
             self.rounds = self.rounds.saturating_add(1);
             self.round_from = now;
         }
