@@ -82,6 +82,10 @@ pub struct ProbeState {
     pub suspect: Option<Timestamp>,
     /// Since when its contradictions are below the bound again.
     pub calm_since: Option<Timestamp>,
+    /// Since when its votes are withheld though it is heard.
+    pub troubled_since: Option<Timestamp>,
+    /// The open incident about it.
+    pub incident: Option<IncidentId>,
 }
 
 /// A check.
