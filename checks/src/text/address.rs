@@ -113,6 +113,11 @@ impl Address {
         self.host.as_str()
     }
 
+    /// The literal address, if the host is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.ip()
+    }
+
     /// The port; never 0.
     pub fn port(&self) -> u16 {
         self.port
