@@ -56,6 +56,16 @@ impl Timer {
         &self.phases
     }
 
+    /// When the run must have ended.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Adds time to a phase that was measured elsewhere.
+    pub fn add(&mut self, phase: Phase, time: Duration) {
+        self.phases.add(phase, time);
+    }
+
     /// Does the work as part of a phase, and adds its time to that phase if it ends.
     ///
     /// # Errors
@@ -90,7 +100,8 @@ impl Timer {
         outcome
     }
 
-    fn ran_out(&self, phase: Phase) -> Failure {
+    /// The failure of a run whose deadline fell in this phase.
+    pub fn ran_out(&self, phase: Phase) -> Failure {
         let (cause, what) = match phase {
             Phase::Dns => (Cause::DnsTimeout, "no answer from the name server"),
             Phase::Connect => (Cause::ConnectTimeout, "no connection"),
