@@ -22,8 +22,9 @@ use crate::resolve::exchange::{self, Query, Reply};
 use crate::resolve::{Failure, Resolver};
 use crate::text::{Address, Span};
 
-/// The kind.
-pub(super) struct Dns;
+/// Asks a name server.
+#[derive(Clone, Copy, Debug)]
+pub struct Dns;
 
 impl Kind for Dns {
     fn name(&self) -> &'static str {
@@ -31,7 +32,7 @@ impl Kind for Dns {
     }
 
     fn about(&self) -> &'static str {
-        "asks a name server for a record and judges the answer, its flags, TTL and time"
+        "Asks a name server for records and judges the answer, its flags, TTL and time."
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
