@@ -16,13 +16,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Family, Outcome, Status};
+use crosscheck_model::{Cause, Family};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::time::Instant;
 
 use crate::resolve::chain::{Aliases, Step};
 use crate::resolve::exchange::{Query, Transport};
 use crate::resolve::system::System;
+
+/// A lookup ends this much before its time, so that what it says about the servers comes before
+/// its caller's own end.
+const MARGIN: Duration = Duration::from_millis(2);
 
 /// Resolves names with packets of its own: nothing is cached and no two runs share an answer.
 #[derive(Clone, Debug)]
@@ -49,12 +53,6 @@ impl Failure {
     /// A failure in these words.
     pub fn new(cause: Cause, detail: impl Into<String>) -> Self {
         Self { cause, detail: detail.into() }
-    }
-
-    /// What a run says that ends here: Down, or Unknown when the probe itself is at fault.
-    pub fn outcome(self) -> Outcome {
-        let status = if self.cause == Cause::Setup { Status::Unknown } else { Status::Down };
-        Outcome::new(status, Some(self.cause), self.detail)
     }
 }
 
@@ -99,7 +97,7 @@ impl Resolver {
         family: Family,
         timeout: Duration,
     ) -> Result<Vec<IpAddr>, Failure> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + timeout.saturating_sub(MARGIN);
         if let Some(addresses) = self.known(host, family) {
             return addresses;
         }

@@ -36,7 +36,7 @@ impl Refused {
 
 /// Reads `T` from text; a bare number gets `T`'s own refusal (of the number as text), so that it
 /// teaches the unit to write.
-fn from_text<'de, T, D>(deserializer: D, wanted: &'static str) -> Result<T, D::Error>
+pub(crate) fn from_text<'de, T, D>(deserializer: D, wanted: &'static str) -> Result<T, D::Error>
 where
     T: FromStr<Err = Refused>,
     D: Deserializer<'de>,
@@ -100,7 +100,7 @@ macro_rules! typed_text {
         }
     };
 }
-use typed_text;
+pub(crate) use typed_text;
 
 #[cfg(test)]
 mod tests {

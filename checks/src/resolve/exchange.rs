@@ -61,8 +61,6 @@ pub(crate) struct Reply {
     pub(crate) bytes: usize,
     /// Who sent it.
     pub(crate) server: SocketAddr,
-    /// How it came in the end.
-    pub(crate) transport: Transport,
     /// The parts of this server's exchange.
     pub(crate) phases: Phases,
     /// Packets sent to this server until it answered.
@@ -230,11 +228,11 @@ async fn exchange(
         if let Some((message, bytes)) =
             over_udp(server, query, &packet, resend, &mut phases, &mut sent).await?
         {
-            return Ok(Reply { message, bytes, server, transport, phases, sent });
+            return Ok(Reply { message, bytes, server, phases, sent });
         }
     }
     let (message, bytes) = over_tcp(server, query, &packet, &mut phases).await?;
-    Ok(Reply { message, bytes, server, transport: Transport::Tcp, phases, sent: sent + 1 })
+    Ok(Reply { message, bytes, server, phases, sent: sent + 1 })
 }
 
 /// The answer over UDP; `None` when it was truncated.

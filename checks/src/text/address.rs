@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crosscheck_model::Family;
+
 use super::{Refused, typed_text};
 
 /// A host: a domain name in ASCII (IDNA applied) or a literal address without brackets.
@@ -19,6 +21,20 @@ impl Host {
     /// The literal address, if it is one.
     pub fn ip(&self) -> Option<IpAddr> {
         self.0.parse().ok()
+    }
+
+    /// The family to use: the literal address's own, the one wanted, or IPv4.
+    ///
+    /// # Errors
+    /// A literal address of the other family than the one wanted.
+    pub fn family(&self, wanted: Option<Family>) -> Result<Family, Refused> {
+        let own = self.ip().map(|ip| if ip.is_ipv4() { Family::V4 } else { Family::V6 });
+        match (own, wanted) {
+            (Some(own), Some(wanted)) if own != wanted => Err(Refused::new(format!(
+                "`{self}` is of the other address family; leave `family` out"
+            ))),
+            _ => Ok(own.or(wanted).unwrap_or_default()),
+        }
     }
 }
 
@@ -72,9 +88,34 @@ impl Address {
         Self { host, port }
     }
 
+    /// Reads an address whose port may be left out.
+    ///
+    /// # Errors
+    /// It is neither `host`, nor `host:port`.
+    pub fn or_port(text: &str, port: u16) -> Result<Self, Refused> {
+        let text = text.trim();
+        let bare = text.parse::<IpAddr>().is_ok()
+            || text.ends_with(']')
+            || (!text.contains(':') && !text.starts_with('['));
+        if bare { Ok(Self::new(text.parse()?, port)) } else { text.parse() }
+    }
+
+    /// The family to use: the literal address's own, the one wanted, or IPv4.
+    ///
+    /// # Errors
+    /// A literal address of the other family than the one wanted.
+    pub fn family(&self, wanted: Option<Family>) -> Result<Family, Refused> {
+        self.host.family(wanted)
+    }
+
     /// The name or literal address, without brackets.
     pub fn host(&self) -> &str {
         self.host.as_str()
+    }
+
+    /// The literal address, if the host is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.ip()
     }
 
     /// The port; never 0.
@@ -164,6 +205,39 @@ mod tests {
         ] {
             let refused = text.parse::<Address>().expect_err(text).to_string();
             assert!(refused.contains(reason), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_port_may_be_left_out_where_there_is_a_usual_one() {
+        for (text, written) in [
+            ("192.0.2.53", "192.0.2.53:53"),
+            ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("2001:db8::53", "[2001:db8::53]:53"),
+            ("[2001:db8::53]", "[2001:db8::53]:53"),
+            ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
+            ("ns1.example.com", "ns1.example.com:53"),
+        ] {
+            let address = Address::or_port(text, 53).map(|address| address.to_string());
+            assert_eq!(address, Ok(written.to_owned()));
+        }
+        for text in ["", "ns1:", "ns1:x", "[::1", "dns://ns1"] {
+            assert!(Address::or_port(text, 53).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_literal_address_decides_the_family() {
+        for (text, wanted, family) in [
+            ("192.0.2.1", None, Some(Family::V4)),
+            ("2001:db8::1", None, Some(Family::V6)),
+            ("2001:db8::1", Some(Family::V6), Some(Family::V6)),
+            ("2001:db8::1", Some(Family::V4), None),
+            ("example.com", None, Some(Family::V4)),
+            ("example.com", Some(Family::V6), Some(Family::V6)),
+        ] {
+            let host: Host = text.parse().expect(text);
+            assert_eq!(host.family(wanted).ok(), family, "{text}");
         }
     }
 
