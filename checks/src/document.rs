@@ -183,6 +183,7 @@ impl Reading<'_> {
         self.pages(fields.entry("pages"));
         self.maintenance(fields.entry("maintenance"));
         self.upkeep(&fields);
+        self.lonely(fields.entry("sites"));
     }
 
     /// The name of a customer.

@@ -70,10 +70,26 @@ fn show(entry: &Entry, node: &Node, error: &SettingsError, findings: &mut Findin
     let span = locate(entry, node, &error.path);
     let hint = error.hint.clone().or_else(|| variant_hint(&error.message));
     let secret = error.message.contains("secret in clear text");
-    let finding = findings.error(span, error.message.clone()).hint(hint);
+    let finding = findings.error(span, plain(&error.message)).hint(hint);
     if secret {
         finding.blot();
     }
+}
+
+/// serde's words for what is expected, in words of people who do not write Rust.
+fn plain(message: &str) -> String {
+    const WHOLE: [&str; 8] = ["u8", "u16", "u32", "u64", "usize", "i32", "i64", "i8"];
+    let Some((before, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        word if word.starts_with("struct ") => "a map of settings",
+        word if WHOLE.contains(&word) => "a whole number",
+        "f64" | "f32" => "a number",
+        "a sequence" => "a list",
+        word => word,
+    };
+    format!("{before}, expected {expected}")
 }
 
 /// The place of what a path leads to; as far as it leads.

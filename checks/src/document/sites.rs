@@ -34,13 +34,18 @@ impl Reading<'_> {
             let place = Site { region: local(), carrier: local() };
             self.config.sites.insert(SiteId::new(LOCAL_SITE), place);
         }
-        if self.config.sites.len() == 1 {
-            let message = "one site only: nothing is cross-checked, and its own trouble looks \
-                           like the target's";
-            self.findings
-                .warning(entry.map(|entry| entry.key.span), message)
-                .hint("name five sites of three carriers under `sites`".to_owned());
+    }
+
+    /// Says that nothing is cross-checked, when one site is all there is.
+    pub(super) fn lonely(&mut self, sites: Option<&Entry>) {
+        if self.config.sites.len() > 1 || self.findings.has_errors() {
+            return;
         }
+        let message = "one site only: nothing is cross-checked, and its own trouble looks like \
+                       the target's";
+        self.findings
+            .warning(sites.map(|entry| entry.key.span), message)
+            .hint("name five sites of three carriers under `sites`".to_owned());
     }
 
     /// Reports a name that would not fit into an address, a mail or a line.
