@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use crosscheck_model::{Config, CustomerId, SiteId, Text};
 
 pub use diagnostic::{Diagnostic, Level, Place, report};
+pub use hint::nearest;
 pub use finding::Source;
 pub use layout::Layout;
 pub use schema::schema;

@@ -1,7 +1,7 @@
 //! The nearest known name for a misspelt one.
 
 /// `did you mean ..`, when a known name is near; otherwise the known names, when they are few.
-pub(crate) fn nearest<'a>(
+pub fn nearest<'a>(
     wrong: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
