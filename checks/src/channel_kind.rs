@@ -1,5 +1,6 @@
 //! What a kind of channel is to a document: a name and settings. Sending is the coordinator's.
 
+use crosscheck_model::config::Contact;
 use schemars::{Schema, SchemaGenerator};
 
 use crate::kind::SettingsError;
@@ -18,13 +19,9 @@ pub trait ChannelKind: Send + Sync {
     /// What is wrong and at which path; as many as can be found at once.
     fn parse(&self, settings: &serde_json::Value) -> Result<(), Vec<SettingsError>>;
 
-    /// Whether a contact needs a mail address to be told by it.
-    fn needs_mail(&self) -> bool {
-        false
-    }
-
-    /// Whether a contact needs a telephone number to be told by it.
-    fn needs_phone(&self) -> bool {
-        false
+    /// What a contact lacks to be told by it (`mail address`); `None`: nothing.
+    fn lacks(&self, contact: &Contact) -> Option<&'static str> {
+        let _ = contact;
+        None
     }
 }

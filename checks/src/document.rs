@@ -130,7 +130,7 @@ impl Document {
                 level: Level::Warning,
                 place: place.clone(),
                 message: error.to_string(),
-                hint: Some("it is read where the check runs, which may be another host".to_owned()),
+                hint: Some("it is read where it is used, which may be another host".to_owned()),
             })
         };
         self.secrets.iter().filter_map(warning).collect()

@@ -1,5 +1,6 @@
 //! What people type: one file per command.
 
+pub mod catalogue;
 pub mod run;
 pub mod schema;
 pub mod validate;

@@ -137,11 +137,7 @@ impl Reading<'_> {
             let Some(kind) = kinds.copied().find(|kind| kind.name() == name) else { continue };
             for (id, span) in to {
                 let Some(contact) = self.config.contacts.get(id) else { continue };
-                let lacks = match contact {
-                    contact if kind.needs_mail() && contact.mail.is_empty() => "mail address",
-                    contact if kind.needs_phone() && contact.phone.is_none() => "telephone number",
-                    _ => continue,
-                };
+                let Some(lacks) = kind.lacks(contact) else { continue };
                 let message = format!("contact `{id}` has no {lacks} for channel `{name}`");
                 self.findings.error(*span, message);
             }

@@ -119,7 +119,7 @@ fn quorums(config: &Config) -> Vec<String> {
     layouts.iter().map(line).collect()
 }
 
-/// Each route, and how many checks reach nobody.
+/// Each route in its order, and how many checks reach nobody.
 fn told(config: &Config) -> Vec<String> {
     let mut lines: Vec<String> = config.routes.iter().map(route).collect();
     let unheard = |check: &&CheckSpec| !config.routes.iter().any(|route| fits(route, check));
@@ -131,14 +131,15 @@ fn told(config: &Config) -> Vec<String> {
     lines
 }
 
-/// `disaster: ops, li by mail`.
+/// `disaster of `shop *`: ops, li by mail`.
 fn route(route: &Route) -> String {
-    let mut of: Vec<String> = route.severities.iter().map(ToString::to_string).collect();
-    of.extend(route.checks.iter().map(|pattern| format!("`{pattern}`")));
+    let severities: Vec<&str> = route.severities.iter().map(|of| of.as_str()).collect();
+    let what = if severities.is_empty() { "everything".to_owned() } else { severities.join(", ") };
+    let mut of: Vec<String> = route.checks.iter().map(|pattern| format!("`{pattern}`")).collect();
     of.extend(route.customer.iter().map(|customer| format!("customer {customer}")));
-    let of = if of.is_empty() { "everything else".to_owned() } else { of.join(", ") };
+    let of = if of.is_empty() { String::new() } else { format!(" of {}", of.join(", ")) };
     let to: Vec<&str> = route.to.iter().map(|contact| contact.as_str()).collect();
-    format!("{of}: {} by {}", to.join(", "), route.channels.join(", "))
+    format!("{what}{of}: {} by {}", to.join(", "), route.channels.join(", "))
 }
 
 /// Whether the route is for the check.
@@ -147,4 +148,68 @@ fn fits(route: &Route, check: &CheckSpec) -> bool {
     (route.severities.is_empty() || route.severities.contains(&check.severity))
         && (route.checks.is_empty() || route.checks.iter().any(named))
         && (route.customer.is_none() || route.customer == check.customer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::catalogue::catalogue;
+
+    fn validated(document: &str, json: bool) -> (u8, String) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a.yaml");
+        std::fs::write(&path, document).expect("written");
+        let args = ValidateArgs { paths: vec![path], json };
+        let secrets = Secrets::fixed(BTreeMap::from([("HERE".to_owned(), "x".to_owned())]));
+        let mut out = Vec::new();
+        let status = validate(&args, &catalogue(), &secrets, &mut out, false);
+        let root = format!("{}/", directory.path().display());
+        let out = String::from_utf8(out).expect("text").replace(&root, "");
+        (status.expect("memory takes it"), out)
+    }
+
+    #[test]
+    fn a_good_configuration_is_summed_up() {
+        let (status, out) = validated(
+            r#"
+sites:
+  bj-ct: { region: cn-north, carrier: a }
+  sh-ct: { region: cn-east, carrier: a }
+  sh-cu: { region: cn-east, carrier: b }
+  gz-cu: { region: cn-south, carrier: b }
+  tyo: { region: jp-east, carrier: c }
+contacts:
+  ops: { mail: [ops@example.com] }
+channels:
+  mail: { smtp: "smtp://mail.example.com", from: "x@example.com", user: x, password: "${env:GONE}" }
+routes:
+  - { severity: [disaster], checks: ["db *"], to: [ops] }
+checks:
+  - { name: db one, tcp: { address: "db.example.com:3306" }, alarm: { severity: disaster } }
+  - { name: db two, tcp: { address: "db.example.com:3307", send: "${env:HERE}" } }
+  - { name: db three, tcp: { address: "db.example.com:3308" }, sites: [bj-ct, tyo], site_quorum: any }
+pages:
+  public: { title: Acme }
+"#,
+            false,
+        );
+        assert_eq!(status, FINE);
+        insta::assert_snapshot!(out);
+    }
+
+    #[test]
+    fn a_bad_configuration_is_the_users() {
+        let document = "checks: [{ name: a, tcp: { adress: x } }]";
+        let (status, out) = validated(document, false);
+        assert_eq!(status, BAD_INPUT);
+        assert!(out.ends_with("2 errors\n"), "{out}");
+        let (status, json) = validated(document, true);
+        assert_eq!(status, BAD_INPUT);
+        let found: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let first = &found[1];
+        assert_eq!(first["severity"], "error");
+        assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(1), Some(28)));
+        assert_eq!(first["message"], "unknown key `adress`");
+        assert_eq!(first["hint"], "did you mean `address`?");
+    }
 }
