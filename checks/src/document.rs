@@ -34,8 +34,8 @@ use std::path::PathBuf;
 use crosscheck_model::{Config, CustomerId, SiteId, Text};
 
 pub use diagnostic::{Diagnostic, Level, Place, report};
-pub use hint::nearest;
 pub use finding::Source;
+pub use hint::nearest;
 pub use layout::Layout;
 pub use schema::schema;
 pub use sources::{Disk, Files, read};
@@ -163,9 +163,7 @@ impl Reading<'_> {
             Value::Scalar(scalar) if scalar.is_null() => None,
             _ => {
                 let message = format!("a document is a map, but this is {}", node.describe());
-                self.findings
-                    .error(node.span, message)
-                    .hint("begin with `checks:`".to_owned());
+                self.findings.error(node.span, message).hint("begin with `checks:`".to_owned());
                 None
             }
         }

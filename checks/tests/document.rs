@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crosscheck_checks::channel_kind::ChannelKind;
-use crosscheck_checks::document::{
-    Catalogue, Disk, Document, LOCAL_SITE, Level, Source, report,
-};
+use crosscheck_checks::document::{Catalogue, Disk, Document, LOCAL_SITE, Level, Source, report};
 use crosscheck_checks::env::{Env, Secrets};
 use crosscheck_checks::kind::{self, Check, Kind, SettingsError};
 use crosscheck_model::config::Contact;
@@ -312,9 +310,8 @@ fn aliases_that_expand_without_end_are_refused() {
 
 #[test]
 fn settings_keep_their_references_and_missing_secrets_are_warned_of() {
-    let document = parse(
-        "checks: [{ name: a, http: { url: 'https://x/', bearer: '${env:GONE}' } }]",
-    );
+    let document =
+        parse("checks: [{ name: a, http: { url: 'https://x/', bearer: '${env:GONE}' } }]");
     let config = document.config().expect("no error");
     let settings: Value = serde_json::from_str(&config.checks[0].settings).expect("JSON");
     assert_eq!(settings["bearer"], "${env:GONE}");

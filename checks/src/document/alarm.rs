@@ -116,9 +116,9 @@ impl Reading<'_> {
         let found = &mut self.findings;
         terms.retry_interval = interval(fields, "retry_interval", found);
         terms.rule = fields.count("after", 1, found).map(Rule::Consecutive);
-        terms.severity = fields.entry("severity").and_then(|entry| {
-            severity(&fields::text(entry, found)?, fields::place(entry), found)
-        });
+        terms.severity = fields
+            .entry("severity")
+            .and_then(|entry| severity(&fields::text(entry, found)?, fields::place(entry), found));
     }
 
     fn average(&mut self, entry: &Entry) -> Option<Rule> {
@@ -131,9 +131,9 @@ impl Reading<'_> {
         let text = fields::text(above, found)?;
         let above_milli = thousandths(&text);
         if above_milli.is_none() {
-            found
-                .error(fields::place(above), format!("`{text}` is no threshold"))
-                .hint("a number with at most three decimals, or a share: `20`, `0.5`, `40%`".to_owned());
+            found.error(fields::place(above), format!("`{text}` is no threshold")).hint(
+                "a number with at most three decimals, or a share: `20`, `0.5`, `40%`".to_owned(),
+            );
         }
         Some(Rule::Average { value: value?, over: over?, above_milli: above_milli? })
     }
@@ -231,7 +231,6 @@ fn thousandths(text: &str) -> Option<i64> {
     let part: i64 = format!("{part:0<3}").parse().ok()?;
     whole.checked_mul(1000)?.checked_add(part).map(|milli| sign * milli)
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,9 @@ use crate::kind::{Check, Kind};
 /// The longest name, in characters: it must fit into a mail's subject.
 const NAME_LIMIT: usize = 120;
 
+/// A check and its settings as JSON.
+type Made = (Box<dyn Check>, serde_json::Value);
+
 impl<'a> Reading<'a> {
     /// Reads `checks`.
     pub(super) fn checks(
@@ -23,9 +26,9 @@ impl<'a> Reading<'a> {
         document: &Fields<'_>,
     ) {
         let Some(entry) = entry else {
-            self.findings
-                .warning(document.at(), "no `checks`: nothing is tested")
-                .hint("add one: `checks: [{ name: home, http: { url: \"https://..\" } }]`".to_owned());
+            self.findings.warning(document.at(), "no `checks`: nothing is tested").hint(
+                "add one: `checks: [{ name: home, http: { url: \"https://..\" } }]`".to_owned(),
+            );
             return;
         };
         let mut first: BTreeMap<CheckId, Span> = BTreeMap::new();
@@ -52,7 +55,8 @@ impl<'a> Reading<'a> {
     ) -> Option<(CheckSpec, Span)> {
         let name = node.get("name").map(|entry| entry.value.span);
         let at = name.filter(|span| span.end > span.start).unwrap_or(node.span);
-        let kinds: Vec<&'static str> = self.catalogue.kinds.iter().map(|kind| kind.name()).collect();
+        let kinds: Vec<&'static str> =
+            self.catalogue.kinds.iter().map(|kind| kind.name()).collect();
         let found = &mut self.findings;
         let fields = Fields::beside(&kinds, node, at, &words::CHECK, found)?;
         let name = fields.required("name", found).and_then(|entry| fields::text(entry, found));
@@ -101,12 +105,11 @@ impl<'a> Reading<'a> {
     }
 
     /// The check's kind, and the check with its settings when they are right.
-    #[expect(clippy::type_complexity, reason = "two results of which the first may stand alone")]
     fn kind_of(
         &mut self,
         node: &Node,
         at: Span,
-    ) -> Option<(&'a dyn Kind, Option<(Box<dyn Check>, serde_json::Value)>)> {
+    ) -> Option<(&'a dyn Kind, Option<Made>)> {
         let Value::Map(entries) = &node.value else { return None };
         let kinds = self.catalogue.kinds;
         let of = |entry: &Entry| kinds.iter().copied().find(|kind| kind.name() == entry.key.name);

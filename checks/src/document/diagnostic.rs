@@ -205,8 +205,7 @@ mod tests {
 
     #[test]
     fn the_caret_stands_under_wide_characters() {
-        let wanted =
-            "a.yaml:7:4: error: wrong\n  |\n7 | 名: 中文 x\n  |     ^^^^\n\n1 error\n";
+        let wanted = "a.yaml:7:4: error: wrong\n  |\n7 | 名: 中文 x\n  |     ^^^^\n\n1 error\n";
         assert_eq!(shown("名: 中文 x", 4, 2), wanted);
     }
 

@@ -51,7 +51,11 @@ impl<'a> Fields<'a> {
                 let message =
                     format!("{} is a map, but this is {}", self.table.what, self.node.describe());
                 let keys: Vec<&str> = self.table.names().collect();
-                let span = if self.node.span.end > self.node.span.start { self.node.span } else { self.at };
+                let span = if self.node.span.end > self.node.span.start {
+                    self.node.span
+                } else {
+                    self.at
+                };
                 findings.error(span, message).hint(format!("its keys: {}", hint::list(&keys)));
                 None
             }
@@ -119,7 +123,9 @@ pub(crate) fn unknown<'n>(
     findings: &mut Findings,
 ) {
     let name = &entry.key.name;
-    findings.error(entry.key.span, format!("unknown key `{name}`")).hint(hint::nearest(name, known));
+    findings
+        .error(entry.key.span, format!("unknown key `{name}`"))
+        .hint(hint::nearest(name, known));
 }
 
 /// Where a message about an entry's value points: the value, or its key when it covers no text
@@ -160,13 +166,16 @@ pub(crate) fn duration(entry: &Entry, findings: &mut Findings) -> Option<Duratio
 /// The value as texts with their places.
 pub(crate) fn texts(entry: &Entry, findings: &mut Findings) -> Option<Vec<(String, Span)>> {
     match &entry.value.value {
-        Value::List(items) => Some(items.iter().filter_map(|item| item_text(item, findings)).collect()),
+        Value::List(items) => {
+            Some(items.iter().filter_map(|item| item_text(item, findings)).collect())
+        }
         Value::Scalar(scalar) if !scalar.is_null() => {
             Some(vec![(scalar.text.clone(), entry.value.span)])
         }
         _ => {
             let (name, found) = (&entry.key.name, entry.value.describe());
-            findings.error(place(entry), format!("`{name}` is a list of texts, but this is {found}"));
+            findings
+                .error(place(entry), format!("`{name}` is a list of texts, but this is {found}"));
             None
         }
     }
@@ -176,7 +185,8 @@ fn item_text(item: &Node, findings: &mut Findings) -> Option<(String, Span)> {
     match &item.value {
         Value::Scalar(scalar) if !scalar.is_null() => Some((scalar.text.clone(), item.span)),
         _ => {
-            findings.error(item.span, format!("a text belongs here, but this is {}", item.describe()));
+            findings
+                .error(item.span, format!("a text belongs here, but this is {}", item.describe()));
             None
         }
     }
@@ -204,7 +214,8 @@ pub(crate) fn named<'a>(entry: &'a Entry, findings: &mut Findings) -> &'a [Entry
         Value::Map(entries) => entries,
         _ => {
             let (name, found) = (&entry.key.name, entry.value.describe());
-            findings.error(place(entry), format!("`{name}` is a map of names, but this is {found}"));
+            findings
+                .error(place(entry), format!("`{name}` is a map of names, but this is {found}"));
             &[]
         }
     }

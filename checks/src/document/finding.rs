@@ -85,7 +85,8 @@ impl Finding {
             None => Place::file(lines.first()),
         };
         if self.blot {
-            let hidden = place.column.saturating_sub(1)..place.column.saturating_sub(1) + place.length;
+            let hidden =
+                place.column.saturating_sub(1)..place.column.saturating_sub(1) + place.length;
             let blotted = |(at, c)| if hidden.contains(&at) { '*' } else { c };
             place.text = place.text.chars().enumerate().map(blotted).collect();
         }

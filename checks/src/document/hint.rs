@@ -1,10 +1,7 @@
 //! The nearest known name for a misspelt one.
 
 /// `did you mean ..`, when a known name is near; otherwise the known names, when they are few.
-pub fn nearest<'a>(
-    wrong: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     /// More names than this are a wall of text, not a hint.
     const LISTED: usize = 24;
     let mut known: Vec<&str> = known.into_iter().collect();

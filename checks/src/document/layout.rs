@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use crosscheck_model::SiteId;
 use crosscheck_model::config::Site;
 use crosscheck_model::pattern;
 use crosscheck_model::spec::{SiteChoice, SiteQuorum};
-use crosscheck_model::SiteId;
 
 /// The sites that run a check, by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,12 +60,14 @@ impl Layout {
     /// values or more.
     fn domains(&self) -> Vec<BTreeSet<usize>> {
         let mut domains: Vec<BTreeSet<usize>> = Vec::new();
-        let dimensions: [fn(&(SiteId, Site)) -> &str; 3] =
-            [|(id, _)| id.as_str(), |(_, site)| &site.carrier, |(_, site)| &site.region];
-        for dimension in dimensions {
+        let values = |(id, site): &(SiteId, Site)| {
+            [id.to_string(), site.carrier.clone(), site.region.clone()]
+        };
+        let places: Vec<[String; 3]> = self.0.iter().map(values).collect();
+        for dimension in 0..3 {
             let mut values: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
-            for (at, site) in self.0.iter().enumerate() {
-                values.entry(dimension(site)).or_default().insert(at);
+            for (at, place) in places.iter().enumerate() {
+                values.entry(&place[dimension]).or_default().insert(at);
             }
             if values.len() >= 2 {
                 domains.extend(values.into_values());
@@ -80,9 +82,9 @@ impl Layout {
         let majority = |voters: usize, live: usize| live > 0 && 2 * voters > live;
         voters.len() >= 2
             && majority(voters.len(), live)
-            && domains.iter().all(|domain| {
-                majority(voters.difference(domain).count(), live - domain.len())
-            })
+            && domains
+                .iter()
+                .all(|domain| majority(voters.difference(domain).count(), live - domain.len()))
     }
 
     /// Whether `quorum` can be reached.
@@ -172,7 +174,8 @@ impl Layout {
         let sites = self.len();
         let domains = self.domains();
         let everyone: BTreeSet<usize> = (0..sites).collect();
-        let without = |liar: usize| everyone.iter().copied().filter(move |at| *at != liar).collect();
+        let without =
+            |liar: usize| everyone.iter().copied().filter(move |at| *at != liar).collect();
         let hidden = (0..sites).any(|liar| !self.decides(&without(liar), &domains));
         let lie = if hidden { "can" } else { "cannot" };
         let need = match self.needed(&domains) {
@@ -283,8 +286,7 @@ mod tests {
 
     #[test]
     fn a_pick_takes_the_most_diverse_sites() {
-        let sites: BTreeMap<SiteId, Site> =
-            layout("A1 A1 A1 B2 C3").0.into_iter().collect();
+        let sites: BTreeMap<SiteId, Site> = layout("A1 A1 A1 B2 C3").0.into_iter().collect();
         let choice = SiteChoice::Pick { count: 3, region: None };
         let carriers = Layout::of(&choice, &sites).values(|site| &site.carrier).join("");
         assert_eq!(carriers, "ABC");

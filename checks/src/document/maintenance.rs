@@ -40,9 +40,11 @@ fn zone(entry: &Entry, findings: &mut Findings) -> Option<String> {
     if TimeZone::get(&name).is_ok() {
         return Some(name);
     }
-    let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.as_str().to_owned()).collect();
+    let known: Vec<String> =
+        jiff::tz::db().available().map(|zone| zone.as_str().to_owned()).collect();
     let near = hint::nearest(&name, known.iter().map(String::as_str));
-    let hint = near.unwrap_or_else(|| "an IANA name: `Asia/Shanghai`, `Europe/Berlin`, `UTC`".to_owned());
+    let hint =
+        near.unwrap_or_else(|| "an IANA name: `Asia/Shanghai`, `Europe/Berlin`, `UTC`".to_owned());
     findings.error(fields::place(entry), format!("unknown time zone `{name}`")).hint(hint);
     None
 }

@@ -35,9 +35,9 @@ impl Reading<'_> {
         let customer = self.owners.get(entry.key.span.source).cloned().flatten();
         let checks = match fields.texts("checks", &mut self.findings) {
             Some(names) => {
-                let named = names.iter().map(|(name, span)| {
-                    self.checks_named(name, *span, customer.as_ref())
-                });
+                let named = names
+                    .iter()
+                    .map(|(name, span)| self.checks_named(name, *span, customer.as_ref()));
                 let named: Vec<CheckId> = named.collect::<Vec<_>>().into_iter().flatten().collect();
                 once(named)
             }
@@ -51,7 +51,9 @@ impl Reading<'_> {
         let mine = move |check: &&crosscheck_model::CheckSpec| {
             customer.is_none() || check.customer.as_ref() == customer
         };
-        let name = move |check: &'_ crosscheck_model::CheckSpec| customer.is_some() || check.customer.is_none();
+        let name = move |check: &'_ crosscheck_model::CheckSpec| {
+            customer.is_some() || check.customer.is_none()
+        };
         self.config.checks.iter().filter(mine).map(move |check| {
             (&check.id, if name(check) { check.name.as_str() } else { check.id.as_str() })
         })

@@ -54,7 +54,10 @@ impl Reading<'_> {
             {
                 found
                     .error(fields::place(phone), format!("`{number}` is no telephone number"))
-                    .hint("`+`, the country code and the number, in quotes: \"+861000000000\"".to_owned());
+                    .hint(
+                        "`+`, the country code and the number, in quotes: \"+861000000000\""
+                            .to_owned(),
+                    );
             }
         }
         self.config.contacts.insert(id, contact);

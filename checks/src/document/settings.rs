@@ -209,7 +209,8 @@ fn known_keys<'a>(shapes: &[&'a Json]) -> Option<Vec<&'a str>> {
         Some(_) => true,
         None => shape.get("patternProperties").is_some(),
     });
-    let mut tables = shapes.iter().filter_map(|shape| shape.get("properties")?.as_object()).peekable();
+    let mut tables =
+        shapes.iter().filter_map(|shape| shape.get("properties")?.as_object()).peekable();
     if open || tables.peek().is_none() {
         return None;
     }

@@ -1,9 +1,9 @@
 //! Where probes stand, which sites run a check, and how many of them must agree.
 
+use crosscheck_model::SiteId;
 use crosscheck_model::config::Site;
 use crosscheck_model::pattern;
 use crosscheck_model::spec::{SiteChoice, SiteQuorum};
-use crosscheck_model::SiteId;
 
 use super::fields::{self, Fields};
 use super::hint;
@@ -23,10 +23,8 @@ impl Reading<'_> {
             };
             let mut text = |name: &str| fields::text(fields.required(name, found)?, found);
             let (region, carrier) = (text("region"), text("carrier"));
-            let place = Site {
-                region: region.unwrap_or_default(),
-                carrier: carrier.unwrap_or_default(),
-            };
+            let place =
+                Site { region: region.unwrap_or_default(), carrier: carrier.unwrap_or_default() };
             self.config.sites.insert(SiteId::new(site.key.name.as_str()), place);
         }
         if self.config.sites.is_empty() {
@@ -70,10 +68,8 @@ impl Reading<'_> {
                     return None;
                 }
                 let count = names.len();
-                let known: Vec<SiteId> = names
-                    .iter()
-                    .filter_map(|(name, span)| self.known_site(name, *span))
-                    .collect();
+                let known: Vec<SiteId> =
+                    names.iter().filter_map(|(name, span)| self.known_site(name, *span)).collect();
                 (known.len() == count).then_some(SiteChoice::List(known))
             }
         }
@@ -91,8 +87,10 @@ impl Reading<'_> {
         let sites = self.config.sites.values().filter(fits).count();
         if (count as usize) > sites {
             let of = region.as_ref().map(|region| format!(" in regions like `{region}`"));
-            let message =
-                format!("{count} sites are wanted, but there are {sites}{}", of.unwrap_or_default());
+            let message = format!(
+                "{count} sites are wanted, but there are {sites}{}",
+                of.unwrap_or_default()
+            );
             let regions = self.config.sites.values().map(|site| site.region.clone());
             let mut regions: Vec<String> = regions.collect();
             regions.sort();

@@ -61,7 +61,8 @@ impl Reading<'_> {
         references.must_fail = addresses(&fields, "must_fail", Wanted::Any, found).pop();
         let names = fields.texts("names", found).unwrap_or_default();
         references.names = names.into_iter().map(|(name, _)| name).collect();
-        if let (Some(every), Some(entry)) = (fields.duration("every", found), fields.entry("every")) {
+        if let (Some(every), Some(entry)) = (fields.duration("every", found), fields.entry("every"))
+        {
             if every < Duration::from_secs(1) {
                 found.error(fields::place(entry), "references asked more often than every 1s");
             }
@@ -78,7 +79,9 @@ impl Reading<'_> {
         retention.raw = fields.duration("raw", found).unwrap_or(retention.raw);
         retention.rollups = fields.duration("rollups", found).unwrap_or(retention.rollups);
         if retention.raw < SHORTEST_RETENTION {
-            found.error(at, "observations kept for less than a day").hint("write `raw: 14d`".to_owned());
+            found
+                .error(at, "observations kept for less than a day")
+                .hint("write `raw: 14d`".to_owned());
         } else if retention.rollups < retention.raw {
             let message = "roll-ups kept for less time than the observations they sum up";
             found.error(at, message).hint("make `rollups` at least as long as `raw`".to_owned());
@@ -98,10 +101,10 @@ fn addresses(
 }
 
 fn address(text: String, span: Span, wanted: Wanted, findings: &mut Findings) -> Option<String> {
-    let fits = match (text.parse(), wanted) {
-        (Ok(SocketAddr::V4(_)), Wanted::V4 | Wanted::Any) => true,
-        (Ok(SocketAddr::V6(_)), Wanted::V6 | Wanted::Any) => true,
-        _ => false,
+    let fits = match text.parse() {
+        Ok(SocketAddr::V4(_)) => !matches!(wanted, Wanted::V6),
+        Ok(SocketAddr::V6(_)) => !matches!(wanted, Wanted::V4),
+        Err(_) => false,
     };
     if fits {
         return Some(text);

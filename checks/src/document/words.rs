@@ -99,7 +99,11 @@ pub(crate) static DOCUMENT: Table = Table {
         field("contacts", Shape::Named(&CONTACT), "people, and lists that several read"),
         field("channels", Shape::Channels, "by what means people are told"),
         field("routes", Shape::List(&ROUTE), "who is told of what; the first that fits counts"),
-        field("operators", Shape::Texts, "contacts that are told of the installation's own trouble"),
+        field(
+            "operators",
+            Shape::Texts,
+            "contacts that are told of the installation's own trouble",
+        ),
         field("pages", Shape::Named(&PAGE), "status pages"),
         field("maintenance", Shape::List(&MAINTENANCE), "planned work, in which nobody is woken"),
         field("references", Shape::Object(&REFERENCES), "how probes find out that they are fit"),

@@ -26,8 +26,7 @@ pub(crate) fn parse(source: usize, text: &str, findings: &mut Findings) -> Optio
         block_nesting_limit: DEPTH_LIMIT,
     };
     let parser = Parser::new_from_str_with_options(text, options);
-    let mut reader =
-        Reader { source, text, parser, anchors: HashMap::new(), copied: 0, findings };
+    let mut reader = Reader { source, text, parser, anchors: HashMap::new(), copied: 0, findings };
     match reader.stream() {
         Ok(node) => node,
         Err(error) => {
@@ -59,9 +58,10 @@ impl<'a> Reader<'a, '_> {
             match event {
                 Event::DocumentStart(..) if first.is_some() => {
                     let span = self.span(&range);
-                    self.findings
-                        .error(span, "a second document in one file")
-                        .hint("put it into a file of its own; a directory of files is read as one".to_owned());
+                    self.findings.error(span, "a second document in one file").hint(
+                        "put it into a file of its own; a directory of files is read as one"
+                            .to_owned(),
+                    );
                     return Ok(first);
                 }
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}

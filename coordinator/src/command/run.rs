@@ -147,9 +147,7 @@ fn chosen<'a>(
     if unknown {
         return Ok(None);
     }
-    let among = |spec: &&CheckSpec| {
-        wanted.is_empty() || wanted.iter().any(|name| fits(name, spec))
-    };
+    let among = |spec: &&CheckSpec| wanted.is_empty() || wanted.iter().any(|name| fits(name, spec));
     let specs = config.checks.iter().filter(among);
     Ok(Some(specs.filter_map(|spec| job(spec, catalogue)).collect()))
 }

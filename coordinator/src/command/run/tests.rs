@@ -92,8 +92,7 @@ fn ran(document: &str, checks: &[&str], json: bool) -> Ran {
     };
     let catalogue = Catalogue { kinds: &[&Made], channels: &[] };
     let (mut out, mut notes) = (Vec::new(), Vec::new());
-    let mut screen =
-        Screen { out: &mut out, notes: &mut notes, colour: false, progress: false };
+    let mut screen = Screen { out: &mut out, notes: &mut notes, colour: false, progress: false };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let future = run(&args, &catalogue, &env, &mut screen);
     let status = runtime.expect("a runtime").block_on(future).expect("memory takes it");
@@ -142,10 +141,7 @@ fn the_exit_status_says_whether_all_are_up() {
     assert_eq!(ran(DOCUMENT, &["shop"], true).status, FINE);
     let unknown = ran(DOCUMENT, &["shpo"], true);
     assert_eq!((unknown.status, unknown.out.as_str()), (BAD_INPUT, ""));
-    assert_eq!(
-        unknown.notes,
-        "error: no check's name fits `shpo`\n  hint: did you mean `shop`?\n"
-    );
+    assert_eq!(unknown.notes, "error: no check's name fits `shpo`\n  hint: did you mean `shop`?\n");
     let bad = ran("checks: [{ name: a, made: { status: uup } }]", &[], true);
     assert_eq!((bad.status, bad.out.as_str()), (BAD_INPUT, ""));
     assert!(bad.notes.starts_with("a.yaml:1:37: error: unknown variant"), "{}", bad.notes);
