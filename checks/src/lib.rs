@@ -11,6 +11,7 @@
 //! - Every address is checked by the guard before it is connected to, again after each redirect.
 //! - A kind is one file in `kind/` and one line in [`kind::KINDS`].
 
+pub mod channel_kind;
 pub mod dial;
 pub mod document;
 pub mod env;

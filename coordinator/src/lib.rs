@@ -16,6 +16,7 @@
 pub mod api;
 pub mod channel;
 pub mod command;
+pub mod courier;
 pub mod dispatch;
 pub mod history;
 pub mod ingest;
