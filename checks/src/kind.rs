@@ -1,5 +1,9 @@
 //! The kinds of check: the traits they implement and the one list of them.
 
+pub mod dns;
+pub mod http;
+pub mod tcp;
+
 use std::time::Duration;
 
 use crosscheck_model::{Family, Outcome, Severity};
@@ -10,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::env::Env;
 
 /// Every kind, in the order of the manual. The order of the names in messages follows it.
-pub const KINDS: &[&dyn Kind] = &[];
+pub const KINDS: &[&dyn Kind] = &[&http::Http, &tcp::Tcp, &dns::Dns];
 
 /// The kind of that name.
 pub fn find(name: &str) -> Option<&'static dyn Kind> {

@@ -14,7 +14,9 @@
 pub mod dial;
 pub mod document;
 pub mod env;
+pub mod excerpt;
 pub mod guard;
 pub mod kind;
 pub mod resolve;
 pub mod text;
+pub mod tls;
