@@ -23,5 +23,7 @@ pub mod ingest;
 pub mod leader;
 pub mod page;
 pub mod raft;
+pub mod replica;
 
 pub mod serve;
+pub mod windows;
