@@ -10,6 +10,8 @@ mod machine;
 mod network;
 mod node;
 mod snapshot;
+#[cfg(test)]
+mod suite;
 mod wire;
 
 pub(crate) use machine::Shared;

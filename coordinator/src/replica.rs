@@ -11,6 +11,8 @@
 mod batch;
 mod catch_up;
 mod submit;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

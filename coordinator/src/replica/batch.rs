@@ -95,7 +95,7 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_batch_ends_with_time_or_size_and_keeps_the_order() {
         let (batcher, mut queue) = Batcher::new();
         for seq in 0..1_200 {

@@ -98,7 +98,9 @@ impl Tail {
         let gone = inner.entries.split_off(&first);
         inner.bytes -= gone.values().map(|(_, size)| size).sum::<usize>();
         inner.synced_to = inner.synced_to.min(first);
-        inner.on_disk.last = last;
+        if inner.on_disk.last > last {
+            inner.on_disk.last = last;
+        }
     }
 
     pub(super) fn purge(&self, upto: LogId) {
