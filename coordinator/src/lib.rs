@@ -18,9 +18,13 @@ pub mod channel;
 pub mod command;
 pub mod courier;
 pub mod dispatch;
+pub mod fatal;
 pub mod history;
 pub mod ingest;
 pub mod leader;
 pub mod page;
 pub mod raft;
+pub mod replica;
+
 pub mod serve;
+pub mod windows;
