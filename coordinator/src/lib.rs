@@ -17,9 +17,11 @@ pub mod api;
 pub mod channel;
 pub mod command;
 pub mod dispatch;
+pub mod fatal;
 pub mod history;
 pub mod ingest;
 pub mod leader;
 pub mod page;
 pub mod raft;
+
 pub mod serve;
