@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::reader::Day;
+use crate::history::Day;
 
 /// The rule, as the page states it.
 pub(crate) const RULE: &str = "Availability is the time up or degraded, divided by the time up, \

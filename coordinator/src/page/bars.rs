@@ -9,7 +9,7 @@ use jiff::Span;
 use jiff::civil::Date;
 
 use super::availability::{Share, Total};
-use super::reader::Day;
+use crate::history::Day;
 use super::text;
 
 /// Days on the page, as hosted status pages have it.

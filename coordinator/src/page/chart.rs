@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crosscheck_model::{SiteId, Timestamp};
 
-use super::reader::{LatencyPoint, Stretch};
+use super::reader::Stretch;
 use super::text;
+use crate::history::LatencyPoint;
 
 /// Lines with a colour and a label of their own; more cannot be told apart. The slowest have it.
 pub(crate) const NAMED_LINES: usize = 6;
@@ -214,7 +215,8 @@ fn moments(scale: &Scale) -> Vec<Tick> {
 /// One line per site, the slowest named.
 fn lines(plot: &Plot<'_>, scale: &Scale) -> Vec<Line> {
     let mut sites: BTreeMap<&SiteId, Vec<&LatencyPoint>> = BTreeMap::new();
-    for point in plot.points {
+    // A part in which every run failed has no time to draw.
+    for point in plot.points.iter().filter(|point| point.count > point.failed) {
         sites.entry(&point.site).or_default().push(point);
     }
     let mut ranked: Vec<_> = sites.into_iter().collect();

@@ -8,7 +8,7 @@ use crosscheck_core::verdict::Reason;
 use crosscheck_model::{CheckId, Status, Timestamp};
 
 use super::bars::Bars;
-use super::reader::Day;
+use crate::history::Day;
 use super::scope::Scope;
 use super::text::{self, Moment};
 use super::tone::Tone;

@@ -2,61 +2,11 @@
 //!
 //! Traits, so that neither knows Raft or SQLite and both can be shown any state in a test.
 
-use std::time::Duration;
-
 use crosscheck_core::State;
-use crosscheck_model::{CheckId, Observation, ProbeId, SiteId, Timestamp};
+use crosscheck_model::{CheckId, SiteId, Timestamp};
 use futures_util::stream::BoxStream;
-use jiff::civil::Date;
 
-/// How the time of one UTC day was spent, as far as it has passed. The parts add up to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Day {
-    /// Which day.
-    pub date: Date,
-    /// The verdict was Up.
-    pub up: Duration,
-    /// The verdict was Degraded.
-    pub degraded: Duration,
-    /// The verdict was Down.
-    pub down: Duration,
-    /// There was no evidence either way.
-    pub unknown: Duration,
-    /// A maintenance was under way.
-    pub maintenance: Duration,
-    /// Nothing was recorded: before the check existed, or while the cluster was off.
-    pub no_data: Duration,
-}
-
-/// What the runs of one site within one step of time took.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LatencyPoint {
-    /// The site.
-    pub site: SiteId,
-    /// When the step begins.
-    pub at: Timestamp,
-    /// Runs.
-    pub count: u32,
-    /// Runs that were Down.
-    pub failed: u32,
-    /// Half of the runs took no longer.
-    pub p50: Duration,
-    /// 95 % of the runs took no longer.
-    pub p95: Duration,
-    /// The longest run.
-    pub max: Duration,
-}
-
-/// A stored observation and who made it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
-    /// From where.
-    pub site: SiteId,
-    /// By whom.
-    pub probe: ProbeId,
-    /// What.
-    pub observation: Observation,
-}
+use crate::history::{Day, History, HistoryError, LatencyPoint, Row};
 
 /// A stretch of time, the end not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,27 +24,59 @@ pub struct ReadError(pub String);
 
 /// Measurements kept on this coordinator.
 pub trait Readings {
-    /// The days from `first` to `last`, both included, in order; a day of which nothing is known
-    /// may be left out.
-    fn days(&self, check: &CheckId, first: Date, last: Date) -> Result<Vec<Day>, ReadError>;
+    /// The last `days` UTC days up to `until`, oldest first; a day before the first verdict may
+    /// be left out.
+    fn days(&self, check: &CheckId, until: Timestamp, days: u32) -> Result<Vec<Day>, ReadError>;
 
-    /// Run times per site in steps of `step`, in the order of time; a step without runs is left
-    /// out.
+    /// Run times per site in `parts` equal parts of the stretch, each site's in the order of
+    /// time; a part without runs is left out.
     fn latency(
         &self,
         check: &CheckId,
         during: Stretch,
-        step: Duration,
+        parts: u32,
     ) -> Result<Vec<LatencyPoint>, ReadError>;
 
-    /// The newest `limit` observations that ended within the stretch, newest first.
+    /// The newest `limit` observations whose runs began within the stretch, newest first.
     fn observations(
         &self,
         check: &CheckId,
         site: Option<&SiteId>,
         during: Stretch,
-        limit: usize,
-    ) -> Result<Vec<Seen>, ReadError>;
+        limit: u32,
+    ) -> Result<Vec<Row>, ReadError>;
+}
+
+impl Readings for History {
+    fn days(&self, check: &CheckId, until: Timestamp, days: u32) -> Result<Vec<Day>, ReadError> {
+        self.days(check, until, days).map_err(ReadError::of)
+    }
+
+    fn latency(
+        &self,
+        check: &CheckId,
+        during: Stretch,
+        parts: u32,
+    ) -> Result<Vec<LatencyPoint>, ReadError> {
+        self.latency(check, during.from, during.to, parts).map_err(ReadError::of)
+    }
+
+    fn observations(
+        &self,
+        check: &CheckId,
+        site: Option<&SiteId>,
+        during: Stretch,
+        limit: u32,
+    ) -> Result<Vec<Row>, ReadError> {
+        self.observations(check, site, during.from, during.to, limit).map_err(ReadError::of)
+    }
+}
+
+impl ReadError {
+    /// What the history says, without its types.
+    fn of(error: HistoryError) -> Self {
+        Self(error.to_string())
+    }
 }
 
 /// How far what is shown can be trusted.

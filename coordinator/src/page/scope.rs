@@ -52,8 +52,18 @@ impl Scope {
     /// Whether the page shows the incident: on the installation's page all, on another those
     /// that concern its checks.
     pub(crate) fn shows(&self, incident: &Incident) -> bool {
+        self.page.is_none() || self.concerns(incident)
+    }
+
+    /// The same page, of one check.
+    pub(crate) fn only(&self, check: &CheckId) -> Self {
+        let (checks, known) = (vec![check.clone()], BTreeSet::from([check.clone()]));
+        Self { page: self.page.clone(), title: self.title.clone(), checks, known }
+    }
+
+    /// Whether the incident is about one of the page's checks.
+    pub(crate) fn concerns(&self, incident: &Incident) -> bool {
         match &incident.subject {
-            _ if self.page.is_none() => true,
             Subject::Check(check) => self.has(check),
             Subject::Domain(_) | Subject::Blind => incident.checks.iter().any(|c| self.has(c)),
         }
