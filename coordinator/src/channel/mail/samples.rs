@@ -37,7 +37,7 @@ fn alarm() -> Notice {
         severity: Severity::Disaster,
         check: Some(CheckId::new("acme/shop home")),
         target: "https://shop.example.com/".to_owned(),
-        summary: "The site quorum says it fails: 4 of 5 sites.".to_owned(),
+        summary: "down at 4 of 5 sites, for different causes".to_owned(),
         since: SINCE,
         decided: later(40),
         ended: None,
@@ -66,7 +66,7 @@ fn alarm() -> Notice {
 fn recovery() -> Notice {
     let mut notice = alarm();
     notice.edge = Edge::Recovery;
-    notice.summary = "It works again from 5 of 5 sites.".to_owned();
+    notice.summary = "up".to_owned();
     notice.decided = later(252);
     notice.ended = Some(later(192));
     for opinion in &mut notice.sites {
@@ -103,7 +103,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
     let over_midnight =
         Notice { since: SINCE.minus(std::time::Duration::from_secs(86_400)), ..lost.clone() };
     let mut fleet = alarm();
-    fleet.summary = "The site quorum says it fails: 23 of 25 sites.".to_owned();
+    fleet.summary = "down at 23 of 25 sites, for different causes".to_owned();
     fleet.sites = (0..25)
         .map(|at| {
             let cause = [Some(Cause::Status), Some(Cause::TlsExpired), None]
@@ -121,7 +121,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
         severity: Severity::Average,
         check: None,
         target: "carrier china-telecom".to_owned(),
-        summary: "All sites of this carrier see 12 targets fail that others reach.".to_owned(),
+        summary: "fails only from carrier china-telecom: shop home, order api".to_owned(),
         sites: Vec::new(),
         runbook: None,
         link: None,
@@ -130,7 +130,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
     let mut slow = Notice {
         edge: Edge::Alarm(Status::Degraded),
         severity: Severity::High,
-        summary: "The sites disagree across carriers and regions.".to_owned(),
+        summary: "fails from 4 of 5 sites in different networks".to_owned(),
         runbook: Some("https://wiki.example.com/slow".to_owned()),
         ..alarm()
     };
@@ -138,6 +138,12 @@ fn sorts() -> Vec<(&'static str, Notice)> {
     slow.sites[4].status = Status::Unknown;
     slow.sites[4].cause = Some(Cause::ProbeUnfit);
     slow.sites[4].duration_ms = 0;
+    let removed = Notice {
+        edge: Edge::Removed,
+        summary: "the check was removed from the configuration".to_owned(),
+        sites: Vec::new(),
+        ..recovery()
+    };
     vec![
         ("alarm", alarm()),
         ("recovery", recovery()),
@@ -147,6 +153,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
         ("no_runbook", Notice { runbook: None, ..alarm() }),
         ("own_trouble", own),
         ("degraded", slow),
+        ("removed", removed),
     ]
 }
 
