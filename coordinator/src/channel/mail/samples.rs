@@ -279,3 +279,44 @@ fn a_long_or_foreign_name_stays_within_the_limits() {
         assert!(mail.is_ascii());
     }
 }
+
+/// The text part, decoded by the rules of RFC 2045, 6.7.
+fn text_part(mail: &str) -> String {
+    let part = mail.split("\r\n--=_").nth(1).expect("a first part");
+    let (_, body) = part.split_once("\r\n\r\n").expect("a head and a body");
+    let mut bytes = Vec::new();
+    let mut rest = body.replace("=\r\n", "").into_bytes().into_iter();
+    while let Some(byte) = rest.next() {
+        if byte == b'=' {
+            let digits = [rest.next(), rest.next()].map(|digit| digit.expect("two digits"));
+            let digits = std::str::from_utf8(&digits).expect("ASCII");
+            bytes.push(u8::from_str_radix(digits, 16).expect("a number"));
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).expect("UTF-8").replace("\r\n", "\n")
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_said_arrives_and_nothing_else(
+        name in "(?s).{0,200}", summary in "(?s).{0,300}", detail in "(?s).{0,300}", runbook in "(?s).{0,300}",
+    ) {
+        let mut notice = alarm();
+        notice.check = Some(CheckId::new(name.as_str()));
+        notice.summary = summary;
+        notice.runbook = Some(runbook);
+        notice.sites[0].detail = detail;
+        let letter = Letter::of(&notice);
+        let mail = composed(&owed(KEY, notice));
+        proptest::prop_assert!(mail.is_ascii());
+        for line in mail.split("\r\n") {
+            proptest::prop_assert!(line.len() <= 998 && !line.contains(['\r', '\n', '\0']));
+        }
+        let names = |mail: &str| fields(mail).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        proptest::prop_assert_eq!(names(&mail), names(&composed(&owed(KEY, alarm()))));
+        let (got, said) = (text_part(&mail), letter.text().expect("renders"));
+        proptest::prop_assert_eq!(got.trim_end(), said.trim_end());
+    }
+}
