@@ -68,7 +68,9 @@ async fn lead(inner: &Arc<Inner>, standing: Standing) {
     }
     let (_, previous) = *inner.shared.progress.borrow();
     let time = inner.gate.begin(previous);
-    let command = Command::Lead { node: inner.id, term: standing.term };
+    // Counts in the first term of all only; nobody can guess it or use it twice.
+    let cluster = format!("{:032x}", rand::random::<u128>());
+    let command = Command::Lead { node: inner.id, term: standing.term, cluster };
     loop {
         let stamped = Stamped { at: time.stamp(inner.gate.clock()), command: command.clone() };
         match inner.node.propose(&stamped).await {

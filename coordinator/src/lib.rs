@@ -14,6 +14,7 @@
 //! - Only the leader sends, and only what it has claimed in the log.
 
 pub mod api;
+mod bearer;
 pub mod channel;
 pub mod command;
 pub mod courier;
