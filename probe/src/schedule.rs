@@ -418,3 +418,6 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
