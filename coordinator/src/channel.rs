@@ -34,17 +34,14 @@ pub trait ChannelKind: Send + Sync {
     /// The JSON Schema of its settings.
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
 
+    /// What a contact lacks to be told by it (`mail address`); `None`: nothing.
+    fn lacks(&self, contact: &Contact) -> Option<&'static str>;
+
     /// A channel of these settings (a JSON object; secrets are references, unresolved).
     ///
     /// # Errors
     /// What is wrong and at which path; as many as can be found at once.
-    fn parse(&self, settings: &serde_json::Value) -> Result<Box<dyn Channel>, Vec<SettingsError>>;
-
-    /// What a contact lacks to be told by it (`mail address`); `None`: nothing.
-    fn lacks(&self, contact: &Contact) -> Option<&'static str> {
-        let _ = contact;
-        None
-    }
+    fn open(&self, settings: &serde_json::Value) -> Result<Box<dyn Channel>, Vec<SettingsError>>;
 }
 
 /// A means of telling people, ready to be used any number of times, at the same time too.
@@ -64,4 +61,29 @@ pub struct Delivery<'a> {
     pub secrets: &'a Secrets,
     /// The most that the attempt may take.
     pub deadline: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_channel_is_one_file_of_its_name() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/channel");
+        let names: BTreeSet<&str> = CHANNELS.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), CHANNELS.len(), "a name given twice");
+        let files: BTreeSet<String> = std::fs::read_dir(folder)
+            .expect("the folder")
+            .filter_map(|entry| entry.expect("an entry").file_name().into_string().ok())
+            .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned))
+            .collect();
+        assert_eq!(files, names.iter().map(|name| (*name).to_owned()).collect());
+        for kind in CHANNELS {
+            assert!(kind.about().ends_with('.'));
+            assert!(find(kind.name()).is_some());
+        }
+    }
 }

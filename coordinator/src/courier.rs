@@ -91,7 +91,7 @@ fn open(errand: &Errand) -> Result<Box<dyn Channel>, String> {
     let kind = channel::find(&channel.kind)
         .ok_or_else(|| format!("this version knows no kind `{}`", channel.kind))?;
     let settings = serde_json::from_str(&channel.settings).map_err(|error| error.to_string())?;
-    kind.parse(&settings).map_err(|errors| {
+    kind.open(&settings).map_err(|errors| {
         let text = |error: &crosscheck_checks::kind::SettingsError| {
             format!("{}: {}", error.path.join("."), error.message)
         };

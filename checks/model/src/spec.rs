@@ -178,6 +178,8 @@ pub struct CheckSpec {
     pub rule: Rule,
     /// How bad a failure is.
     pub severity: Severity,
+    /// How long the target must be well again until an incident closes.
+    pub recovery_hold: Duration,
     /// Which sites run it.
     pub sites: SiteChoice,
     /// How many of them must agree.
@@ -196,12 +198,11 @@ impl CheckSpec {
             && self.family == other.family
     }
 
-    /// How long a vote stays valid: W = 2 I + A T + (A-1) r + 10 s, I being the interval that
-    /// the probe follows at present.
-    pub fn validity(&self, abnormal: bool) -> Duration {
+    /// How long a vote stays valid: W = 2 I + A T + (A-1) r + 10 s, I being the longer of the
+    /// two intervals that the probe may follow.
+    pub fn validity(&self) -> Duration {
         let s = &self.schedule;
-        let interval = if abnormal { s.retry_interval.max(s.interval) } else { s.interval };
-        2 * interval
+        2 * s.interval.max(s.retry_interval)
             + s.attempts * s.timeout
             + s.attempts.saturating_sub(1) * s.attempt_gap
             + Duration::from_secs(10)

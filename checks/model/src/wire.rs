@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::References;
-use crate::{CheckId, CheckSpec, Observation, ProbeId, SiteId, Timestamp};
+use crate::{CheckId, CheckSpec, Family, Observation, ProbeId, SiteId, Timestamp};
 
 /// The version of these messages; a coordinator refuses others with a clear word.
 pub const WIRE_VERSION: u32 = 1;
@@ -70,6 +70,14 @@ impl Health {
     /// Nothing tested.
     pub const UNTESTED: Self =
         Self { v4: Fitness::Untested, v6: Fitness::Untested, names: Fitness::Untested };
+
+    /// Whether it reaches the world over this family.
+    pub const fn of(&self, family: Family) -> &Fitness {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
 }
 
 /// What a probe saw, and that it still hears the coordinator.

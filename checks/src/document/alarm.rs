@@ -27,6 +27,10 @@ const ATTEMPTS: u32 = 2;
 /// r in the rule, when people say nothing.
 const ATTEMPT_GAP: Duration = Duration::from_secs(3);
 
+/// How long a target must be well again until an incident closes, when people say nothing (row 4
+/// of the decision table).
+const RECOVERY_HOLD: Duration = Duration::from_secs(60);
+
 /// A value and where it was written.
 type Placed<T> = Option<(T, Span)>;
 
@@ -39,6 +43,7 @@ pub(super) struct Terms {
     attempts: Option<u32>,
     attempt_gap: Option<Duration>,
     severity: Option<Severity>,
+    recovery_hold: Option<Duration>,
     rule: Option<Rule>,
     /// Which sites run it.
     pub(super) sites: Placed<SiteChoice>,
@@ -115,6 +120,7 @@ impl Reading<'_> {
     fn alarm_terms(&mut self, fields: &Fields<'_>, terms: &mut Terms) {
         let found = &mut self.findings;
         terms.retry_interval = interval(fields, "retry_interval", found);
+        terms.recovery_hold = fields.duration("recovery_hold", found);
         terms.rule = fields.count("after", 1, found).map(Rule::Consecutive);
         terms.severity = fields
             .entry("severity")
@@ -181,6 +187,11 @@ impl Terms {
     pub(super) fn rule(&self, defaults: &Self, kind: &Defaults) -> Rule {
         let said = self.rule.clone().or_else(|| defaults.rule.clone());
         said.unwrap_or(Rule::Consecutive(kind.after))
+    }
+
+    /// How long a target must be well again.
+    pub(super) fn recovery_hold(&self, defaults: &Self) -> Duration {
+        self.recovery_hold.or(defaults.recovery_hold).unwrap_or(RECOVERY_HOLD)
     }
 
     /// The severity that results.

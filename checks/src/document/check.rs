@@ -79,6 +79,7 @@ impl<'a> Reading<'a> {
             schedule,
             rule: terms.rule(defaults, &kind.defaults()),
             severity: terms.severity(defaults, &kind.defaults()),
+            recovery_hold: terms.recovery_hold(defaults),
             sites,
             quorum,
             runbook,

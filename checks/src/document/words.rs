@@ -85,6 +85,7 @@ const GAP: &str = "from the end of a failed attempt to the next";
 const AFTER: &str = "consecutive failing rounds until the alarm; 1: at once";
 const SEVERITY: &str = "how bad a failure is";
 const RETRY: &str = "between the starts of two runs while the target fails";
+const HOLD: &str = "how long it must be well again until the incident closes";
 const WHERE: &str = "which sites run it: `all`, a list of names, or how many to choose";
 const AGREE: &str = "how many sites must agree that it is down";
 
@@ -145,6 +146,7 @@ pub(crate) static DEFAULTS: Table = Table {
         field("severity", Shape::Words(SEVERITIES), SEVERITY),
         field("after", Shape::Count(1), AFTER),
         field("retry_interval", Shape::Duration, RETRY),
+        field("recovery_hold", Shape::Duration, HOLD),
         field("sites", SITES, WHERE),
         field("site_quorum", QUORUM, AGREE),
     ],
@@ -177,6 +179,7 @@ pub(crate) static ALARM: Table = Table {
         field("after", Shape::Count(1), AFTER),
         field("average", Shape::Object(&AVERAGE), "instead of `after`: a value's average"),
         field("retry_interval", Shape::Duration, RETRY),
+        field("recovery_hold", Shape::Duration, HOLD),
     ],
 };
 

@@ -1,18 +1,144 @@
 //! The one function: a command goes in, the state changes, a reply and effects come out.
 
-use crosscheck_model::Timestamp;
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+use crosscheck_model::{CheckId, Timestamp};
 
 use crate::command::{Applied, Command, Reply};
+use crate::effect::Effect;
 use crate::state::State;
 
-/// Progress towards a verdict that needs more than one round.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {}
+/// Without a command for this long the cluster was stopped or had no quorum: nobody looked, so
+/// the time is drawn as no data. Ticks come every second.
+const GAP_LIMIT_MS: u64 = 30_000;
 
-/// Applies a command that carries the log time `at`.
+/// How often probes' conduct is judged.
+const CONDUCT_EVERY_MS: u64 = 5_000;
+/// How often checks get new probes for lost ones, and old incidents go.
+const HOUSEKEEPING_EVERY_MS: u64 = 60_000;
+
+/// Applies a command that carries the log time `at`. Total: a command that does not fit gets a
+/// refusal and changes nothing.
 pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
-    state.now = state.now.max(at);
-    let _ = command;
-    Applied { reply: Reply::Done, effects: Vec::new() }
+    let mut effects = Vec::new();
+    let before = state.now;
+    state.pass_time(at, &mut effects);
+    let scope = Scope::of(&command);
+    let reply = match command {
+        Command::Lead { term, cluster, node: _ } => state.lead(term, cluster),
+        Command::Tick => {
+            state.on_tick(before, &mut effects);
+            Reply::Done
+        }
+        Command::Configure(config) => state.configure(*config, &mut effects),
+        Command::Windows(windows) => {
+            state.windows = windows;
+            Reply::Done
+        }
+        Command::Open(hello) => Reply::Opened(state.open(hello, &mut effects)),
+        Command::Batch(reports) => {
+            Reply::Batch(reports.into_iter().map(|r| state.report(r, &mut effects)).collect())
+        }
+        Command::Claim { key, term, node } => state.claim(key, term, node),
+        Command::Settle { key, attempt, result } => {
+            state.settle(key, attempt, result, &mut effects)
+        }
+        Command::Acknowledge { incident, by, note } => {
+            state.acknowledge(incident, by, note, &mut effects)
+        }
+    };
+    state.conclude(scope, &mut effects);
+    Applied { reply, effects }
+}
+
+/// Which checks a command may have changed the verdict of.
+enum Scope {
+    /// Time has passed, or the configuration changed: any.
+    All,
+    /// These: a batch of a thousand observations must not cost a look at every check.
+    These(BTreeSet<CheckId>),
+    /// None.
+    Nothing,
+}
+
+impl Scope {
+    fn of(command: &Command) -> Self {
+        match command {
+            Command::Lead { .. }
+            | Command::Tick
+            | Command::Configure(_)
+            | Command::Windows(_)
+            | Command::Open(_) => Self::All,
+            Command::Batch(reports) => {
+                let seen = reports.iter().flat_map(|report| &report.observations);
+                Self::These(seen.map(|observation| observation.check.clone()).collect())
+            }
+            Command::Claim { .. } | Command::Settle { .. } | Command::Acknowledge { .. } => {
+                Self::Nothing
+            }
+        }
+    }
+}
+
+impl State {
+    /// Time never goes back: a new leader's clock may be behind.
+    fn pass_time(&mut self, at: Timestamp, effects: &mut Vec<Effect>) {
+        let before = self.now;
+        self.now = before.max(at);
+        self.refill_confirmations(before);
+        if before == Timestamp::ZERO || self.now.since(before).as_millis() < GAP_LIMIT_MS.into() {
+            return;
+        }
+        for (id, check) in &mut self.checks {
+            check.gap = true;
+            if check.drawn.is_some_and(|(status, _)| status.is_some()) {
+                check.drawn = Some((None, false));
+                effects.push(Effect::Span {
+                    check: id.clone(),
+                    from: before,
+                    status: None,
+                    maintenance: false,
+                });
+            }
+        }
+    }
+
+    fn lead(&mut self, term: u64, cluster: String) -> Reply {
+        self.lead_since = self.now;
+        self.lead_term = self.lead_term.max(term);
+        if self.cluster.is_empty() {
+            self.cluster = cluster;
+        }
+        Reply::Done
+    }
+
+    /// What needs a look at everything, and no more often than time passes.
+    fn on_tick(&mut self, before: Timestamp, effects: &mut Vec<Effect>) {
+        let step = |at: Timestamp, millis: u64| at.as_millis() / millis;
+        if step(before, CONDUCT_EVERY_MS) != step(self.now, CONDUCT_EVERY_MS) {
+            self.judge_conduct(effects);
+        }
+        if step(before, HOUSEKEEPING_EVERY_MS) != step(self.now, HOUSEKEEPING_EVERY_MS) {
+            self.assign(effects);
+            self.forget_the_old();
+        }
+    }
+
+    /// What follows from the state as it is now: checks judged, incidents in line with verdicts,
+    /// probes asked to look again.
+    fn conclude(&mut self, scope: Scope, effects: &mut Vec<Effect>) {
+        let (ids, all): (BTreeSet<CheckId>, bool) = match scope {
+            Scope::All => (self.checks.keys().cloned().collect(), true),
+            Scope::These(ids) => (ids, false),
+            Scope::Nothing => return,
+        };
+        for id in &ids {
+            self.judge(id, effects);
+        }
+        if all {
+            self.reconcile_domains(effects);
+            self.reconcile_blindness(effects);
+        }
+        self.order_confirmations(&ids, effects);
+    }
 }

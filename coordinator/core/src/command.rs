@@ -25,6 +25,8 @@ pub enum Command {
         node: u64,
         /// Its term.
         term: u64,
+        /// A name for the cluster, random; the first one given stays.
+        cluster: String,
     },
     /// Time passes; deadlines fire.
     Tick,

@@ -1,10 +1,16 @@
 //! Incidents: open, acknowledged, resolved, with a timeline.
 
-use crosscheck_model::{CheckId, CustomerId, IncidentId, Severity, Status, Timestamp};
+use crosscheck_model::{
+    Cause, CheckId, CustomerId, IncidentId, ProbeId, Severity, Status, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::outbox::SiteOpinion;
+use crate::command::Reply;
+use crate::effect::Effect;
+use crate::outbox::{Edge, SiteOpinion};
 use crate::quorum::Domain;
+use crate::state::{CheckState, SiteView, State};
+use crate::verdict::{Electorate, MIXED_ROUNDS, Reason};
 
 /// What an incident is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,6 +19,8 @@ pub enum Subject {
     Check(CheckId),
     /// A site, carrier or region from which targets fail that are up from elsewhere.
     Domain(Domain),
+    /// A probe whose votes are withheld.
+    Probe(ProbeId),
     /// Checks that too few live voters are left for.
     Blind,
 }
@@ -46,6 +54,8 @@ pub struct Incident {
     pub timeline: Vec<Event>,
     /// The checks concerned, for a domain's or a blind incident; at most [`TIMELINE_LIMIT`].
     pub checks: Vec<CheckId>,
+    /// The statuses that people have been alarmed of in this incident.
+    pub told: Vec<Status>,
 }
 
 /// The most entries of a timeline: a flapping check must not fill the memory.
@@ -95,4 +105,295 @@ pub enum EventKind {
     Acknowledged,
     /// It is over.
     Resolved,
+}
+
+/// What an incident calls for, by the check's verdict.
+enum Call {
+    /// Nobody need be told.
+    Nothing,
+    /// It is over.
+    Close,
+    /// Tell the owners (and, where nobody can confirm, the operators) that it is this bad.
+    Alarm { status: Status, severity: Severity, operators: bool },
+}
+
+impl State {
+    /// Brings a check's incident in line with its verdict. In a maintenance nothing opens,
+    /// changes or closes; what is still so at its end, is done then.
+    pub(crate) fn reconcile_incident(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
+        let Some(check) = self.checks.get(id) else { return };
+        if check.maintenance {
+            return;
+        }
+        match call_of(check) {
+            Call::Nothing => self.annotate(id, effects),
+            Call::Close => self.close(id, effects),
+            Call::Alarm { status, severity, operators } => {
+                self.raise(id, status, severity, operators, effects);
+            }
+        }
+    }
+
+    /// Opens the check's incident, or lets it tell more people worse things; each status is told
+    /// once an incident.
+    fn raise(
+        &mut self,
+        id: &CheckId,
+        status: Status,
+        severity: Severity,
+        operators: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let summary = self.summary_of(id);
+        let incident_id = match self.checks.get(id).and_then(|check| check.incident) {
+            Some(open) => open,
+            None => self.open_incident(id, severity, &summary),
+        };
+        let sites = self.opinions_of(id);
+        let Some(incident) = self.incidents.get_mut(&incident_id) else { return };
+        if incident.told.contains(&status) {
+            return self.annotate(id, effects);
+        }
+        incident.told.push(status);
+        incident.status = status;
+        incident.severity = incident.severity.max(severity);
+        incident.summary.clone_from(&summary);
+        if incident.timeline.len() > 1 {
+            incident.note(self.now, EventKind::Changed, summary, sites);
+        }
+        let Some(check) = self.checks.get(id) else { return };
+        let mut recipients = self.recipients(check, severity);
+        if operators {
+            recipients.extend(self.operators());
+        }
+        self.notify(incident_id, Edge::Alarm(status), recipients, effects);
+        effects.push(Effect::Incident(incident_id));
+    }
+
+    fn open_incident(&mut self, id: &CheckId, severity: Severity, summary: &str) -> IncidentId {
+        let first_failed_at = self.failed_from(id);
+        let sites = self.opinions_of(id);
+        let now = self.now;
+        let incident_id = self.next_incident_id();
+        let Some(check) = self.checks.get_mut(id) else { return incident_id };
+        check.incident = Some(incident_id);
+        let mut incident = Incident {
+            id: incident_id,
+            subject: Subject::Check(id.clone()),
+            target: check.spec.target.clone(),
+            customer: check.spec.customer.clone(),
+            severity,
+            status: check.verdict.status,
+            summary: summary.to_owned(),
+            opened_at: now,
+            first_failed_at,
+            acknowledged: None,
+            resolved_at: None,
+            timeline: Vec::new(),
+            checks: Vec::new(),
+            told: Vec::new(),
+        };
+        if first_failed_at < now {
+            let text = "the first failing run began".to_owned();
+            incident.note(first_failed_at, EventKind::FirstFailure, text, Vec::new());
+        }
+        incident.note(now, EventKind::Opened, summary.to_owned(), sites);
+        self.incidents.insert(incident_id, incident);
+        incident_id
+    }
+
+    /// Notes a change of verdict in an open incident.
+    fn annotate(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
+        let Some(open) = self.checks.get(id).and_then(|check| check.incident) else { return };
+        let summary = self.summary_of(id);
+        if self.incidents.get(&open).is_none_or(|incident| incident.summary == summary) {
+            return;
+        }
+        let sites = self.opinions_of(id);
+        let status = self.checks.get(id).map(|check| check.verdict.status);
+        let now = self.now;
+        let Some(incident) = self.incidents.get_mut(&open) else { return };
+        incident.status = status.unwrap_or(incident.status);
+        incident.summary.clone_from(&summary);
+        incident.note(now, EventKind::Changed, summary, sites);
+        effects.push(Effect::Incident(open));
+    }
+
+    fn close(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
+        let summary = self.summary_of(id);
+        let sites = self.opinions_of(id);
+        let now = self.now;
+        let Some(check) = self.checks.get_mut(id) else { return };
+        let Some(open) = check.incident.take() else { return };
+        check.closed_at = now;
+        check.failed_from = None;
+        let resolved_at = check.since;
+        self.resolve(open, resolved_at, summary, sites, Edge::Recovery, effects);
+    }
+
+    /// A check that is no longer configured takes its incident with it, with a last word to
+    /// whoever was alarmed.
+    pub(crate) fn close_removed(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
+        let Some(open) = self.checks.get_mut(id).and_then(|check| check.incident.take()) else {
+            return;
+        };
+        let text = "the check was removed from the configuration".to_owned();
+        self.resolve(open, self.now, text, Vec::new(), Edge::Removed, effects);
+    }
+
+    /// Ends an incident, and owes its end to whoever was told of its beginning.
+    pub(crate) fn resolve(
+        &mut self,
+        id: IncidentId,
+        at: Timestamp,
+        summary: String,
+        sites: Vec<SiteOpinion>,
+        edge: Edge,
+        effects: &mut Vec<Effect>,
+    ) {
+        let now = self.now;
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        incident.resolved_at = Some(at.max(incident.first_failed_at));
+        incident.status = if edge == Edge::Recovery { Status::Up } else { Status::Unknown };
+        incident.summary.clone_from(&summary);
+        incident.note(now, EventKind::Resolved, summary, sites);
+        let told = self.alarmed(id);
+        self.notify(id, edge, told, effects);
+        effects.push(Effect::Incident(id));
+    }
+
+    /// Somebody takes an incident on. The first one counts.
+    pub(crate) fn acknowledge(
+        &mut self,
+        id: IncidentId,
+        by: String,
+        note: String,
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        let now = self.now;
+        let Some(incident) = self.incidents.get_mut(&id) else {
+            return Reply::Rejected(format!("no incident {id}"));
+        };
+        if incident.resolved_at.is_some() {
+            return Reply::Rejected(format!("incident {id} is over"));
+        }
+        if let Some(first) = &incident.acknowledged {
+            return Reply::Rejected(format!("{} has acknowledged incident {id}", first.by));
+        }
+        let text = if note.is_empty() { by.clone() } else { format!("{by}: {note}") };
+        incident.acknowledged = Some(Acknowledgement { by, at: now, note });
+        incident.note(now, EventKind::Acknowledged, text, Vec::new());
+        effects.push(Effect::Incident(id));
+        Reply::Done
+    }
+
+    /// The number of a new incident.
+    pub(crate) fn next_incident_id(&mut self) -> IncidentId {
+        self.next_incident += 1;
+        IncidentId(self.next_incident)
+    }
+
+    /// What is the case with a check, in one sentence.
+    fn summary_of(&self, id: &CheckId) -> String {
+        let Some(check) = self.checks.get(id) else { return String::new() };
+        let electorate = Electorate::of(self, check);
+        let live = electorate.live.len();
+        let failing = electorate.failing().count();
+        match &check.verdict.reason {
+            Reason::New => "not seen yet".to_owned(),
+            Reason::Failing if check.tally.row == Reason::Failing && check.tally.lame.is_none() => {
+                match common_cause(&electorate) {
+                    Some(cause) => format!("down: {} ({failing} of {live} sites)", plain(cause)),
+                    None => format!("down at {failing} of {live} sites, for different causes"),
+                }
+            }
+            Reason::Failing => "down; the sites no longer agree".to_owned(),
+            Reason::Working => "up".to_owned(),
+            Reason::Slow => "up, but slow".to_owned(),
+            Reason::Partial(domain) => format!("fails only from {domain}"),
+            Reason::Mixed => format!("fails from {failing} of {live} sites in different networks"),
+            Reason::Suspect => {
+                format!("the {live} remaining sites all fail, and none is left to confirm it")
+            }
+            Reason::Blind => "too few sites report to tell".to_owned(),
+        }
+    }
+
+    /// What each site says of a check, for a mail and the timeline.
+    pub(crate) fn opinions_of(&self, id: &CheckId) -> Vec<SiteOpinion> {
+        let Some(check) = self.checks.get(id) else { return Vec::new() };
+        let opinion = |view: SiteView<'_>| SiteOpinion {
+            site: view.site.clone(),
+            region: view.place.map(|place| place.region.clone()).unwrap_or_default(),
+            carrier: view.place.map(|place| place.carrier.clone()).unwrap_or_default(),
+            status: view.vote.map_or(Status::Unknown, |vote| vote.status),
+            cause: view.vote.and_then(|vote| vote.cause),
+            detail: match (view.vote, view.silent) {
+                (Some(vote), _) => vote.detail.clone(),
+                (None, silent) => silent.unwrap_or_default().to_owned(),
+            },
+            duration_ms: view.vote.map_or(0, |vote| vote.duration_us / 1000),
+            at: view.vote.map_or(self.now, |vote| vote.at),
+        };
+        self.site_views(check).into_iter().map(opinion).collect()
+    }
+}
+
+fn call_of(check: &CheckState) -> Call {
+    let severity = check.spec.severity;
+    let tally = &check.tally;
+    let alarm = |status, severity, operators| Call::Alarm { status, severity, operators };
+    match check.verdict.reason {
+        Reason::Failing => alarm(Status::Down, severity, false),
+        Reason::Slow => alarm(Status::Degraded, severity.lower(), false),
+        Reason::Mixed if tally.row == Reason::Mixed && tally.rounds >= MIXED_ROUNDS => {
+            alarm(Status::Degraded, severity.lower(), false)
+        }
+        Reason::Suspect if confirmed_suspect(check) => alarm(Status::Unknown, severity, true),
+        Reason::Working | Reason::Partial(_) if check.incident.is_some() => Call::Close,
+        _ => Call::Nothing,
+    }
+}
+
+/// Those who are left have each been asked again since they were left alone, and still fail.
+fn confirmed_suspect(check: &CheckState) -> bool {
+    let since = check.tally.lame.as_ref().and_then(|lame| lame.failing_since);
+    since.is_some_and(|since| {
+        let failing = check.votes.values().filter(|vote| vote.status == Status::Down);
+        let fresh = |vote: &crate::state::Vote| vote.started > since;
+        failing.clone().next().is_some() && failing.clone().any(fresh)
+    })
+}
+
+/// The cause that every failing voter gives.
+fn common_cause(electorate: &Electorate<'_>) -> Option<Cause> {
+    let mut causes = electorate.failing().map(|elector| elector.vote.cause);
+    let first = causes.next()??;
+    causes.all(|cause| cause == Some(first)).then_some(first)
+}
+
+/// A cause's sentence as part of another.
+fn plain(cause: Cause) -> String {
+    let text = cause.explain().trim_end_matches('.');
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
+impl Incident {
+    /// Adds an entry to the timeline; when it is full, the ones in the middle go.
+    pub(crate) fn note(
+        &mut self,
+        at: Timestamp,
+        kind: EventKind,
+        text: String,
+        sites: Vec<SiteOpinion>,
+    ) {
+        if self.timeline.len() >= TIMELINE_LIMIT {
+            self.timeline.remove(TIMELINE_LIMIT / 2);
+        }
+        self.timeline.push(Event { at, kind, text, sites });
+    }
 }

@@ -15,12 +15,22 @@
 //! - What must not be lost is state: an outbox entry goes away only by its committed result.
 
 pub mod apply;
+pub mod assign;
+pub mod blindness;
 pub mod command;
+pub mod conduct;
+pub mod configure;
+pub mod confirm;
+pub mod domain;
 pub mod effect;
 pub mod incident;
+pub mod judge;
 pub mod maintenance;
+pub mod notify;
 pub mod outbox;
 pub mod quorum;
+pub mod session;
+pub mod snapshot;
 pub mod state;
 pub mod verdict;
 

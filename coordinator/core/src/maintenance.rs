@@ -1,1 +1,30 @@
-//! Maintenance windows: whether a check is in one.
+//! Maintenance windows: whether a check is in one. Civil times became moments before they got
+//! here, so that every replica sees the same window whatever its zone database says.
+
+use crosscheck_model::{CheckId, pattern};
+
+use crate::command::Window;
+use crate::state::{CheckState, State};
+
+impl State {
+    /// Whether a maintenance of the check is under way.
+    pub(crate) fn in_maintenance(&self, id: &CheckId) -> bool {
+        self.checks.get(id).is_some_and(|check| self.window_of(check).is_some())
+    }
+
+    /// The window that the check is in now.
+    pub fn window_of(&self, check: &CheckState) -> Option<&Window> {
+        self.windows.iter().find(|window| {
+            let now = window.from <= self.now && self.now < window.to;
+            now && self.window_covers(window, check)
+        })
+    }
+
+    /// Whether a window, now or later, is about the check.
+    pub fn window_covers(&self, window: &Window, check: &CheckState) -> bool {
+        self.config.maintenance.get(window.rule as usize).is_some_and(|rule| {
+            let owner = rule.customer.is_none() || rule.customer == check.spec.customer;
+            owner && rule.checks.iter().any(|p| pattern::matches(p, &check.spec.name))
+        })
+    }
+}

@@ -4,6 +4,7 @@
 //! A lease that runs out unanswered is an ambiguous attempt: it is sent again, under the same
 //! Message-ID, so that the receiving side can tell (RFC 1047 is why exactly once cannot be had).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -11,6 +12,11 @@ use crosscheck_model::{
     Cause, CheckId, ContactId, IncidentId, Severity, SiteId, Status, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::command::Reply;
+use crate::effect::Effect;
+use crate::incident::{EventKind, Incident};
+use crate::state::State;
 
 /// Identifies a notification for ever: the hash of (cluster, incident, edge, contact, channel).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,6 +41,8 @@ pub enum Edge {
     Alarm(Status),
     /// It is well again.
     Recovery,
+    /// The check was taken out of the configuration while it was not well.
+    Removed,
 }
 
 /// How long a claim is good for. The whole of a send must end well within it.
@@ -189,4 +197,156 @@ pub struct SiteOpinion {
     pub duration_ms: u64,
     /// When the run ended.
     pub at: Timestamp,
+}
+
+/// How long settled notifications of resolved incidents, and then the incidents, are kept in the
+/// state: long enough to answer "did it go out?" over a holiday.
+const KEEP_SETTLED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+impl Progress {
+    /// It will never have reached anyone.
+    pub const fn is_lost(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::GivenUp { .. } | Self::Merged { .. })
+    }
+}
+
+impl State {
+    /// The notifications that may be sent now, oldest first.
+    pub fn due(&self) -> Vec<&Owed> {
+        let mut due: Vec<&Owed> = self.outbox.values().filter(|owed| self.may_send(owed)).collect();
+        due.sort_by_key(|owed| (owed.created, owed.key));
+        due
+    }
+
+    /// Whether a notification may be sent now.
+    pub fn may_send(&self, owed: &Owed) -> bool {
+        let free = match owed.progress {
+            Progress::Queued => true,
+            Progress::Claimed { until, .. } => self.now >= until,
+            Progress::Retry { at } => self.now >= at,
+            _ => false,
+        };
+        let settled = |key| self.outbox.get(key).is_none_or(|first| first.progress.is_settled());
+        free && owed.after.as_ref().is_none_or(settled)
+    }
+
+    /// A leader is about to send. Only the leader of the present term may, and one at a time.
+    pub(crate) fn claim(&mut self, key: Key, term: u64, node: u64) -> Reply {
+        if term != self.lead_term {
+            return Reply::Rejected(format!("term {term} is over; it is {}", self.lead_term));
+        }
+        let (now, free) = match self.outbox.get(&key) {
+            Some(owed) => (self.now, self.may_send(owed)),
+            None => return Reply::Rejected(format!("nothing is owed under {key}")),
+        };
+        let Some(owed) = self.outbox.get_mut(&key).filter(|_| free) else {
+            return Reply::Rejected(format!("{key} is not to be sent now"));
+        };
+        if matches!(owed.progress, Progress::Claimed { .. }) {
+            // The lease ran out without a word: it may have gone out.
+            owed.ambiguous += 1;
+        }
+        owed.attempts += 1;
+        owed.progress = Progress::Claimed { term, node, until: now.plus(CLAIM_LEASE) };
+        Reply::Claimed(owed.attempts)
+    }
+
+    /// What came of an attempt. A delivery counts whenever it becomes known.
+    pub(crate) fn settle(
+        &mut self,
+        key: Key,
+        attempt: u32,
+        result: SendResult,
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        let now = self.now;
+        let Some(owed) = self.outbox.get_mut(&key).filter(|owed| !owed.progress.is_settled())
+        else {
+            return Reply::Rejected(format!("nothing is owed under {key}"));
+        };
+        let current = attempt == owed.attempts && matches!(owed.progress, Progress::Claimed { .. });
+        if !current && result != SendResult::Delivered {
+            return Reply::Rejected(format!("attempt {attempt} of {key} is over"));
+        }
+        owed.take_result(result, now);
+        let (incident, event) = (owed.notice.incident, owed.event());
+        if let (Some(incident), Some((kind, text))) = (self.incidents.get_mut(&incident), event) {
+            incident.note(now, kind, text, Vec::new());
+        }
+        self.mark_lost_alarms(key);
+        effects.push(Effect::Owed);
+        Reply::Done
+    }
+
+    /// A recovery whose alarm never reached its contact says it all in one.
+    fn mark_lost_alarms(&mut self, alarm: Key) {
+        if !self.outbox.get(&alarm).is_some_and(|owed| owed.progress.is_lost()) {
+            return;
+        }
+        for owed in self.outbox.values_mut() {
+            let untouched = matches!(owed.progress, Progress::Queued) && owed.attempts == 0;
+            let follows = owed.after == Some(alarm) && !matches!(owed.notice.edge, Edge::Alarm(_));
+            if untouched && follows {
+                owed.notice.alarm_was_lost = true;
+            }
+        }
+    }
+
+    /// What is over for long leaves the state.
+    pub(crate) fn forget_the_old(&mut self) {
+        let now = self.now;
+        let old = |incident: &Incident| {
+            incident.resolved_at.is_some_and(|at| now.since(at) > KEEP_SETTLED)
+        };
+        let owing: BTreeSet<IncidentId> = self
+            .outbox
+            .values()
+            .filter(|owed| !owed.progress.is_settled())
+            .map(|owed| owed.notice.incident)
+            .collect();
+        self.incidents.retain(|id, incident| !old(incident) || owing.contains(id));
+        let incidents = &self.incidents;
+        self.outbox.retain(|_, owed| incidents.contains_key(&owed.notice.incident));
+    }
+}
+
+impl Owed {
+    fn take_result(&mut self, result: SendResult, now: Timestamp) {
+        let again = |attempts: u32, created: Timestamp| {
+            if now.since(created) >= GIVE_UP_AFTER {
+                return Progress::GivenUp { at: now };
+            }
+            let step = (attempts.max(1) as usize - 1).min(BACK_OFF_MINUTES.len() - 1);
+            Progress::Retry { at: now.plus(Duration::from_secs(60 * BACK_OFF_MINUTES[step])) }
+        };
+        let (progress, error) = match result {
+            SendResult::Delivered => (Progress::Delivered { at: now }, None),
+            SendResult::Refused(why) => (Progress::Refused { at: now }, Some(why)),
+            SendResult::Retry(why) => (again(self.attempts, self.created), Some(why)),
+            SendResult::Ambiguous(why) => {
+                self.ambiguous += 1;
+                (again(self.attempts, self.created), Some(why))
+            }
+        };
+        self.progress = progress;
+        self.last_error = error.or(self.last_error.take());
+    }
+
+    /// What the incident's timeline says of the result.
+    fn event(&self) -> Option<(EventKind, String)> {
+        let whom = format!("{} by {}", self.contact, self.channel);
+        let why = self.last_error.as_deref().unwrap_or_default();
+        match self.progress {
+            Progress::Delivered { .. } => Some((EventKind::Delivered, whom)),
+            Progress::Refused { .. } => Some((EventKind::Undelivered, format!("{whom}: {why}"))),
+            Progress::GivenUp { .. } => {
+                Some((EventKind::Undelivered, format!("{whom}: given up; {why}")))
+            }
+            // The first failed attempt is worth knowing, the twentieth is not.
+            Progress::Retry { .. } if self.attempts == 1 => {
+                Some((EventKind::Undelivered, format!("{whom}: will be tried again; {why}")))
+            }
+            _ => None,
+        }
+    }
 }

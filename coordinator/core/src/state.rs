@@ -1,10 +1,9 @@
 //! The state that all replicas share. Its serde form, behind a format version, is the snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use crosscheck_model::config::Site;
-use crosscheck_model::wire::{Assigned, Assignment, Health};
+use crosscheck_model::wire::Health;
 use crosscheck_model::{
     Cause, CheckId, CheckSpec, Config, IncidentId, ProbeId, SiteId, Status, Timestamp,
 };
@@ -12,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Window;
 use crate::incident::Incident;
-use crate::outbox::{Key, Owed, Progress};
+use crate::outbox::{Key, Owed};
 use crate::quorum::Domain;
-use crate::verdict::Verdict;
+use crate::verdict::{Tally, Verdict};
 
 /// Everything decisive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +38,8 @@ pub struct State {
     pub outbox: BTreeMap<Key, Owed>,
     /// When the present leader took over.
     pub lead_since: Timestamp,
+    /// The present leader's term: claims of another are refused.
+    pub lead_term: u64,
     /// The number of the next incident.
     pub next_incident: u64,
     /// The number of the next session, confirmation order and assignment.
@@ -47,6 +48,8 @@ pub struct State {
     pub domains: BTreeMap<Domain, IncidentId>,
     /// The open incident about blind checks.
     pub blind: Option<IncidentId>,
+    /// Confirmation orders that may be given at once, in thousandths.
+    pub confirm_tokens: u64,
 }
 
 /// A probe.
@@ -75,10 +78,14 @@ pub struct ProbeState {
     pub running: u32,
     /// Changes with what it is to run.
     pub assignment: u64,
-    /// It contradicts the quorum too often; see [`crate::verdict`].
+    /// It contradicts the quorum too often, since then; see [`crate::conduct`].
     pub suspect: Option<Timestamp>,
     /// Since when its contradictions are below the bound again.
     pub calm_since: Option<Timestamp>,
+    /// Since when its votes are withheld though it is heard.
+    pub troubled_since: Option<Timestamp>,
+    /// The open incident about it.
+    pub incident: Option<IncidentId>,
 }
 
 /// A check.
@@ -99,18 +106,30 @@ pub struct CheckState {
     /// A maintenance is under way.
     pub maintenance: bool,
     /// Progress towards a verdict that needs more than one round.
-    pub tally: crate::apply::Tally,
+    pub tally: Tally,
     /// The open incident.
     pub incident: Option<IncidentId>,
     /// Votes about runs before this moment are history: the last incident closed here.
     pub closed_at: Timestamp,
+    /// When the first failing run of the present failure began.
+    pub failed_from: Option<Timestamp>,
     /// When probes were last asked to confirm.
     pub confirmed_at: Timestamp,
+    /// A failure was seen that nobody has been asked to confirm yet.
+    pub confirm_wanted: bool,
+    /// Until then a lack of votes means nothing: the check was changed, or its probes were.
+    pub settling_until: Timestamp,
+    /// What the history was last told: status and maintenance; `None` before the first word.
+    pub drawn: Option<(Option<Status>, bool)>,
+    /// The cluster was stopped, and no quorum has spoken since.
+    pub gap: bool,
 }
 
 /// A probe's newest word on a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
+    /// The probe's process life.
+    pub boot: u64,
     /// Grows within the probe's process life.
     pub seq: u64,
     /// The revision that was run.
@@ -146,49 +165,67 @@ pub struct SiteView<'a> {
     pub silent: Option<&'static str>,
 }
 
-/// The session rule: a probe is heard and hears while its echo is younger than this.
-pub const SESSION_LIMIT: Duration = Duration::from_secs(15);
-
 impl State {
-    /// All that a probe is to run.
-    pub fn assignment(&self, probe: &ProbeId) -> Assignment {
-        let checks = self
-            .checks
-            .values()
-            .filter(|check| check.assigned.contains(probe))
-            .map(|check| Assigned { rev: check.rev, spec: check.spec.clone() })
-            .collect();
-        let revision = self.probes.get(probe).map_or(0, |probe| probe.assignment);
-        Assignment { revision, checks, references: self.config.references.clone() }
-    }
-
-    /// Whether the probe both hears and is heard at present.
-    pub fn is_live(&self, probe: &ProbeState) -> bool {
-        self.now.since(probe.echo) <= SESSION_LIMIT
-    }
-
-    /// The notifications that may be sent now, oldest first.
-    pub fn due(&self) -> Vec<&Owed> {
-        let mut due: Vec<&Owed> = self.outbox.values().filter(|owed| self.may_send(owed)).collect();
-        due.sort_by_key(|owed| (owed.created, owed.key));
-        due
-    }
-
-    /// Whether a notification may be sent now.
-    pub fn may_send(&self, owed: &Owed) -> bool {
-        let free = match owed.progress {
-            Progress::Queued => true,
-            Progress::Claimed { until, .. } => self.now >= until,
-            Progress::Retry { at } => self.now >= at,
-            _ => false,
-        };
-        let settled = |key| self.outbox.get(key).is_none_or(|first| first.progress.is_settled());
-        free && owed.after.as_ref().is_none_or(settled)
-    }
-
     /// The check as each assigned probe sees it, in the order of sites.
     pub fn site_views<'a>(&'a self, check: &'a CheckState) -> Vec<SiteView<'a>> {
-        let _ = check;
-        Vec::new()
+        let mut views: Vec<SiteView<'a>> = check
+            .assigned
+            .iter()
+            .filter_map(|id| Some((id, self.probes.get(id)?)))
+            .map(|(id, probe)| {
+                let counts = self.vote_that_counts(check, id, probe);
+                SiteView {
+                    site: &probe.site,
+                    place: self.config.sites.get(&probe.site),
+                    probe: id,
+                    vote: counts.ok(),
+                    silent: counts.err(),
+                }
+            })
+            .collect();
+        views.sort_by_key(|view| (view.site, view.probe));
+        views
+    }
+
+    /// The probe's vote on the check, if it counts now; else why not.
+    ///
+    /// # Errors
+    /// The first condition that does not hold.
+    pub fn vote_that_counts<'a>(
+        &self,
+        check: &'a CheckState,
+        id: &ProbeId,
+        probe: &ProbeState,
+    ) -> Result<&'a Vote, &'static str> {
+        if !self.is_live(probe) {
+            return Err("the probe does not reach the coordinators");
+        }
+        if probe.suspect.is_some() {
+            return Err("withheld: the probe contradicts the other sites");
+        }
+        if !probe.health.of(check.spec.family).may_vote() {
+            return Err("withheld: the probe does not reach its references");
+        }
+        let vote = check.votes.get(id).ok_or("no result yet")?;
+        if vote.rev != check.rev {
+            return Err("no result yet with the present settings");
+        }
+        if self.now.since(vote.at) > check.spec.validity() {
+            return Err("the last result is too old");
+        }
+        if vote.status == Status::Unknown {
+            return Err("the probe has no opinion");
+        }
+        // A failure seen before the last incident closed is not a new one.
+        if vote.status == Status::Down && vote.started <= check.closed_at {
+            return Err("no result yet since the last incident");
+        }
+        Ok(vote)
+    }
+
+    /// A number never given before.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
     }
 }

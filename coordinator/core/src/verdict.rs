@@ -1,9 +1,14 @@
-//! The decision table: what the votes of a check's probes mean.
+//! The decision table: what the votes of a check's probes mean, and how long it must be so.
 
-use crosscheck_model::Status;
+use std::time::Duration;
+
+use crosscheck_model::config::Site;
+use crosscheck_model::spec::Rule;
+use crosscheck_model::{ProbeId, SiteId, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::quorum::Domain;
+use crate::quorum::{Active, Domain, Place, Question, Voter, common_domain, suffices};
+use crate::state::{CheckState, State, Vote};
 
 /// Why the verdict is what it is: the row of the decision table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +23,7 @@ pub enum Reason {
     Failing,
     /// Row 4: the site quorum says it works.
     Working,
-    /// The same on the second level: it works, but the site quorum finds it slow.
+    /// The same on the second level: it works, but the site quorum finds it slow or flawed.
     Slow,
     /// Row 5: it fails from within one domain only.
     Partial(Domain),
@@ -38,4 +43,277 @@ pub struct Verdict {
 impl Verdict {
     /// Before the first vote.
     pub const NEW: Self = Self { status: Status::Unknown, reason: Reason::New };
+
+    /// The verdict of a row.
+    pub const fn of(reason: Reason) -> Self {
+        let status = match reason {
+            Reason::New | Reason::Suspect | Reason::Blind => Status::Unknown,
+            Reason::Failing => Status::Down,
+            Reason::Working => Status::Up,
+            Reason::Slow | Reason::Partial(_) | Reason::Mixed => Status::Degraded,
+        };
+        Self { status, reason }
+    }
+}
+
+/// Progress towards a verdict that needs more than one round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// The row that the votes fit at present, among those that a capable electorate gives.
+    pub row: Reason,
+    /// Since when, without a break.
+    pub since: Timestamp,
+    /// Rounds in which it was so: every live voter has voted afresh in each.
+    pub rounds: u32,
+    /// When the present round began: votes on earlier runs do not complete it.
+    pub round_from: Timestamp,
+    /// How many live voters do not fail.
+    pub fine: u32,
+    /// The live voters have not sufficed for any answer since then: rows 1 and 2.
+    pub lame: Option<Lame>,
+}
+
+/// An electorate that cannot answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lame {
+    /// Since when.
+    pub since: Timestamp,
+    /// Those who are left all fail (row 1), since then.
+    pub failing_since: Option<Timestamp>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            row: Reason::New,
+            since: Timestamp::ZERO,
+            rounds: 0,
+            round_from: Timestamp::ZERO,
+            fine: 0,
+            lame: None,
+        }
+    }
+}
+
+/// Rounds until a verdict turns to Up after it was anything worse.
+pub const RECOVERY_ROUNDS: u32 = 2;
+/// Rounds until a failure within one domain only ends an incident that went further.
+pub const PARTIAL_RECOVERY_ROUNDS: u32 = 3;
+/// Rounds until a split of the sites is worth a notification.
+pub const MIXED_ROUNDS: u32 = 2;
+/// How long an electorate must be unable to answer until the verdict says so: a session that
+/// moves from one coordinator to another is not blindness.
+pub const LAME_LIMIT: Duration = Duration::from_secs(15);
+/// After a change of leader, nothing is concluded from silence for this long.
+pub const LEADER_GRACE: Duration = Duration::from_secs(30);
+
+/// A voter in the electorate.
+#[derive(Clone, Debug)]
+pub struct Elector<'a> {
+    /// The probe.
+    pub probe: &'a ProbeId,
+    /// Where it stands.
+    pub place: Place<'a>,
+    /// Its vote.
+    pub vote: &'a Vote,
+}
+
+/// The electorate of a check at a moment: who may vote, and how they do.
+pub struct Electorate<'a> {
+    /// The live voters (L).
+    pub live: Vec<Elector<'a>>,
+    assigned: usize,
+    active: Active,
+    check: &'a CheckState,
+}
+
+/// The place of a configured site.
+pub fn place<'a>(site: &'a SiteId, at: &'a Site) -> Place<'a> {
+    Place { site: site.as_str(), carrier: &at.carrier, region: &at.region }
+}
+
+impl<'a> Electorate<'a> {
+    /// The electorate of `check` now.
+    pub fn of(state: &'a State, check: &'a CheckState) -> Self {
+        let places = || {
+            check.assigned.iter().filter_map(|id| {
+                let probe = state.probes.get(id)?;
+                Some((id, probe, place(&probe.site, state.config.sites.get(&probe.site)?)))
+            })
+        };
+        let live = places()
+            .filter_map(|(id, probe, place)| {
+                let vote = state.vote_that_counts(check, id, probe).ok()?;
+                Some(Elector { probe: id, place, vote })
+            })
+            .collect();
+        let active = Active::of(places().map(|(_, _, place)| place));
+        Self { live, assigned: places().count(), active, check }
+    }
+
+    fn holds(&self, question: Question, member: impl Fn(Status) -> bool) -> bool {
+        let voters: Vec<Voter<'_>> = self
+            .live
+            .iter()
+            .map(|elector| Voter {
+                place: elector.place.clone(),
+                member: member(elector.vote.status),
+            })
+            .collect();
+        suffices(self.check.spec.quorum, question, &voters, self.assigned, self.active)
+    }
+
+    /// Whether the live voters could answer at all, were they of one mind.
+    pub fn is_capable(&self) -> bool {
+        !self.live.is_empty() && self.holds(Question::Failing, |_| true)
+    }
+
+    /// The voters that say Down.
+    pub fn failing(&self) -> impl Iterator<Item = &Elector<'a>> + Clone {
+        self.live.iter().filter(|elector| elector.vote.status == Status::Down)
+    }
+
+    /// The row of the decision table that the votes fit.
+    pub fn row(&self) -> Reason {
+        let failing = self.failing().count();
+        if !self.is_capable() {
+            let all_fail = failing > 0 && failing == self.live.len();
+            return if all_fail { Reason::Suspect } else { Reason::Blind };
+        }
+        if self.holds(Question::Failing, |status| status == Status::Down) {
+            Reason::Failing
+        } else if self.holds(Question::Fine, |status| status != Status::Down) {
+            self.second_level()
+        } else {
+            let places = self.failing().map(|elector| elector.place.clone());
+            common_domain(places, self.active).map_or(Reason::Mixed, Reason::Partial)
+        }
+    }
+
+    /// It works; whether it is slow is the same question one level lower, with the verdict as
+    /// it stands where neither answer has a quorum.
+    fn second_level(&self) -> Reason {
+        let slow = self.holds(Question::Failing, |status| status != Status::Up);
+        let fast = self.holds(Question::Fine, |status| status == Status::Up);
+        match (slow, fast) {
+            (true, _) => Reason::Slow,
+            (false, true) => Reason::Working,
+            (false, false) if self.check.verdict.reason == Reason::Slow => Reason::Slow,
+            (false, false) => Reason::Working,
+        }
+    }
+
+    /// Whether these voters alone call it failing (`true`) or fine; `None` when they cannot tell.
+    pub fn verdict_on_failing(&self) -> Option<bool> {
+        if self.holds(Question::Failing, |status| status == Status::Down) {
+            Some(true)
+        } else if self.holds(Question::Fine, |status| status != Status::Down) {
+            Some(false)
+        } else {
+            None
+        }
+    }
+
+    /// The least time that a round takes: the interval while abnormal.
+    fn round(&self) -> Duration {
+        self.check.spec.schedule.retry_interval
+    }
+
+    /// Every live voter has voted on a run that began after `moment`.
+    fn all_voted_since(&self, moment: Timestamp) -> bool {
+        self.live.iter().all(|elector| elector.vote.started > moment)
+    }
+
+    /// When the outage began: the first failing run among those that belong together. All probes
+    /// look once in an interval, so a failure that began more than one interval (and the time a
+    /// probe takes to be sure) before the quorum was complete was something else.
+    pub fn first_failed(&self) -> Option<Timestamp> {
+        let schedule = &self.check.spec.schedule;
+        let mut begins: Vec<Timestamp> = self
+            .failing()
+            .map(|elector| elector.vote.failing_since.unwrap_or(elector.vote.started))
+            .collect();
+        begins.sort_unstable();
+        let window = schedule.interval
+            + schedule.attempts * schedule.timeout
+            + schedule.attempts * schedule.attempt_gap;
+        let earliest = begins.last()?.minus(window);
+        begins.into_iter().find(|begin| *begin >= earliest)
+    }
+}
+
+impl Tally {
+    /// Counts what the electorate says at `now`.
+    pub fn count(&mut self, electorate: &Electorate<'_>, row: &Reason, now: Timestamp) {
+        if matches!(row, Reason::Suspect | Reason::Blind) {
+            let suspect = *row == Reason::Suspect;
+            let lame = self.lame.get_or_insert(Lame { since: now, failing_since: None });
+            lame.failing_since = suspect.then(|| lame.failing_since.unwrap_or(now));
+            return;
+        }
+        self.lame = None;
+        let fine = electorate.live.len() - electorate.failing().count();
+        self.fine = u32::try_from(fine).unwrap_or(u32::MAX);
+        if self.row != *row {
+            (self.row, self.since, self.rounds, self.round_from) = (row.clone(), now, 1, now);
+        } else if now.since(self.round_from) >= electorate.round()
+            && electorate.all_voted_since(self.round_from)
+        {
+            self.rounds = self.rounds.saturating_add(1);
+            self.round_from = now;
+        }
+    }
+}
+
+/// Consecutive rounds that the check's rule wants before it is called failing.
+pub fn rounds_wanted(rule: &Rule) -> u32 {
+    match rule {
+        Rule::Consecutive(rounds) => (*rounds).max(1),
+        // The window is evaluated at the probe; its voice is already an average.
+        Rule::Average { .. } => 1,
+    }
+}
+
+impl State {
+    /// The verdict that follows from the tally; the present one where nothing follows yet.
+    pub fn verdict_from(&self, check: &CheckState) -> Verdict {
+        let (now, tally, present) = (self.now, &check.tally, &check.verdict);
+        if let Some(lame) = &tally.lame {
+            return self.verdict_of_lame(check, lame);
+        }
+        let next = Verdict::of(tally.row.clone());
+        let held = match tally.row {
+            Reason::Failing | Reason::Slow => tally.rounds >= rounds_wanted(&check.spec.rule),
+            Reason::Working => {
+                matches!(present.reason, Reason::New | Reason::Working)
+                    || tally.rounds >= RECOVERY_ROUNDS
+                        && now.since(tally.since) >= check.spec.recovery_hold
+            }
+            Reason::Partial(_) => {
+                check.incident.is_none()
+                    || tally.rounds >= PARTIAL_RECOVERY_ROUNDS && tally.fine >= 2
+            }
+            // A split does not end what a quorum has said.
+            Reason::Mixed => present.reason != Reason::Failing,
+            Reason::New | Reason::Suspect | Reason::Blind => false,
+        };
+        if held { next } else { present.clone() }
+    }
+
+    fn verdict_of_lame(&self, check: &CheckState, lame: &Lame) -> Verdict {
+        let present = &check.verdict;
+        let lame_for = self.now.since(lame.since);
+        // One grace, however often the leader changes: leaders that come and go must not keep a
+        // check green that nobody sees.
+        let in_grace = self.now.since(self.lead_since) < LEADER_GRACE && lame_for < LEADER_GRACE;
+        let settling = self.now < check.settling_until;
+        let brief = lame_for < LAME_LIMIT;
+        // What a quorum has called failing stays so until a quorum says otherwise.
+        let keep = in_grace || settling || brief || present.reason == Reason::Failing;
+        match (keep, lame.failing_since) {
+            (true, _) => present.clone(),
+            (false, Some(_)) => Verdict::of(Reason::Suspect),
+            (false, None) => Verdict::of(Reason::Blind),
+        }
+    }
 }

@@ -39,12 +39,12 @@ impl ChannelKind for Mail {
         Settings::json_schema(generator)
     }
 
-    fn parse(&self, settings: &serde_json::Value) -> Result<Box<dyn Channel>, Vec<SettingsError>> {
-        Ok(Box::new(MailChannel { route: Route::parse(settings)? }))
+    fn lacks(&self, contact: &Contact) -> Option<&'static str> {
+        Recipients::of(contact).usable.is_empty().then_some("mail address")
     }
 
-    fn lacks(&self, contact: &Contact) -> Option<&'static str> {
-        contact.mail.is_empty().then_some("mail address")
+    fn open(&self, settings: &serde_json::Value) -> Result<Box<dyn Channel>, Vec<SettingsError>> {
+        Ok(Box::new(MailChannel { route: Route::parse(settings)? }))
     }
 }
 

@@ -23,7 +23,7 @@ impl channel_kind::ChannelKind for Described {
     }
 
     fn parse(&self, settings: &serde_json::Value) -> Result<(), Vec<SettingsError>> {
-        self.0.parse(settings).map(drop)
+        self.0.open(settings).map(drop)
     }
 
     fn lacks(&self, contact: &Contact) -> Option<&'static str> {

@@ -1,5 +1,7 @@
 //! Replies of an SMTP server (RFC 5321, 4.2), read from bytes, and what a refusal means.
 
+use super::letter::one_line;
+
 /// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
@@ -48,9 +50,9 @@ impl Reply {
         if bytes.len() > REPLY_LIMIT_BYTES { Err(NoReply) } else { Ok(None) }
     }
 
-    /// The whole reply in one line.
+    /// The whole reply in one line, fit to be shown.
     pub(super) fn text(&self) -> String {
-        format!("{} {}", self.code, self.lines.join(" "))
+        format!("{} {}", self.code, one_line(&self.lines.join(" ")))
     }
 
     /// Done.

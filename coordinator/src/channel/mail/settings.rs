@@ -213,6 +213,20 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_names_every_setting_and_no_other() {
+        let schema = Settings::json_schema(&mut schemars::SchemaGenerator::default());
+        let names: Vec<&String> = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .expect("properties")
+            .keys()
+            .collect();
+        assert_eq!(names, ["ca", "from", "password", "server_name", "smtp", "tls", "user"]);
+        assert_eq!(schema.get("additionalProperties"), Some(&json!(false)));
+        assert_eq!(schema.get("required"), Some(&json!(["smtp", "from"])));
+    }
+
+    #[test]
     fn what_does_not_go_together_is_refused_all_at_once() {
         let password = "${env:P}";
         for (settings, want) in [

@@ -190,40 +190,61 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
 
     /// From login to the final reply.
     async fn hand_over(&mut self, parcel: &Parcel<'_>) -> Result<Accepted, Failure> {
+        let accepted = match self.announce(parcel).await {
+            Ok(refused) => Accepted { refused },
+            Err(failure) => {
+                self.take_leave().await;
+                return Err(failure);
+            }
+        };
+        self.write_content(parcel.content).await?;
+        let reply = self.end_content().await?;
+        tracing::debug!(reply = reply.text(), "the mail server took a mail");
+        self.take_leave().await;
+        Ok(accepted)
+    }
+
+    /// All before the content; returns the recipients that were refused.
+    async fn announce(&mut self, parcel: &Parcel<'_>) -> Result<Vec<String>, Failure> {
         if let Some((user, password)) = &parcel.login {
             self.log_in(user, password).await?;
         }
         self.expect(&format!("MAIL FROM:<{}>", parcel.from), "MAIL FROM", 250).await?;
         let refused = self.name_recipients(parcel.to).await?;
         let reply = self.say("DATA", "DATA").await?;
-        if reply.code != 354 {
-            return Err(refusal(&reply, "DATA"));
-        }
-        self.write_content(parcel.content).await?;
-        let reply = self.end_content().await?;
-        tracing::debug!(reply = reply.text(), "the mail server took a mail");
-        // Courtesy only: the mail is the server's now, and no reply to it may delay saying so.
+        if reply.code == 354 { Ok(refused) } else { Err(refusal(&reply, "DATA")) }
+    }
+
+    /// Courtesy only: what came of the mail is known, and no reply may delay saying so.
+    async fn take_leave(&mut self) {
         let _ = timeout(allowance(self.end), self.write(b"QUIT\r\n")).await;
-        Ok(Accepted { refused })
     }
 
     /// PLAIN (RFC 4616) where offered, else LOGIN.
     async fn log_in(&mut self, user: &str, password: &str) -> Result<(), Failure> {
         let mechanisms = self.offers("AUTH").unwrap_or_default().to_ascii_uppercase();
         let offered = |name| mechanisms.split_ascii_whitespace().any(|word| word == name);
-        if offered("PLAIN") {
-            let token = BASE64.encode(format!("\0{user}\0{password}"));
-            self.expect(&format!("AUTH PLAIN {token}"), "AUTH PLAIN", 235).await?;
+        let (name, word) = (BASE64.encode(user), BASE64.encode(password));
+        let plain = BASE64.encode(format!("\0{user}\0{password}"));
+        let said = if offered("PLAIN") {
+            self.expect(&format!("AUTH PLAIN {plain}"), "AUTH PLAIN", 235).await
         } else if offered("LOGIN") {
             self.expect("AUTH LOGIN", "AUTH LOGIN", 334).await?;
-            self.expect(&BASE64.encode(user), "AUTH LOGIN, user", 334).await?;
-            self.expect(&BASE64.encode(password), "AUTH LOGIN, password", 235).await?;
+            self.expect(&name, "AUTH LOGIN, user", 334).await?;
+            self.expect(&word, "AUTH LOGIN, password", 235).await
         } else {
             let text =
                 format!("AUTH: the server offers neither PLAIN nor LOGIN but `{mechanisms}`");
             return Err(Failure::Retry(text));
+        };
+        match said {
+            // Some servers quote in their reply what they did not like.
+            Err(Failure::Retry(text)) => {
+                let text = text.replace(&plain, "<redacted>").replace(&word, "<redacted>");
+                Err(Failure::Retry(text))
+            }
+            said => said.map(drop),
         }
-        Ok(())
     }
 
     /// Names the recipients. At least one is taken; the others come back with the server's words.

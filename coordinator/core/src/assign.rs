@@ -1,0 +1,146 @@
+//! Who runs what: all sites, a list, or the most diverse ones, stable while the fleet changes.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crosscheck_model::spec::SiteChoice;
+use crosscheck_model::wire::{Assigned, Assignment};
+use crosscheck_model::{CheckId, ProbeId, SiteId, pattern};
+use sha2::{Digest, Sha256};
+
+use crate::effect::Effect;
+use crate::state::State;
+
+/// A probe unheard for longer is replaced where a check wants a number of probes; a restart is
+/// shorter.
+const ABSENT_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// A probe that may be given a check, and where it stands.
+struct Candidate<'a> {
+    probe: &'a ProbeId,
+    site: &'a SiteId,
+    carrier: &'a str,
+    region: &'a str,
+    live: bool,
+}
+
+impl State {
+    /// All that a probe is to run.
+    pub fn assignment(&self, probe: &ProbeId) -> Assignment {
+        let checks = self
+            .checks
+            .values()
+            .filter(|check| check.assigned.contains(probe))
+            .map(|check| Assigned { rev: check.rev, spec: check.spec.clone() })
+            .collect();
+        let revision = self.probes.get(probe).map_or(0, |probe| probe.assignment);
+        Assignment { revision, checks, references: self.config.references.clone() }
+    }
+
+    /// Gives every check its probes anew; probes whose set has changed are told.
+    pub(crate) fn assign(&mut self, effects: &mut Vec<Effect>) {
+        let mut changed = BTreeSet::new();
+        let ids: Vec<CheckId> = self.checks.keys().cloned().collect();
+        for id in ids {
+            let chosen = self.choose(&id);
+            let until = self.now;
+            let Some(check) = self.checks.get_mut(&id) else { continue };
+            if chosen == check.assigned {
+                continue;
+            }
+            changed.extend(chosen.symmetric_difference(&check.assigned).cloned());
+            check.votes.retain(|probe, _| chosen.contains(probe));
+            check.assigned = chosen;
+            check.settling_until = check.settling_until.max(until.plus(check.spec.validity()));
+        }
+        self.tell_reassigned(changed, effects);
+    }
+
+    /// Tells probes that what they are to run has changed.
+    pub(crate) fn tell_reassigned(
+        &mut self,
+        changed: BTreeSet<ProbeId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if changed.is_empty() {
+            return;
+        }
+        let revision = self.number();
+        for id in &changed {
+            if let Some(probe) = self.probes.get_mut(id) {
+                probe.assignment = revision;
+            }
+        }
+        effects.push(Effect::Reassigned(changed.into_iter().collect()));
+    }
+
+    fn choose(&self, id: &CheckId) -> BTreeSet<ProbeId> {
+        let Some(check) = self.checks.get(id) else { return BTreeSet::new() };
+        let candidates = self.probes.iter().filter_map(|(probe, state)| {
+            let at = self.config.sites.get(&state.site)?;
+            let live = self.now.since(state.echo) <= ABSENT_LIMIT;
+            Some(Candidate {
+                probe,
+                site: &state.site,
+                carrier: &at.carrier,
+                region: &at.region,
+                live,
+            })
+        });
+        match &check.spec.sites {
+            SiteChoice::All => candidates.map(|c| c.probe.clone()).collect(),
+            SiteChoice::List(sites) => {
+                candidates.filter(|c| sites.contains(c.site)).map(|c| c.probe.clone()).collect()
+            }
+            SiteChoice::Pick { count, region } => {
+                let fits = |c: &Candidate<'_>| {
+                    region.as_ref().is_none_or(|wanted| pattern::matches(wanted, c.region))
+                };
+                let fitting: Vec<_> = candidates.filter(fits).collect();
+                pick(id, fitting, *count as usize, &check.assigned)
+            }
+        }
+    }
+}
+
+/// The `count` most diverse candidates: each next one shares as few domains as possible with
+/// those already in. Who is in and alive stays in; ties are broken by a hash of (check, probe),
+/// so that load spreads and one probe's arrival moves few checks.
+fn pick(
+    check: &CheckId,
+    mut candidates: Vec<Candidate<'_>>,
+    count: usize,
+    present: &BTreeSet<ProbeId>,
+) -> BTreeSet<ProbeId> {
+    let mut chosen: Vec<Candidate<'_>> = Vec::new();
+    while chosen.len() < count && !candidates.is_empty() {
+        let shared = |candidate: &Candidate<'_>| {
+            let with = |same: fn(&Candidate<'_>, &Candidate<'_>) -> bool| {
+                chosen.iter().filter(|other| same(candidate, other)).count()
+            };
+            (
+                with(|a, b| a.carrier == b.carrier),
+                with(|a, b| a.region == b.region),
+                with(|a, b| a.site == b.site),
+            )
+        };
+        let rank = |candidate: &Candidate<'_>| {
+            let stays = present.contains(candidate.probe);
+            (!candidate.live, shared(candidate), !stays, spread(check, candidate.probe))
+        };
+        let Some(best) = (0..candidates.len()).min_by_key(|index| rank(&candidates[*index])) else {
+            break;
+        };
+        chosen.push(candidates.swap_remove(best));
+    }
+    chosen.into_iter().map(|candidate| candidate.probe.clone()).collect()
+}
+
+fn spread(check: &CheckId, probe: &ProbeId) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(check.as_str())
+        .chain_update([0])
+        .chain_update(probe.as_str())
+        .finalize()
+        .into()
+}

@@ -1,0 +1,110 @@
+//! A new configuration: what stays, what changes, what goes. An edit alone opens no incident,
+//! closes none but those of removed checks, and repeats no notification.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crosscheck_model::{CheckId, CheckSpec, Config, ProbeId, Timestamp};
+
+use crate::command::Reply;
+use crate::effect::Effect;
+use crate::outbox::Edge;
+use crate::state::{CheckState, State};
+use crate::verdict::{Tally, Verdict};
+
+impl State {
+    /// Takes the configuration over.
+    pub(crate) fn configure(&mut self, config: Config, effects: &mut Vec<Effect>) -> Reply {
+        if self.revision > 0 && self.config == config {
+            return Reply::Configured(self.revision);
+        }
+        self.revision += 1;
+        let specs: BTreeMap<CheckId, CheckSpec> =
+            config.checks.iter().map(|spec| (spec.id.clone(), spec.clone())).collect();
+        let references_changed = self.config.references != config.references;
+        self.config = config;
+        let removed: Vec<CheckId> =
+            self.checks.keys().filter(|id| !specs.contains_key(*id)).cloned().collect();
+        let mut told: BTreeSet<ProbeId> = BTreeSet::new();
+        for id in &removed {
+            self.close_removed(id, effects);
+            told.extend(self.checks.remove(id).into_iter().flat_map(|check| check.assigned));
+            effects.push(Effect::Span {
+                check: id.clone(),
+                from: self.now,
+                status: None,
+                maintenance: false,
+            });
+        }
+        for (id, spec) in specs {
+            told.extend(self.take_spec(id, spec));
+        }
+        self.drop_probes_of_removed_sites(effects);
+        if references_changed {
+            told.extend(self.probes.keys().cloned());
+        }
+        self.tell_reassigned(told, effects);
+        self.assign(effects);
+        Reply::Configured(self.revision)
+    }
+
+    fn drop_probes_of_removed_sites(&mut self, effects: &mut Vec<Effect>) {
+        let sites = &self.config.sites;
+        let gone: Vec<ProbeId> = self
+            .probes
+            .iter()
+            .filter(|(_, probe)| !sites.contains_key(&probe.site))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            let Some(open) = self.probes.remove(&id).and_then(|probe| probe.incident) else {
+                continue;
+            };
+            let text = format!("the site of probe {id} was removed from the configuration");
+            self.resolve(open, self.now, text, Vec::new(), Edge::Removed, effects);
+        }
+    }
+
+    /// Adds or changes a check; gives the probes that must hear of it.
+    fn take_spec(&mut self, id: CheckId, spec: CheckSpec) -> BTreeSet<ProbeId> {
+        let (revision, now) = (self.revision, self.now);
+        let Some(check) = self.checks.get_mut(&id) else {
+            let settling_until = now.plus(spec.validity());
+            self.checks.insert(id, CheckState::new(spec, revision, now, settling_until));
+            return BTreeSet::new();
+        };
+        if check.spec == spec {
+            return BTreeSet::new();
+        }
+        if !check.spec.same_result(&spec) {
+            check.rev = revision;
+            check.confirm_wanted = true;
+            check.settling_until = now.plus(spec.validity());
+        }
+        check.spec = spec;
+        check.assigned.clone()
+    }
+}
+
+impl CheckState {
+    /// A check that nobody has run yet.
+    pub fn new(spec: CheckSpec, rev: u64, now: Timestamp, settling_until: Timestamp) -> Self {
+        Self {
+            spec,
+            rev,
+            assigned: BTreeSet::new(),
+            votes: BTreeMap::new(),
+            verdict: Verdict::NEW,
+            since: now,
+            maintenance: false,
+            tally: Tally::default(),
+            incident: None,
+            closed_at: Timestamp::ZERO,
+            failed_from: None,
+            confirmed_at: Timestamp::ZERO,
+            confirm_wanted: false,
+            settling_until,
+            drawn: None,
+            gap: false,
+        }
+    }
+}

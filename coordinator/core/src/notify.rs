@@ -1,0 +1,181 @@
+//! Who is owed a notification, and what it says: routes resolved, notices frozen.
+
+use std::collections::BTreeSet;
+
+use crosscheck_model::config::Route;
+use crosscheck_model::{CheckId, ContactId, CustomerId, IncidentId, Severity, pattern};
+use sha2::{Digest, Sha256};
+
+use crate::effect::Effect;
+use crate::incident::{EventKind, Incident, Subject};
+use crate::outbox::{Edge, Key, Notice, Owed, Progress};
+use crate::state::{CheckState, State};
+
+/// Whom to tell, and by which channel.
+pub type Recipient = (ContactId, String);
+
+impl State {
+    /// Whom the first fitting route names for a check.
+    pub(crate) fn recipients(&self, check: &CheckState, severity: Severity) -> BTreeSet<Recipient> {
+        self.config
+            .routes
+            .iter()
+            .find(|route| fits(route, check, severity))
+            .map(of_route)
+            .unwrap_or_default()
+    }
+
+    /// Whom the installation's own trouble goes to.
+    pub(crate) fn operators(&self) -> BTreeSet<Recipient> {
+        let channels: Vec<&String> = self.config.channels.keys().collect();
+        self.config
+            .operators
+            .iter()
+            .flat_map(|contact| {
+                channels.iter().map(move |channel| (contact.clone(), (*channel).clone()))
+            })
+            .collect()
+    }
+
+    /// Who has been, or is about to be, alarmed in an incident.
+    pub(crate) fn alarmed(&self, id: IncidentId) -> BTreeSet<Recipient> {
+        self.alarms(id).map(|owed| (owed.contact.clone(), owed.channel.clone())).collect()
+    }
+
+    fn alarms(&self, id: IncidentId) -> impl Iterator<Item = &Owed> {
+        let is_alarm = |owed: &&Owed| matches!(owed.notice.edge, Edge::Alarm(_));
+        self.outbox.values().filter(move |owed| owed.notice.incident == id).filter(is_alarm)
+    }
+
+    /// Owes a notification to each recipient; one that exists already is not repeated.
+    pub(crate) fn notify(
+        &mut self,
+        id: IncidentId,
+        edge: Edge,
+        recipients: BTreeSet<Recipient>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(incident) = self.incidents.get(&id) else { return };
+        let notice = self.notice(incident, edge);
+        let mut names = Vec::new();
+        for (contact, channel) in recipients {
+            let key = key(&self.cluster, id, edge, &contact, &channel);
+            if self.outbox.contains_key(&key) {
+                continue;
+            }
+            let owed = self.owe(key, &notice, contact, channel);
+            names.push(format!("{} by {}", owed.contact, owed.channel));
+            self.outbox.insert(key, owed);
+        }
+        if names.is_empty() {
+            return;
+        }
+        let now = self.now;
+        if let Some(incident) = self.incidents.get_mut(&id) {
+            incident.note(now, EventKind::Notified, names.join(", "), Vec::new());
+        }
+        effects.push(Effect::Owed);
+    }
+
+    fn owe(&self, key: Key, notice: &Notice, contact: ContactId, channel: String) -> Owed {
+        let mut notice = notice.clone();
+        let mut earlier: Vec<&Owed> = self
+            .alarms(notice.incident)
+            .filter(|owed| owed.contact == contact && owed.channel == channel)
+            .collect();
+        earlier.sort_by_key(|owed| (owed.created, owed.key));
+        notice.thread = earlier.first().map(|owed| owed.key);
+        notice.alarm_was_lost = !matches!(notice.edge, Edge::Alarm(_))
+            && earlier.iter().all(|owed| owed.progress.is_lost());
+        Owed {
+            key,
+            contact,
+            channel,
+            notice,
+            progress: Progress::Queued,
+            attempts: 0,
+            ambiguous: 0,
+            created: self.now,
+            after: earlier.last().map(|owed| owed.key),
+            last_error: None,
+        }
+    }
+
+    fn notice(&self, incident: &Incident, edge: Edge) -> Notice {
+        let check = match &incident.subject {
+            Subject::Check(id) => Some(id.clone()),
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => None,
+        };
+        let link = self
+            .config
+            .public_url
+            .as_ref()
+            .map(|url| format!("{}/incidents/{}", url.trim_end_matches('/'), incident.id));
+        Notice {
+            incident: incident.id,
+            edge,
+            severity: incident.severity,
+            target: incident.target.clone(),
+            summary: incident.summary.clone(),
+            since: incident.first_failed_at,
+            decided: self.now,
+            ended: incident.resolved_at,
+            sites: check.as_ref().map(|id| self.opinions_of(id)).unwrap_or_default(),
+            runbook: check.as_ref().and_then(|id| self.runbook(id)),
+            check,
+            link,
+            thread: None,
+            alarm_was_lost: false,
+        }
+    }
+
+    fn runbook(&self, id: &CheckId) -> Option<String> {
+        self.checks.get(id).and_then(|check| check.spec.runbook.clone())
+    }
+}
+
+fn fits(route: &Route, check: &CheckState, severity: Severity) -> bool {
+    let owner: &Option<CustomerId> = &route.customer;
+    (route.severities.is_empty() || route.severities.contains(&severity))
+        && (owner.is_none() || *owner == check.spec.customer)
+        && (route.checks.is_empty()
+            || route.checks.iter().any(|p| pattern::matches(p, &check.spec.name)))
+}
+
+fn of_route(route: &Route) -> BTreeSet<Recipient> {
+    let channels = &route.channels;
+    route
+        .to
+        .iter()
+        .flat_map(|contact| channels.iter().map(move |c| (contact.clone(), c.clone())))
+        .collect()
+}
+
+/// SHA-256 over (cluster, incident, edge, contact, channel), each preceded by its length so that
+/// no two lists of parts read the same; the first 128 bits.
+fn key(cluster: &str, id: IncidentId, edge: Edge, contact: &ContactId, channel: &str) -> Key {
+    let edge = match edge {
+        Edge::Alarm(status) => format!("alarm {status}"),
+        Edge::Recovery => "recovery".to_owned(),
+        Edge::Removed => "removed".to_owned(),
+    };
+    let mut hash = Sha256::new();
+    for part in [cluster, &id.to_string(), &edge, contact.as_str(), channel] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    Key(key)
+}
+
+/// The checks' names for a sentence, not all of them when they are many.
+pub(crate) fn listed(checks: &[CheckId]) -> String {
+    const NAMED: usize = 5;
+    let names: Vec<&str> = checks.iter().take(NAMED).map(CheckId::as_str).collect();
+    match checks.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}

@@ -1,0 +1,134 @@
+//! Probes' sessions and reports: who is heard, and which observation is a vote.
+
+use std::time::Duration;
+
+use crosscheck_model::observation::{Clock, Firmness, Observation};
+use crosscheck_model::wire::{Health, Hello, Receipt, Refusal, Report, WIRE_VERSION, Welcome};
+use crosscheck_model::{ProbeId, Status, Timestamp};
+
+use crate::effect::Effect;
+use crate::state::{ProbeState, State, Vote};
+
+/// The session rule: a probe is heard and hears while its echo is younger than this.
+pub const SESSION_LIMIT: Duration = Duration::from_secs(15);
+
+impl State {
+    /// Whether the probe both hears and is heard at present.
+    pub fn is_live(&self, probe: &ProbeState) -> bool {
+        self.now.since(probe.echo) <= SESSION_LIMIT
+    }
+
+    /// Opens a session for a probe.
+    pub(crate) fn open(
+        &mut self,
+        hello: Hello,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Welcome, Refusal> {
+        if hello.wire != WIRE_VERSION {
+            return Err(Refusal::Version { wanted: WIRE_VERSION });
+        }
+        if !self.config.sites.contains_key(&hello.site) {
+            return Err(Refusal::UnknownSite(hello.site));
+        }
+        let epoch = self.number();
+        let moved = self.probes.get(&hello.probe).is_none_or(|known| known.site != hello.site);
+        let probe = self.probes.entry(hello.probe).or_insert_with(|| ProbeState {
+            site: hello.site.clone(),
+            version: String::new(),
+            epoch: 0,
+            boot: 0,
+            report_seq: 0,
+            echo: Timestamp::ZERO,
+            health: Health::UNTESTED,
+            spooled: 0,
+            dropped: 0,
+            running: 0,
+            assignment: 0,
+            suspect: None,
+            calm_since: None,
+            troubled_since: None,
+            incident: None,
+        });
+        probe.site = hello.site;
+        probe.version = hello.version;
+        probe.epoch = epoch;
+        probe.boot = hello.boot;
+        probe.report_seq = 0;
+        if moved {
+            self.assign(effects);
+        }
+        Ok(Welcome { epoch, now: self.now })
+    }
+
+    /// Takes a probe's report: its echo, its health, and what it saw.
+    pub(crate) fn report(
+        &mut self,
+        report: Report,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Receipt, Refusal> {
+        let now = self.now;
+        let probe = self
+            .probes
+            .get_mut(&report.probe)
+            .filter(|probe| probe.epoch == report.epoch)
+            .ok_or(Refusal::UnknownSession)?;
+        let receipt = Receipt { seq: report.seq, now };
+        if report.seq <= probe.report_seq {
+            return Ok(receipt);
+        }
+        probe.report_seq = report.seq;
+        // An echo from the future would keep a session alive that is not.
+        probe.echo = probe.echo.max(report.echo.min(now));
+        probe.health = report.health;
+        probe.spooled = report.spooled;
+        probe.dropped = report.dropped;
+        probe.running = report.running;
+        let (site, boot) = (probe.site.clone(), probe.boot);
+        for observation in report.observations {
+            self.take_vote(&report.probe, boot, &observation);
+            effects.push(Effect::Record {
+                probe: report.probe.clone(),
+                site: site.clone(),
+                observation,
+            });
+        }
+        Ok(receipt)
+    }
+
+    fn take_vote(&mut self, id: &ProbeId, boot: u64, observation: &Observation) {
+        let now = self.now;
+        let Some(check) = self.checks.get_mut(&observation.check) else { return };
+        let fits = observation.clock == Clock::Leader
+            && observation.boot == boot
+            && observation.rev == check.rev
+            && check.assigned.contains(id)
+            && now.since(observation.at) <= check.spec.validity();
+        let newest = check
+            .votes
+            .get(id)
+            .is_none_or(|vote| vote.boot != observation.boot || vote.seq < observation.seq);
+        if !fits || !newest {
+            return;
+        }
+        let outcome = &observation.outcome;
+        if matches!(outcome.status, Status::Down | Status::Degraded) {
+            check.confirm_wanted = true;
+        }
+        if observation.firmness == Firmness::Soft {
+            return;
+        }
+        let vote = Vote {
+            boot: observation.boot,
+            seq: observation.seq,
+            rev: observation.rev,
+            status: outcome.status,
+            cause: outcome.cause,
+            detail: outcome.detail.clone(),
+            started: observation.started.min(now),
+            at: observation.at.min(now),
+            failing_since: observation.failing_since.map(|since| since.min(now)),
+            duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
+        };
+        check.votes.insert(id.clone(), vote);
+    }
+}

@@ -1,0 +1,346 @@
+//! The decision table and the promises around it, one story each.
+
+#![expect(clippy::unwrap_used, reason = "a test that finds nothing has failed")]
+
+mod world;
+
+use std::time::Duration;
+
+use crosscheck_core::command::Window;
+use crosscheck_core::outbox::{Edge, Progress, SendResult};
+use crosscheck_core::verdict::Reason;
+use crosscheck_core::{Command, Reply};
+use crosscheck_model::config::Maintenance;
+use crosscheck_model::{CheckId, ProbeId, SiteQuorum, Status};
+use world::{Faults, Honesty, World, config, is_down, is_recovery, spec};
+
+fn steady(carriers: &str, checks: usize) -> World {
+    let mut world = World::new(7, config(carriers, checks), Faults::NONE);
+    world.seconds(90);
+    for check in 0..checks {
+        assert_eq!(world.verdict(check), Status::Up);
+    }
+    world
+}
+
+#[test]
+fn a_dead_target_is_one_alarm_and_its_return_one_recovery_each() {
+    let mut world = steady("AABBC", 1);
+    let before = world.now;
+    world.set_down(0, true);
+    world.seconds(60);
+    assert_eq!(world.verdict(0), Status::Down);
+    let alarms = world.mails_of(is_down);
+    assert_eq!(alarms.len(), 2, "one for each of two contacts");
+    assert!(alarms[0].notice.since > before && alarms[0].notice.since <= alarms[0].at);
+    assert_eq!(alarms[0].notice.sites.len(), 5);
+    world.set_down(0, false);
+    world.seconds(200);
+    assert_eq!(world.verdict(0), Status::Up);
+    let recoveries = world.mails_of(is_recovery);
+    assert_eq!(recoveries.len(), 2);
+    assert_eq!(world.mails.len(), 4);
+    for mail in recoveries {
+        let alarm = world.mails.iter().find(|m| Some(m.key) == mail.notice.thread).unwrap();
+        assert!(is_down(&alarm.edge) && alarm.at <= mail.at);
+        assert_eq!(alarm.notice.incident, mail.notice.incident);
+    }
+}
+
+#[test]
+fn detection_is_fast_through_confirmation() {
+    let mut world = steady("AABBC", 1);
+    world.set_down(0, true);
+    let cut = world.now;
+    world.seconds(60);
+    let alarm = world.mails_of(is_down)[0].at;
+    // The first of five spread probes looks within 30 s, the others at once; each is sure after
+    // one retry gap.
+    assert!(alarm.since(cut) <= Duration::from_secs(30 + 3 + 6), "{:?}", alarm.since(cut));
+}
+
+#[test]
+fn a_carrier_cut_from_the_target_is_named_and_wakes_nobody() {
+    let mut world = steady("AABBC", 1);
+    for probe in world.probes.iter_mut().filter(|probe| probe.carrier == "A") {
+        probe.targets = false;
+    }
+    world.seconds(120);
+    let check = &world.state.checks[&CheckId::new("check 0")];
+    assert_eq!(check.verdict.status, Status::Degraded);
+    assert_eq!(format!("{:?}", check.verdict.reason), "Partial(Carrier(\"A\"))");
+    assert!(world.mails.is_empty());
+    // After ten minutes the operators hear of it once, and of its end once.
+    world.seconds(600);
+    assert_eq!(world.mails.len(), 1);
+    assert_eq!(world.mails[0].notice.check, None);
+    assert!(world.mails[0].notice.summary.contains("carrier A"));
+    world.probes.iter_mut().for_each(|probe| probe.targets = true);
+    world.seconds(300);
+    assert_eq!(world.mails.len(), 2);
+    assert_eq!(world.mails[1].edge, Edge::Recovery);
+}
+
+#[test]
+fn two_probes_that_fail_together_are_a_carrier_in_trouble_and_not_suspects() {
+    let mut world = steady("AABBCC", 8);
+    for probe in world.probes.iter_mut().filter(|probe| probe.carrier == "B") {
+        probe.targets = false;
+    }
+    world.seconds(120);
+    assert!(world.state.probes.values().all(|probe| probe.suspect.is_none()));
+    for check in world.state.checks.values() {
+        assert_eq!(format!("{:?}", check.verdict.reason), "Partial(Carrier(\"B\"))");
+    }
+}
+
+#[test]
+fn a_probe_that_contradicts_all_others_alone_is_withheld_and_its_operators_told() {
+    let mut world = steady("AABBC", 8);
+    world.probes[4].targets = false;
+    world.seconds(120);
+    assert!(world.state.probes[&ProbeId::new("p4")].suspect.is_some());
+    assert!((0..8).all(|check| world.verdict(check) == Status::Up));
+    world.seconds(200);
+    assert_eq!(world.mails.len(), 1);
+    assert!(world.mails[0].notice.summary.contains("p4"));
+    world.probes[4].targets = true;
+    world.seconds(600);
+    assert_eq!(world.mails.len(), 2);
+    assert!(world.state.probes[&ProbeId::new("p4")].suspect.is_none());
+}
+
+#[test]
+fn one_probe_or_carrier_cut_from_the_coordinators_changes_nothing() {
+    let mut world = steady("AABBC", 2);
+    for probe in world.probes.iter_mut().filter(|probe| probe.carrier == "A") {
+        (probe.out, probe.back) = (false, false);
+    }
+    world.seconds(300);
+    assert_eq!(world.verdict(0), Status::Up);
+    assert!(world.mails.is_empty());
+}
+
+#[test]
+fn half_a_connection_is_no_session() {
+    let mut world = steady("AABBC", 1);
+    for probe in world.probes.iter_mut().filter(|probe| probe.carrier == "A") {
+        probe.back = false;
+    }
+    world.seconds(60);
+    let views = world.state.site_views(&world.state.checks[&CheckId::new("check 0")]);
+    let silent: Vec<_> = views.iter().map(|view| view.silent.is_some()).collect();
+    assert_eq!(silent, [true, true, false, false, false]);
+}
+
+#[test]
+fn the_few_who_are_left_and_fail_are_reported_as_unknown() {
+    let mut world = steady("ABC", 1);
+    for probe in world.probes.iter_mut().skip(1) {
+        (probe.out, probe.back) = (false, false);
+    }
+    world.set_down(0, true);
+    world.seconds(150);
+    let check = &world.state.checks[&CheckId::new("check 0")];
+    assert_eq!(check.verdict.reason, Reason::Suspect);
+    let mails = world.mails_of(|edge| *edge == Edge::Alarm(Status::Unknown));
+    assert_eq!(mails.len(), 2);
+    assert!(world.mails_of(is_down).is_empty());
+}
+
+#[test]
+fn a_lost_fleet_is_one_mail_to_operators_and_later_one_to_owners() {
+    let mut world = steady("AABBC", 20);
+    world.probes.iter_mut().for_each(|probe| (probe.out, probe.back) = (false, false));
+    world.seconds(60);
+    assert_eq!(world.verdict(0), Status::Unknown, "no green without fresh evidence");
+    world.seconds(160);
+    assert_eq!(world.mails.len(), 1, "operators after three minutes");
+    world.seconds(180);
+    assert_eq!(world.mails.len(), 2, "owners after six; who was told already is not told again");
+    world.probes.iter_mut().for_each(|probe| (probe.out, probe.back) = (true, true));
+    world.seconds(200);
+    assert_eq!(world.mails_of(is_recovery).len(), 2);
+    assert!((0..20).all(|check| world.verdict(check) == Status::Up));
+}
+
+#[test]
+fn an_outage_stays_open_when_the_voters_go_blind() {
+    let mut world = steady("AABBC", 1);
+    world.set_down(0, true);
+    world.seconds(60);
+    world.probes.iter_mut().for_each(|probe| (probe.out, probe.back) = (false, false));
+    world.seconds(120);
+    assert_eq!(world.verdict(0), Status::Down);
+    assert!(world.mails_of(is_recovery).is_empty());
+}
+
+#[test]
+fn consecutive_rounds_are_counted() {
+    let mut config = config("AABBC", 1);
+    config.checks[0].rule = crosscheck_model::spec::Rule::Consecutive(3);
+    let mut world = World::new(3, config, Faults::NONE);
+    world.seconds(90);
+    world.set_down(0, true);
+    world.seconds(60);
+    assert_eq!(world.verdict(0), Status::Up, "one round is not three");
+    world.seconds(75);
+    assert_eq!(world.verdict(0), Status::Down);
+    let alarm = &world.mails_of(is_down)[0];
+    assert!(alarm.at.since(alarm.notice.since) >= Duration::from_secs(60));
+}
+
+#[test]
+fn a_liar_is_found_and_cannot_open_or_hide() {
+    for honesty in [Honesty::SaysDown, Honesty::SaysUp, Honesty::SaysAnything] {
+        let mut world = steady("AABBC", 6);
+        world.probes[4].honesty = honesty;
+        world.seconds(600);
+        assert!(world.mails_of(is_down).is_empty(), "{honesty:?}");
+        world.set_down(0, true);
+        world.seconds(90);
+        assert_eq!(world.mails_of(is_down).len(), 2, "{honesty:?}");
+        world.seconds(200);
+        assert!(world.mails_of(is_recovery).iter().all(|mail| mail.check.is_none()));
+        if honesty == Honesty::SaysDown {
+            assert!(world.state.probes[&ProbeId::new("p4")].suspect.is_some());
+        }
+    }
+}
+
+#[test]
+fn in_a_maintenance_nobody_is_woken_and_at_its_end_what_is_still_down_is() {
+    let mut config = config("AABBC", 1);
+    config.maintenance = vec![Maintenance {
+        checks: vec!["check *".to_owned()],
+        customer: None,
+        when: crosscheck_model::config::Window::Every {
+            days: vec![1],
+            from_minute: 0,
+            to_minute: 1,
+        },
+        zone: "UTC".to_owned(),
+        reason: "release".to_owned(),
+    }];
+    let mut world = World::new(5, config, Faults::NONE);
+    world.seconds(90);
+    let (from, to) = (world.now, world.now.plus(Duration::from_secs(300)));
+    world.propose(Command::Windows(vec![Window { rule: 0, from, to }]));
+    world.set_down(0, true);
+    world.seconds(298);
+    assert!(world.mails.is_empty());
+    assert!(world.state.incidents.is_empty());
+    assert_eq!(world.verdict(0), Status::Down, "the shadow state goes on");
+    world.seconds(10);
+    assert_eq!(world.mails_of(is_down).len(), 2);
+}
+
+#[test]
+fn an_edit_alone_opens_closes_and_repeats_nothing() {
+    let mut world = steady("AABBC", 2);
+    world.set_down(0, true);
+    world.seconds(60);
+    let mails = world.mails.len();
+    let mut edited = world.state.config.clone();
+    for check in &mut edited.checks {
+        check.settings = "{\"other\": true}".to_owned();
+    }
+    world.propose(Command::Configure(Box::new(edited)));
+    world.seconds(120);
+    assert_eq!(world.mails.len(), mails);
+    assert_eq!((world.verdict(0), world.verdict(1)), (Status::Down, Status::Up));
+}
+
+#[test]
+fn a_removed_check_takes_its_incident_with_it_and_says_so() {
+    let mut world = steady("AABBC", 2);
+    world.set_down(0, true);
+    world.seconds(60);
+    let mut edited = world.state.config.clone();
+    edited.checks.remove(0);
+    world.propose(Command::Configure(Box::new(edited)));
+    world.seconds(10);
+    let last = world.mails_of(|edge| *edge == Edge::Removed);
+    assert_eq!(last.len(), 2);
+    assert!(world.state.incidents.values().all(|incident| incident.resolved_at.is_some()));
+}
+
+#[test]
+fn a_simple_quorum_is_enough_where_it_is_asked_for() {
+    let mut config = config("AAB", 1);
+    config.checks = vec![spec("check 0")];
+    config.checks[0].quorum = SiteQuorum::Count(2);
+    let mut world = World::new(9, config, Faults::NONE);
+    world.seconds(90);
+    for probe in world.probes.iter_mut().filter(|probe| probe.carrier == "A") {
+        probe.targets = false;
+    }
+    world.seconds(60);
+    assert_eq!(world.verdict(0), Status::Down);
+}
+
+#[test]
+fn a_claim_of_an_old_term_is_refused_and_a_lost_claim_is_sent_again_under_its_key() {
+    let mut world = steady("AABBC", 1);
+    world.faults.mail = 1;
+    world.set_down(0, true);
+    while world.state.due().is_empty() && world.state.outbox.is_empty() {
+        world.second();
+    }
+    let key = *world.state.outbox.keys().next().unwrap();
+    let stale = world.propose(Command::Claim { key, term: 99, node: 1 });
+    assert!(matches!(stale, Reply::Rejected(_)));
+    let attempts = world.state.outbox[&key].attempts;
+    // The leader dies with the claim; the next one waits for the lease, then sends again.
+    if !matches!(world.state.outbox[&key].progress, Progress::Claimed { .. }) {
+        return;
+    }
+    let reply = world.propose(Command::Settle {
+        key,
+        attempt: attempts + 5,
+        result: SendResult::Refused("late".to_owned()),
+    });
+    assert!(matches!(reply, Reply::Rejected(_)));
+}
+
+#[test]
+fn smtp_down_for_the_whole_outage_both_mails_arrive_in_order() {
+    let mut world = steady("AABBC", 1);
+    world.faults.mail = 1000;
+    world.set_down(0, true);
+    world.seconds(300);
+    world.set_down(0, false);
+    world.seconds(300);
+    assert!(world.mails.is_empty());
+    assert_eq!(world.verdict(0), Status::Up);
+    world.faults.mail = 0;
+    world.seconds(3600);
+    let edges: Vec<Edge> = world
+        .mails
+        .iter()
+        .filter(|mail| mail.notice.incident.0 == 1)
+        .map(|mail| mail.edge)
+        .collect();
+    assert_eq!(edges.len(), 4);
+    let first_recovery = edges.iter().position(is_recovery).unwrap();
+    assert!(edges[..first_recovery].iter().any(is_down));
+    for recovery in world.mails_of(is_recovery) {
+        let alarm = world.mails.iter().find(|mail| Some(mail.key) == recovery.notice.thread);
+        assert!(alarm.unwrap().at <= recovery.at);
+    }
+}
+
+#[test]
+fn all_coordinators_stopped_during_an_outage_and_started_again_no_second_alarm() {
+    let mut world = steady("AABBC", 1);
+    world.set_down(0, true);
+    world.seconds(60);
+    assert_eq!(world.mails.len(), 2);
+    world.now = world.now.plus(Duration::from_secs(600));
+    world.elect();
+    world.seconds(300);
+    assert_eq!(world.mails.len(), 2);
+    world.set_down(0, false);
+    world.seconds(200);
+    assert_eq!(world.mails_of(is_recovery).len(), 2);
+}
