@@ -186,6 +186,9 @@ impl Dispatcher {
 
     fn start(&mut self, now: Moment, key: Key, attempt: u32, effects: &mut Vec<Effect>) {
         let Some(run) = self.running.get_mut(&key) else { return };
+        if !matches!(run.stage, Stage::Claiming) {
+            return;
+        }
         if self.term != Some(run.term) {
             // Another leader may be in office; it sends when the lease is over.
             self.running.remove(&key);
@@ -401,5 +404,60 @@ mod tests {
         let [Effect::Settle { result: SendResult::Retry(_), attempt: 3, .. }] = &effects[..] else {
             panic!("{effects:?}");
         };
+    }
+
+    /// What a random shell does next.
+    fn any_event() -> impl proptest::strategy::Strategy<Value = (u64, Event)> {
+        use proptest::prelude::*;
+        let number = 0u8..4;
+        let event = prop_oneof![
+            (1u64..4).prop_map(Event::Leads),
+            Just(Event::LostLeadership),
+            Just(Event::Due((0..4).map(|number| due(number, Severity::High)).collect())),
+            (number.clone(), 1u32..9)
+                .prop_map(|(number, attempt)| Event::Claimed(key(number), attempt)),
+            number.clone().prop_map(|number| Event::NotClaimed(key(number))),
+            number.clone().prop_map(|number| Event::Sent(key(number), SendResult::Delivered)),
+            number.clone().prop_map(|number| Event::Settled(key(number))),
+            number.prop_map(|number| Event::NotSettled(key(number))),
+            Just(Event::Woken),
+        ];
+        (0u64..40, event)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_send_without_a_fresh_claim_of_the_term_in_which_we_lead(
+            events in proptest::collection::vec(any_event(), 0..120),
+        ) {
+            let mut dispatcher = Dispatcher::default();
+            let mut now = Moment::ZERO;
+            let mut leads = None;
+            let mut claims: BTreeMap<Key, (u64, Moment)> = BTreeMap::new();
+            for (seconds, event) in events {
+                now += Duration::from_secs(seconds);
+                match event {
+                    Event::Leads(term) => leads = Some(term),
+                    Event::LostLeadership => leads = None,
+                    _ => {}
+                }
+                for effect in dispatcher.step(now, event.clone()) {
+                    match effect {
+                        Effect::Claim { key, term } => {
+                            proptest::prop_assert_eq!(Some(term), leads);
+                            claims.insert(key, (term, now));
+                        }
+                        Effect::Send { key } => {
+                            let (term, at) = claims.remove(&key).expect("a claim, used once");
+                            proptest::prop_assert_eq!(Some(term), leads);
+                            proptest::prop_assert!(now + SEND_DEADLINE <= at + CLAIM_LEASE);
+                            proptest::prop_assert!(matches!(event, Event::Claimed(claimed, _) if claimed == key));
+                        }
+                        Effect::Wake(at) => proptest::prop_assert!(at > now),
+                        Effect::Settle { .. } | Effect::Forget { .. } => {}
+                    }
+                }
+            }
+        }
     }
 }

@@ -14,13 +14,18 @@
 //! - Only the leader sends, and only what it has claimed in the log.
 
 pub mod api;
+mod bearer;
 pub mod channel;
 pub mod command;
 pub mod courier;
 pub mod dispatch;
+pub mod fatal;
 pub mod history;
 pub mod ingest;
 pub mod leader;
 pub mod page;
 pub mod raft;
+pub mod replica;
+
 pub mod serve;
+pub mod windows;

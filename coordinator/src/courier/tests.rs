@@ -238,3 +238,61 @@ impl Scene {
         assert!(self.begun.recv().await.is_none(), "something was sent");
     }
 }
+
+/// A log of one node around the real state machine.
+struct OwnLog(Mutex<State>);
+
+impl Log for OwnLog {
+    async fn submit(&self, command: Command) -> Result<Reply, String> {
+        let mut state = self.0.lock().expect("no panic");
+        let now = state.now;
+        Ok(crosscheck_core::apply(&mut state, now, command).reply)
+    }
+
+    async fn still_leads(&self, _: u64) -> bool {
+        true
+    }
+
+    fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.0.lock().expect("no panic"))
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_waits_for_its_alarm_and_says_that_it_was_lost() {
+    const END: Key = Key([8; 16]);
+    let mut state = State::default();
+    let now = Timestamp::from_millis(1_795_341_733_000);
+    let lead = Command::Lead { node: 3, term: 5, cluster: "test".to_owned() };
+    assert_eq!(crosscheck_core::apply(&mut state, now, lead).reply, Reply::Done);
+    let mut recovery = Owed { key: END, after: Some(KEY), ..owed() };
+    recovery.notice.edge = Edge::Recovery;
+    recovery.notice.severity = Severity::Disaster;
+    state.outbox.extend([(KEY, owed()), (END, recovery)]);
+    state.config.contacts.insert(ContactId::new("ops"), config::Contact::default());
+    let log = Arc::new(OwnLog(Mutex::new(state)));
+
+    let (begin, mut begun) = mpsc::channel(16);
+    let carry: Carrier = Arc::new(move |errand: Errand| {
+        let begin = begin.clone();
+        Box::pin(async move {
+            let key = errand.owed.key;
+            begin.send(errand.owed).await.expect("the test listens");
+            if key == KEY { SendResult::Refused("unknown".into()) } else { SendResult::Delivered }
+        })
+    });
+    let (news, hears) = mpsc::channel(16);
+    let courier =
+        tokio::spawn(Courier::new(Arc::clone(&log), 3, carry).run(hears, CancellationToken::new()));
+    news.send(News::Lead(Some(5))).await.expect("the courier listens");
+    let (first, second) = (begun.recv().await.expect("sent"), begun.recv().await.expect("sent"));
+    assert_eq!((first.key, second.key), (KEY, END));
+    let claimed = matches!(first.progress, Progress::Claimed { term: 5, node: 3, .. });
+    assert!(claimed && first.attempts == 1, "{first:?}");
+    assert!(second.notice.alarm_was_lost);
+    drop(news);
+    courier.await.expect("it ends well");
+    let ends =
+        log.read(|state| state.outbox.values().map(|owed| owed.progress).collect::<Vec<_>>());
+    assert_eq!(ends, [Progress::Refused { at: now }, Progress::Delivered { at: now }]);
+}

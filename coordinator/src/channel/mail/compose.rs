@@ -64,6 +64,7 @@ const fn event(edge: Edge) -> &'static str {
     match edge {
         Edge::Alarm(_) => "alarm",
         Edge::Recovery => "recovery",
+        Edge::Removed => "removal",
     }
 }
 

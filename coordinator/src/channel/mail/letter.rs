@@ -19,14 +19,14 @@ const DETAIL_LIMIT_CHARS: usize = 120;
 /// The words of a mail.
 #[derive(Debug)]
 pub(super) struct Letter {
-    /// The status in capitals: `DOWN`, `DEGRADED`, `UNKNOWN`, `RECOVERED`.
+    /// What is the case: `DOWN`, `DEGRADED`, `UNKNOWN`, `RECOVERED`, `REMOVED`.
     pub(super) word: &'static str,
     /// The check's name, or what else it is about.
     pub(super) name: String,
     color: &'static str,
     target: String,
     summary: String,
-    /// For a recovery whose alarm never arrived.
+    /// For an end whose alarm never arrived.
     belated: Option<String>,
     facts: Vec<Fact>,
     groups: Vec<Group>,
@@ -86,6 +86,7 @@ impl Letter {
     pub(super) fn of(notice: &Notice) -> Self {
         let (word, color) = match notice.edge {
             Edge::Recovery => ("RECOVERED", color(Status::Up)),
+            Edge::Removed => ("REMOVED", color(Status::Unknown)),
             Edge::Alarm(Status::Down) => ("DOWN", color(Status::Down)),
             Edge::Alarm(Status::Degraded) => ("DEGRADED", color(Status::Degraded)),
             Edge::Alarm(Status::Unknown) => ("UNKNOWN", color(Status::Unknown)),
@@ -98,7 +99,7 @@ impl Letter {
             color,
             target: if target == name { String::new() } else { target },
             name,
-            summary: one_line(&notice.summary),
+            summary: sentence(&one_line(&notice.summary)),
             belated: belated(notice),
             facts: facts(notice),
             groups: groups(&notice.sites),
@@ -146,7 +147,7 @@ const fn color(status: Status) -> &'static str {
 
 /// When it was, for who never heard that it was.
 fn belated(notice: &Notice) -> Option<String> {
-    if !notice.alarm_was_lost || notice.edge != Edge::Recovery {
+    if !notice.alarm_was_lost || matches!(notice.edge, Edge::Alarm(_)) {
         return None;
     }
     let ended = notice.ended.unwrap_or(notice.decided);
@@ -159,14 +160,18 @@ fn belated(notice: &Notice) -> Option<String> {
 fn facts(notice: &Notice) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut fact = |name, value| facts.push(Fact { name, value });
-    match (notice.edge, notice.ended) {
-        (Edge::Recovery, ended) => {
-            let ended = ended.unwrap_or(notice.decided);
+    let ended = notice.ended.unwrap_or(notice.decided);
+    match notice.edge {
+        Edge::Recovery => {
             fact("Lasted", span(ended.since(notice.since)));
             fact("From", second(notice.since));
             fact("To", second(ended));
         }
-        (Edge::Alarm(_), _) => {
+        Edge::Removed => {
+            fact("Since", second(notice.since));
+            fact("Removed", second(ended));
+        }
+        Edge::Alarm(_) => {
             let later = span(notice.decided.since(notice.since));
             fact("Since", second(notice.since));
             fact("Decided", format!("{later} after the first failing run"));
@@ -278,6 +283,14 @@ fn is_harmful(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
         || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A fragment, such as summaries are, as a sentence.
+fn sentence(fragment: &str) -> String {
+    let mut chars = fragment.chars();
+    let Some(first) = chars.next() else { return String::new() };
+    let stop = if fragment.ends_with(['.', '!', '?', '。']) { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), chars.as_str())
 }
 
 /// At most `limit` characters, with an ellipsis where something was cut off.

@@ -37,7 +37,7 @@ fn alarm() -> Notice {
         severity: Severity::Disaster,
         check: Some(CheckId::new("acme/shop home")),
         target: "https://shop.example.com/".to_owned(),
-        summary: "The site quorum says it fails: 4 of 5 sites.".to_owned(),
+        summary: "down at 4 of 5 sites, for different causes".to_owned(),
         since: SINCE,
         decided: later(40),
         ended: None,
@@ -66,7 +66,7 @@ fn alarm() -> Notice {
 fn recovery() -> Notice {
     let mut notice = alarm();
     notice.edge = Edge::Recovery;
-    notice.summary = "It works again from 5 of 5 sites.".to_owned();
+    notice.summary = "up".to_owned();
     notice.decided = later(252);
     notice.ended = Some(later(192));
     for opinion in &mut notice.sites {
@@ -103,7 +103,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
     let over_midnight =
         Notice { since: SINCE.minus(std::time::Duration::from_secs(86_400)), ..lost.clone() };
     let mut fleet = alarm();
-    fleet.summary = "The site quorum says it fails: 23 of 25 sites.".to_owned();
+    fleet.summary = "down at 23 of 25 sites, for different causes".to_owned();
     fleet.sites = (0..25)
         .map(|at| {
             let cause = [Some(Cause::Status), Some(Cause::TlsExpired), None]
@@ -121,7 +121,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
         severity: Severity::Average,
         check: None,
         target: "carrier china-telecom".to_owned(),
-        summary: "All sites of this carrier see 12 targets fail that others reach.".to_owned(),
+        summary: "fails only from carrier china-telecom: shop home, order api".to_owned(),
         sites: Vec::new(),
         runbook: None,
         link: None,
@@ -130,7 +130,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
     let mut slow = Notice {
         edge: Edge::Alarm(Status::Degraded),
         severity: Severity::High,
-        summary: "The sites disagree across carriers and regions.".to_owned(),
+        summary: "fails from 4 of 5 sites in different networks".to_owned(),
         runbook: Some("https://wiki.example.com/slow".to_owned()),
         ..alarm()
     };
@@ -138,6 +138,12 @@ fn sorts() -> Vec<(&'static str, Notice)> {
     slow.sites[4].status = Status::Unknown;
     slow.sites[4].cause = Some(Cause::ProbeUnfit);
     slow.sites[4].duration_ms = 0;
+    let removed = Notice {
+        edge: Edge::Removed,
+        summary: "the check was removed from the configuration".to_owned(),
+        sites: Vec::new(),
+        ..recovery()
+    };
     vec![
         ("alarm", alarm()),
         ("recovery", recovery()),
@@ -147,6 +153,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
         ("no_runbook", Notice { runbook: None, ..alarm() }),
         ("own_trouble", own),
         ("degraded", slow),
+        ("removed", removed),
     ]
 }
 
@@ -270,5 +277,46 @@ fn a_long_or_foreign_name_stays_within_the_limits() {
         let mail = composed(&owed(KEY, notice));
         assert!(mail.split("\r\n").all(|line| line.len() <= 998), "{mail}");
         assert!(mail.is_ascii());
+    }
+}
+
+/// The text part, decoded by the rules of RFC 2045, 6.7.
+fn text_part(mail: &str) -> String {
+    let part = mail.split("\r\n--=_").nth(1).expect("a first part");
+    let (_, body) = part.split_once("\r\n\r\n").expect("a head and a body");
+    let mut bytes = Vec::new();
+    let mut rest = body.replace("=\r\n", "").into_bytes().into_iter();
+    while let Some(byte) = rest.next() {
+        if byte == b'=' {
+            let digits = [rest.next(), rest.next()].map(|digit| digit.expect("two digits"));
+            let digits = std::str::from_utf8(&digits).expect("ASCII");
+            bytes.push(u8::from_str_radix(digits, 16).expect("a number"));
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).expect("UTF-8").replace("\r\n", "\n")
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_said_arrives_and_nothing_else(
+        name in "(?s).{0,200}", summary in "(?s).{0,300}", detail in "(?s).{0,300}", runbook in "(?s).{0,300}",
+    ) {
+        let mut notice = alarm();
+        notice.check = Some(CheckId::new(name.as_str()));
+        notice.summary = summary;
+        notice.runbook = Some(runbook);
+        notice.sites[0].detail = detail;
+        let letter = Letter::of(&notice);
+        let mail = composed(&owed(KEY, notice));
+        proptest::prop_assert!(mail.is_ascii());
+        for line in mail.split("\r\n") {
+            proptest::prop_assert!(line.len() <= 998 && !line.contains(['\r', '\n', '\0']));
+        }
+        let names = |mail: &str| fields(mail).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        proptest::prop_assert_eq!(names(&mail), names(&composed(&owed(KEY, alarm()))));
+        let (got, said) = (text_part(&mail), letter.text().expect("renders"));
+        proptest::prop_assert_eq!(got.trim_end(), said.trim_end());
     }
 }
