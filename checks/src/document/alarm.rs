@@ -27,8 +27,8 @@ const ATTEMPTS: u32 = 2;
 /// r in the rule, when people say nothing.
 const ATTEMPT_GAP: Duration = Duration::from_secs(3);
 
-/// How long a target must be well again until its incident closes, when people say nothing: a
-/// service that restarts in a loop is not to send a pair of mails for each turn.
+/// How long a target must be well again until an incident closes, when people say nothing (row 4
+/// of the decision table).
 const RECOVERY_HOLD: Duration = Duration::from_secs(60);
 
 /// A value and where it was written.
@@ -42,8 +42,8 @@ pub(super) struct Terms {
     retry_interval: Placed<Duration>,
     attempts: Option<u32>,
     attempt_gap: Option<Duration>,
-    recovery_hold: Option<Duration>,
     severity: Option<Severity>,
+    recovery_hold: Option<Duration>,
     rule: Option<Rule>,
     /// Which sites run it.
     pub(super) sites: Placed<SiteChoice>,
@@ -189,7 +189,7 @@ impl Terms {
         said.unwrap_or(Rule::Consecutive(kind.after))
     }
 
-    /// How long the target must be well again, as it results.
+    /// How long a target must be well again.
     pub(super) fn recovery_hold(&self, defaults: &Self) -> Duration {
         self.recovery_hold.or(defaults.recovery_hold).unwrap_or(RECOVERY_HOLD)
     }

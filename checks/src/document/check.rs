@@ -106,11 +106,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The check's kind, and the check with its settings when they are right.
-    fn kind_of(
-        &mut self,
-        node: &Node,
-        at: Span,
-    ) -> Option<(&'a dyn Kind, Option<Made>)> {
+    fn kind_of(&mut self, node: &Node, at: Span) -> Option<(&'a dyn Kind, Option<Made>)> {
         let Value::Map(entries) = &node.value else { return None };
         let kinds = self.catalogue.kinds;
         let of = |entry: &Entry| kinds.iter().copied().find(|kind| kind.name() == entry.key.name);

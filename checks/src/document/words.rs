@@ -84,8 +84,8 @@ const ATTEMPTS: &str = "failing attempts in a row until a probe is sure";
 const GAP: &str = "from the end of a failed attempt to the next";
 const AFTER: &str = "consecutive failing rounds until the alarm; 1: at once";
 const SEVERITY: &str = "how bad a failure is";
-const HOLD: &str = "how long it must be well again until the incident closes (60s)";
 const RETRY: &str = "between the starts of two runs while the target fails";
+const HOLD: &str = "how long it must be well again until the incident closes";
 const WHERE: &str = "which sites run it: `all`, a list of names, or how many to choose";
 const AGREE: &str = "how many sites must agree that it is down";
 
