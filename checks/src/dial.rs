@@ -263,7 +263,7 @@ pub fn broken(error: &io::Error) -> Cause {
 }
 
 /// The error in words, without the operating system's number.
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let end = text.find(" (os error").unwrap_or(text.len());
     text[..end].to_lowercase()
