@@ -30,7 +30,7 @@ use self::exchange::Answer;
 use self::plan::Plan;
 use self::request::{Hop, Prepared};
 use self::settings::{Settings, Version};
-use super::{Check, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError};
 use crate::dial::{self, Timer};
 use crate::env::Env;
 use crate::excerpt;
@@ -48,6 +48,11 @@ impl Kind for Http {
 
     fn about(&self) -> &'static str {
         "Sends an HTTP request and judges the answer's status, headers, body, time and certificate."
+    }
+
+    fn defaults(&self) -> Defaults {
+        let two_minutes = Duration::from_secs(120);
+        Defaults { interval: two_minutes, retry_interval: two_minutes, ..Defaults::default() }
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -150,9 +150,11 @@ fn failure(error: &hyper::Error, seen: &mut Marks) -> Failure {
     }
     let cause = if error.is_parse_too_large() {
         Cause::TooLarge
-    } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        Cause::Reset
-    } else if is_cut_short(error) {
+    } else if error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
+        || is_cut_short(error)
+    {
         Cause::Reset
     } else {
         Cause::Protocol

@@ -88,11 +88,15 @@ impl Expected {
                     .is_some_and(|order| operator.holds(order)),
                 (Value::String(text), _) => operator.holds(text.as_str().cmp(operand)),
                 // Other types have no order, but may be spelled: `== true`, `!= null`.
-                (other, _) => match operator {
-                    Operator::Equal => other.to_string() == *operand,
-                    Operator::NotEqual => other.to_string() != *operand,
-                    _ => false,
-                },
+                (other, _) => {
+                    let is_spelled_so =
+                        serde_json::from_str(operand).is_ok_and(|v| same(&v, other));
+                    match operator {
+                        Operator::Equal => is_spelled_so,
+                        Operator::NotEqual => !is_spelled_so,
+                        _ => false,
+                    }
+                }
             },
         }
     }

@@ -220,8 +220,7 @@ async fn http_2_is_spoken_where_both_can() {
         (&[], json!({ "version": 2 }), Err(Cause::Protocol)),
     ];
     for (alpn, more, wanted) in table {
-        let server =
-            Server::tls(authority.server(&leaf, alpn, false), |stream| serve_http(stream)).await;
+        let server = Server::tls(authority.server(&leaf, alpn, false), serve_http).await;
         let mut more = more.clone();
         if let Ok((begins, _)) = wanted {
             more["body"] = json!({ "matches": format!("^{begins}") });
@@ -242,7 +241,7 @@ async fn http_2_is_spoken_where_both_can() {
 
 #[tokio::test]
 async fn http_2_without_tls_is_spoken_when_asked_for() {
-    let server = Server::plain("127.0.0.1:0", |stream| serve_http(stream)).await;
+    let server = Server::plain("127.0.0.1:0", serve_http).await;
     let settings = json!({
         "version": "2",
         "send": "x=1",
