@@ -152,13 +152,18 @@ impl Replica {
         self.0.batcher.submit(report).await
     }
 
+    /// This member's id.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
     /// Looks at the applied state. Be quick: nothing is applied meanwhile.
     pub fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         self.0.shared.read(look)
     }
 
-    /// The effects of entries applied from now on, one message an entry, without those that go
-    /// to the history. A subscriber that is too slow hears that it lags and must look at the
+    /// The effects of entries applied from now on, one message an entry, without the
+    /// measurements. A subscriber that is too slow hears that it lags and must look at the
     /// state instead.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Effect>>> {
         self.0.shared.effects.subscribe()
