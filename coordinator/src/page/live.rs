@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use futures_util::FutureExt;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::reader::Reader;
@@ -41,7 +41,8 @@ impl Listeners {
             let later = [(header::RETRY_AFTER, RETRY_SECONDS)];
             return (StatusCode::SERVICE_UNAVAILABLE, later).into_response();
         };
-        let alive = KeepAlive::new().interval(ALIVE).event(Event::default().event("alive").data(""));
+        let alive =
+            KeepAlive::new().interval(ALIVE).event(Event::default().event("alive").data(""));
         let events = Sse::new(events(self.reader.changes(), place)).keep_alive(alive);
         // A proxy that buffers would keep the events to itself.
         ([("x-accel-buffering", "no")], events).into_response()
