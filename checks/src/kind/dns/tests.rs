@@ -233,3 +233,19 @@ fn the_target_is_named_in_a_few_words() {
         assert_eq!((check.target().as_str(), check.family()), (target, family));
     }
 }
+
+#[test]
+fn the_schema_lists_the_names_that_are_understood() {
+    let mut generator = SchemaGenerator::default();
+    Dns.schema(&mut generator);
+    for (definition, key) in [("Type", "type"), ("Rcode", "rcode")] {
+        let names = generator.definitions()[definition]["enum"].as_array().expect("a list");
+        for name in names {
+            let parsed = Dns.parse(&json!({ "name": "a.example", key: name }));
+            assert!(parsed.is_ok(), "{key}: {name}");
+        }
+        let unknown = refusals(json!({ "name": "a.example", key: "?" })).remove(0).1;
+        let told = unknown.split("write one of ").nth(1).expect("the names");
+        assert_eq!(told.split(", ").collect::<Vec<_>>(), *names, "{key}");
+    }
+}
