@@ -1,6 +1,7 @@
 //! `dns`: asks a name server and judges its answer. Each run sends its own packets, for an answer
 //! from a cache would say nothing about the server.
 
+mod answers;
 mod judge;
 mod settings;
 

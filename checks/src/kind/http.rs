@@ -100,9 +100,13 @@ impl Check for HttpCheck {
 
 impl HttpCheck {
     async fn observe(&self, env: &Env, deadline: Duration) -> Outcome {
+        let prepared = self.prepare(env); // Its time is not the target's.
         let mut timer = Timer::start(deadline);
         let mut seen = Seen::default();
-        let result = self.walk(env, &mut timer, &mut seen).await;
+        let result = match &prepared {
+            Ok(prepared) => self.walk(env, prepared, &mut timer, &mut seen).await,
+            Err(failure) => Err(failure.clone()),
+        };
         let mut outcome = timer.outcome(&env.secrets, result.err());
         let named = [
             ("status", seen.status.map(f64::from)),
@@ -120,23 +124,36 @@ impl HttpCheck {
         outcome
     }
 
+    /// Reads the secrets, and the files of TLS at the first run.
+    fn prepare(&self, env: &Env) -> Result<Prepared, Failure> {
+        if self.plan.target.is_https() || self.plan.redirects > 0 {
+            self.tls(true)?;
+        }
+        Prepared::new(&self.plan, &env.secrets)
+    }
+
     /// Follows the redirects to the answer that is judged.
-    async fn walk(&self, env: &Env, timer: &mut Timer, seen: &mut Seen) -> Result<(), Failure> {
-        let prepared = Prepared::new(&self.plan, &env.secrets)?;
+    async fn walk(
+        &self,
+        env: &Env,
+        prepared: &Prepared,
+        timer: &mut Timer,
+        seen: &mut Seen,
+    ) -> Result<(), Failure> {
         let mut hop = Hop::first(&self.plan);
         let mut asked = Vec::new();
         loop {
             asked.push(hop.question());
-            let answer = self.ask(env, &hop, &prepared, timer, seen).await.map_err(|failure| {
+            let answer = self.ask(env, &hop, prepared, timer, seen).await.map_err(|failure| {
                 if seen.redirects == 0 { failure } else { after_redirect(failure, &hop) }
             })?;
             seen.status = Some(answer.head.status.as_u16());
             let next =
-                if self.plan.redirects == 0 { None } else { hop.next(&answer.head, &prepared) };
-            let Some(next) = next else { return self.judge(answer, timer, seen).await };
+                if self.plan.redirects == 0 { None } else { hop.next(&answer.head, prepared) };
+            let Some(next) = next else { return self.judge(env, answer, timer, seen).await };
             if seen.redirects == self.plan.redirects && self.plan.wanted.accepts(answer.head.status)
             {
-                return self.judge(answer, timer, seen).await;
+                return self.judge(env, answer, timer, seen).await;
             }
             hop = next?;
             let detail = if asked.iter().any(|question| hop.repeats(question)) {
@@ -197,6 +214,7 @@ impl HttpCheck {
     /// Reads the body and judges the whole.
     async fn judge(
         &self,
+        env: &Env,
         answer: Answer,
         timer: &mut Timer,
         seen: &mut Seen,
@@ -211,10 +229,10 @@ impl HttpCheck {
         let received = answer.receive(body, timer).await;
         if !wanted.accepts(head.status) {
             // The error page may break off; what it was sent with is the better cause.
-            return wanted.judge(&head, &[]).map_or(Ok(()), Err);
+            return wanted.judge(&head, &[], &env.secrets).map_or(Ok(()), Err);
         }
         received?;
-        if let Some(failure) = wanted.judge(&head, body.kept()) {
+        if let Some(failure) = wanted.judge(&head, body.kept(), &env.secrets) {
             return Err(failure);
         }
         wanted.flaws(timer, seen.certificate_days).map_or(Ok(()), Err)

@@ -48,6 +48,10 @@ pub struct State {
     pub domains: BTreeMap<Domain, IncidentId>,
     /// The open incident about blind checks.
     pub blind: Option<IncidentId>,
+    /// When probes' conduct was last judged.
+    pub conduct_judged_at: Timestamp,
+    /// When checks last got probes for lost ones, and the old was forgotten.
+    pub house_kept_at: Timestamp,
     /// Confirmation orders that may be given at once, in thousandths.
     pub confirm_tokens: u64,
 }

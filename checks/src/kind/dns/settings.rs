@@ -9,7 +9,8 @@ use hickory_proto::rr::{Name, RecordType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::judge::{Answers, Flags, Rcode, Ttl, Wanted};
+use super::answers::Answers;
+use super::judge::{Flags, Rcode, Ttl, Wanted};
 use crate::kind::SettingsError;
 use crate::resolve::exchange::Transport;
 use crate::text::{Address, List, Refused, Span, typed_text};

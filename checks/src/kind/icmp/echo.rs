@@ -21,6 +21,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::dial;
 use crate::resolve::Failure;
 
 /// Sends echo requests.
@@ -243,8 +244,10 @@ fn missed(error: &SurgeError) -> Miss {
             Kind::NetworkUnreachable
             | Kind::HostUnreachable
             | Kind::PermissionDenied
-            | Kind::NetworkDown => Miss::Unreachable(format!("this host cannot send: {error}")),
-            _ => trouble(&error.to_string()),
+            | Kind::NetworkDown => {
+                Miss::Unreachable(format!("this host cannot send: {}", dial::plain(error)))
+            }
+            _ => trouble(&dial::plain(error)),
         },
         error => trouble(&error.to_string()),
     }
@@ -263,7 +266,7 @@ fn no_socket(family: Family, error: &io::Error) -> Failure {
              net.ipv4.ping_group_range=\"0 2147483647\"`)"
         )
     } else {
-        format!("cannot open an {name} socket: {error}")
+        format!("cannot open an {name} socket: {}", dial::plain(error))
     };
     Failure::new(Cause::Setup, detail)
 }

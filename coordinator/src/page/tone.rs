@@ -1,0 +1,58 @@
+//! How a status looks: a word, a shape and a colour, never the colour alone.
+
+use crosscheck_core::state::CheckState;
+use crosscheck_model::Status;
+
+/// The look of a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tone {
+    /// Green, a disc with a tick.
+    Up,
+    /// Blue, a diamond.
+    Maintenance,
+    /// Grey, a ring with a question mark.
+    Unknown,
+    /// Amber, a triangle.
+    Degraded,
+    /// Red, a square with a cross.
+    Down,
+}
+
+impl Tone {
+    /// Of a status.
+    pub(crate) const fn of(status: Status) -> Self {
+        match status {
+            Status::Up => Self::Up,
+            Status::Degraded => Self::Degraded,
+            Status::Down => Self::Down,
+            Status::Unknown => Self::Unknown,
+        }
+    }
+
+    /// Of a check: a maintenance covers whatever is the case.
+    pub(crate) const fn of_check(check: &CheckState) -> Self {
+        if check.maintenance { Self::Maintenance } else { Self::of(check.verdict.status) }
+    }
+
+    /// The name of its class and of its shape.
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Maintenance => "maintenance",
+            Self::Unknown => "unknown",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+
+    /// The word that stands beside the shape.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "Up",
+            Self::Maintenance => "Maintenance",
+            Self::Unknown => "Unknown",
+            Self::Degraded => "Degraded",
+            Self::Down => "Down",
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// Opens each page at phone and desktop size, light and dark; fails on any console error, any
+// WCAG A or AA violation that axe finds, and any page wider than its window.
+//
+//   npm ci && node check.mjs [--out DIR] [--name NAME] URL...
+//
+// Screenshots go to DIR (default: ./screenshots). Exit status: 0 fine, 1 findings, 2 usage.
+
+import { readFile, mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+
+const BROWSER = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const SIZES = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 900 } };
+const SCHEMES = ["light", "dark"];
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+
+const { values, positionals: urls } = parseArgs({
+  allowPositionals: true,
+  options: { out: { type: "string", default: "screenshots" }, name: { type: "string" } },
+});
+if (urls.length === 0) {
+  console.error("usage: node check.mjs [--out DIR] [--name NAME] URL...");
+  process.exit(2);
+}
+
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+await mkdir(values.out, { recursive: true });
+
+/** What is wrong with one page at one size in one scheme, one line each. */
+async function inspect(browser, url, [size, viewport], colorScheme) {
+  const context = await browser.newContext({
+    viewport, colorScheme, deviceScaleFactor: 1, bypassCSP: false, reducedMotion: "reduce",
+  });
+  const page = await context.newPage();
+  const findings = [];
+  page.on("console", (line) => line.type() === "error" && findings.push(`console: ${line.text()}`));
+  page.on("pageerror", (error) => findings.push(`script: ${error.message}`));
+  const answer = await page.goto(url, { waitUntil: "load" });
+  if (answer.status() >= 400) findings.push(`status ${answer.status()}`);
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  if (width > viewport.width) findings.push(`the page is ${width} px wide`);
+  const file = `${values.name ?? new URL(url).pathname.replace(/\W+/g, "_")}-${size}-${colorScheme}.png`;
+  await page.screenshot({ path: join(values.out, file), fullPage: true });
+  // Evaluated by the debugger's protocol, which the page's policy does not bind.
+  await page.evaluate(axe);
+  const result = await page.evaluate(
+    (rules) => window.axe.run(document, { runOnly: { type: "tag", values: rules } }),
+    RULES,
+  );
+  for (const { id, help, nodes } of result.violations) {
+    for (const node of nodes.slice(0, 3)) findings.push(`${id}: ${help}: ${node.html.slice(0, 200)}`);
+  }
+  await context.close();
+  return findings;
+}
+
+const browser = await chromium.launch({
+  executablePath: BROWSER,
+  args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync"],
+});
+let found = 0;
+for (const url of urls) {
+  for (const size of Object.entries(SIZES)) {
+    for (const scheme of SCHEMES) {
+      for (const finding of await inspect(browser, url, size, scheme)) {
+        console.error(`${url} ${size[0]} ${scheme}: ${finding}`);
+        found += 1;
+      }
+    }
+  }
+}
+await browser.close();
+console.log(`${urls.length} pages, ${found} findings, screenshots in ${values.out}`);
+process.exit(found === 0 ? 0 : 1);
