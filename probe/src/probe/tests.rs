@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crosscheck_model::Timestamp;
 use crosscheck_model::config::References;
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
-use crosscheck_model::wire::{Assigned, Assignment, Report};
+use crosscheck_model::wire::{Assigned, Assignment, Receipt, Report, Welcome};
 
 use super::*;
 use crate::sample::assigned;
+use crate::spool::DiskOp;
+use crate::state::Weight;
 use crate::store::{MemoryStore, Store};
 
 const S: Duration = Duration::from_secs(1);
@@ -153,6 +156,7 @@ impl World {
         match effect {
             Effect::Run(run) => {
                 let (length, outcome) = (self.target)(&run, self.now);
+                let outcome = Box::new(outcome);
                 let (started, ended) = (self.now, self.now + length);
                 self.due.insert(run.id, run.due);
                 self.later(length, Event::Ended { run: run.id, started, ended, outcome });
@@ -188,7 +192,7 @@ impl World {
             Effect::Disk(DiskOp::Remove(ids)) => self.store.remove(&ids).expect("memory"),
             Effect::Disk(DiskOp::Fetch(ids)) => {
                 let records = self.store.fetch(&ids).expect("memory");
-                self.later(TRIP, Event::Fetched { records });
+                self.later(TRIP, Event::Fetched { records: Some(records) });
             }
             Effect::Halt => self.halted = true,
             _ => {}
