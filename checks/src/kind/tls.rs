@@ -43,7 +43,7 @@ struct Settings {
     /// The versions of TLS.
     #[serde(default)]
     versions: Versions,
-    /// Degraded when a certificate of the chain expires within this many days.
+    /// Degraded when the certificate expires within this many days.
     #[serde(default = "default_warn_days")]
     warn_days: u16,
     /// The address family of a name; v4 when left out.
@@ -195,28 +195,35 @@ impl TlsCheck {
     }
 
     async fn observe(&self, env: &Env, deadline: Duration) -> Outcome {
+        let tls = self.tls(); // Its time is not the target's.
         let mut timer = Timer::start(deadline);
         let mut values = BTreeMap::new();
-        let result = self.shake(env, &mut timer, &mut values).await;
+        let result = match tls {
+            Ok(tls) => self.shake(env, tls, &mut timer, &mut values).await,
+            Err(failure) => Err(failure),
+        };
         let mut outcome = timer.outcome(&env.secrets, result.err());
         outcome.values = values;
         outcome
     }
 
+    fn tls(&self) -> Result<&tls::Tls, Failure> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls);
+        }
+        // A missing file is looked for again at the next run; TLS once built stays.
+        let tls = tls::Tls::new(&self.wanted)
+            .map_err(|error| Failure::new(Cause::Setup, error.to_string()))?;
+        Ok(self.tls.get_or_init(|| tls))
+    }
+
     async fn shake(
         &self,
         env: &Env,
+        tls: &tls::Tls,
         timer: &mut Timer,
         values: &mut BTreeMap<String, f64>,
     ) -> Result<(), Failure> {
-        let tls = match self.tls.get() {
-            Some(tls) => tls,
-            None => {
-                let tls = tls::Tls::new(&self.wanted)
-                    .map_err(|error| Failure::new(Cause::Setup, error.to_string()))?;
-                self.tls.get_or_init(|| tls)
-            }
-        };
         let (host, port) = (self.address.host(), self.address.port());
         let connected = dial::connect(env, host, port, self.family, timer).await?;
         let session = tls.handshake(connected.stream, &self.name, timer).await?;

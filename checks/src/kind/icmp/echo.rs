@@ -21,6 +21,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::dial;
 use crate::resolve::Failure;
 
 /// Sends echo requests.
@@ -52,6 +53,11 @@ const BURST: usize = 64;
 /// After this time a reply, if one still comes, comes alone: it no longer counts for the burst,
 /// or else a few hundred dead hosts would hold up all checks.
 const BURST_WINDOW: Duration = Duration::from_millis(50);
+
+/// Tasks run between two looks at the sockets. A reply is stamped when it is read: with tokio's
+/// 61, a burst of sends came first and 0.9 ms were added to each round trip of 1000 checks at
+/// once; with 3 it is 0.04 ms, for a sixth of the throughput.
+const TURNS_BETWEEN_POLLS: u32 = 3;
 
 /// The byte of the payload.
 const FILL: u8 = 0x42;
@@ -243,8 +249,10 @@ fn missed(error: &SurgeError) -> Miss {
             Kind::NetworkUnreachable
             | Kind::HostUnreachable
             | Kind::PermissionDenied
-            | Kind::NetworkDown => Miss::Unreachable(format!("this host cannot send: {error}")),
-            _ => trouble(&error.to_string()),
+            | Kind::NetworkDown => {
+                Miss::Unreachable(format!("this host cannot send: {}", dial::plain(error)))
+            }
+            _ => trouble(&dial::plain(error)),
         },
         error => trouble(&error.to_string()),
     }
@@ -263,7 +271,7 @@ fn no_socket(family: Family, error: &io::Error) -> Failure {
              net.ipv4.ping_group_range=\"0 2147483647\"`)"
         )
     } else {
-        format!("cannot open an {name} socket: {error}")
+        format!("cannot open an {name} socket: {}", dial::plain(error))
     };
     Failure::new(Cause::Setup, detail)
 }
@@ -275,7 +283,10 @@ fn thread_of_its_own() -> io::Result<Handle> {
     if let Some(handle) = &*started {
         return Ok(handle.clone());
     }
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .event_interval(TURNS_BETWEEN_POLLS)
+        .enable_all()
+        .build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new()
         .name("icmp".to_owned())

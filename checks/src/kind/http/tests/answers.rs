@@ -168,6 +168,32 @@ async fn secrets_do_not_come_back_in_what_is_reported() {
 }
 
 #[tokio::test]
+async fn values_that_are_told_are_short_and_without_secrets() {
+    // The secret lies across the place where a value is cut.
+    let echoed = format!("{}hunter2!{}", "x".repeat(195), "y".repeat(5000));
+    let body = format!("{{\"echo\": \"{echoed}\"}}");
+    let length = body.len();
+    let table = [
+        (format!("HTTP/1.1 200 OK\r\nX: {echoed}\r\n\r\n"), json!({ "header": { "x": "1" } })),
+        (format!("HTTP/1.1 302 Go\r\nLocation: /{echoed}\r\nContent-Length: 0\r\n\r\n"), json!({})),
+        (
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"),
+            json!({ "json": { "$.echo": "none" } }),
+        ),
+    ];
+    let env = env_with(&[("PW", "hunter2!")], Resolver::new(Vec::new()));
+    for (bytes, mut settings) in table {
+        settings["bearer"] = json!("${env:PW}");
+        let (server, _) = server(bytes, Then::Close).await;
+        let outcome = run_in(&env, &at(&server, "/", settings), AMPLE).await;
+        assert_eq!(outcome.status, Status::Down);
+        assert!(outcome.detail.contains("xxx") && !outcome.detail.contains("hunt"), "{outcome:?}");
+        assert!(outcome.detail.len() < 400, "{outcome:?}");
+        assert!(!outcome.excerpt.contains("hunt") && outcome.excerpt.len() <= 1024);
+    }
+}
+
+#[tokio::test]
 async fn a_secret_that_is_not_there_is_the_probes_trouble() {
     let (server, heard) = server(ok(""), Then::Close).await;
     let outcome = run(&at(&server, "/", json!({ "bearer": "${env:NONE}" }))).await;
