@@ -12,6 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::env::{Env, Secrets};
+use crate::excerpt;
 use crate::guard::Guard;
 use crate::resolve::Failure;
 
@@ -33,6 +34,9 @@ pub struct Timer {
     phases: Phases,
     address: Option<SocketAddr>,
 }
+
+/// The longest detail: it is read on a telephone.
+const DETAIL_LIMIT_BYTES: usize = 1024;
 
 impl Timer {
     /// Starts a run that must end within `limit`.
@@ -91,7 +95,10 @@ impl Timer {
         let mut outcome = match failure {
             None => Outcome::new(Status::Up, None, ""),
             Some(Failure { cause, detail }) => {
-                Outcome::new(status_of(cause), Some(cause), secrets.redact(&detail))
+                // Addresses of redirects and headers may be as long as the target likes.
+                let detail = excerpt::plain(&secrets.redact(&detail));
+                let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
+                Outcome::new(status_of(cause), Some(cause), detail)
             }
         };
         outcome.duration = self.elapsed();
@@ -174,7 +181,6 @@ pub async fn connect_to(
             Err(why) => blocked = Some((address.ip(), why)),
         }
     }
-    timer.address = allowed.first().or(addresses.first()).copied();
     if let (true, Some((ip, why))) = (allowed.is_empty(), blocked) {
         let detail = format!("{ip} must not be connected to from this probe ({why})");
         return Err(Failure { cause: Cause::BlockedAddress, detail });
@@ -182,7 +188,7 @@ pub async fn connect_to(
     let (deadline, mut last_tried) = (timer.deadline, None);
     let attempts = attempt_each(&allowed, deadline, &mut last_tried);
     let attempted = timer.phase(Phase::Connect, attempts).await;
-    timer.address = last_tried.or(timer.address);
+    timer.address = last_tried;
     attempted?
 }
 
@@ -263,7 +269,7 @@ pub fn broken(error: &io::Error) -> Cause {
 }
 
 /// The error in words, without the operating system's number.
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let end = text.find(" (os error").unwrap_or(text.len());
     text[..end].to_lowercase()
@@ -330,6 +336,35 @@ mod tests {
         assert!(timer.phases().get(Phase::Connect).is_some(), "a refusal ends the phase");
     }
 
+    /// A listener whose queue is full: the kernel drops what else knocks.
+    async fn silent() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+        let listener = socket.listen(1).expect("listens");
+        let address = listener.local_addr().expect("bound");
+        let mut queue = Vec::new();
+        while let Ok(opened) = timeout(Duration::from_millis(100), open(address)).await {
+            queue.push(opened.expect("it is taken or left waiting"));
+        }
+        (listener, address, queue)
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_gets_its_share_of_the_time_and_no_more() {
+        let (_full, silent, _queue) = silent().await;
+        let (_listener, address) = listening().await;
+        let mut timer = Timer::start(Duration::from_secs(1));
+        let connected = connect_to(Guard::Internal, &[silent, address], &mut timer).await;
+        assert_eq!(connected.expect("the second listens").address, address);
+
+        let mut timer = Timer::start(Duration::from_millis(100));
+        let failure = connect_to(Guard::Internal, &[silent], &mut timer).await.expect_err("silent");
+        assert_eq!(failure.cause, Cause::ConnectTimeout);
+        assert_eq!(timer.phases().get(Phase::Connect), None);
+        let outcome = timer.outcome(&Secrets::default(), Some(failure));
+        assert_eq!(outcome.address, Some(silent.to_string()), "the address that was tried");
+    }
+
     #[test]
     fn silence_gives_way_to_words() {
         let of = |cause| Failure { cause, detail: cause.to_string() };
@@ -354,6 +389,17 @@ mod tests {
         }
         let descriptors = io::Error::from_raw_os_error(24); // EMFILE
         assert_eq!(status_of(connect_failure(address, &descriptors).cause), Status::Unknown);
+    }
+
+    #[test]
+    fn a_detail_is_short_and_without_secrets() {
+        let secrets = Secrets::default();
+        secrets.remember("hunter2!");
+        let detail = format!("redirects\nto hunter2! {}", "x".repeat(70_000));
+        let failure = Failure { cause: Cause::Redirect, detail };
+        let detail = Timer::start(LIMIT).outcome(&secrets, Some(failure)).detail;
+        assert!(detail.starts_with("redirects to <redacted> xxx"), "{detail}");
+        assert_eq!(detail.len(), DETAIL_LIMIT_BYTES);
     }
 
     #[tokio::test]

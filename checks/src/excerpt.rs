@@ -16,6 +16,14 @@ pub fn of(bytes: &[u8], secrets: &Secrets) -> String {
     shorten(&plain(&text), EXCERPT_LIMIT_BYTES)
 }
 
+/// A value that came back, short enough for a sentence.
+pub fn value(text: &str, secrets: &Secrets) -> String {
+    shorten(&plain(&secrets.redact(text)), VALUE_LIMIT_BYTES)
+}
+
+/// The longest value in a sentence.
+const VALUE_LIMIT_BYTES: usize = 200;
+
 /// The text without control characters, and without those that change the direction of others:
 /// they would make a terminal, a mail or a page show something else than what was sent.
 pub fn plain(text: &str) -> String {

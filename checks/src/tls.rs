@@ -9,6 +9,8 @@
 
 mod certificate;
 mod files;
+#[cfg(test)]
+pub(crate) mod scripted;
 
 use std::io;
 use std::sync::{Arc, OnceLock};

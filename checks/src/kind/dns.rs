@@ -1,6 +1,7 @@
 //! `dns`: asks a name server and judges its answer. Each run sends its own packets, for an answer
 //! from a cache would say nothing about the server.
 
+mod answers;
 mod judge;
 mod settings;
 
@@ -44,6 +45,9 @@ impl Kind for Dns {
         Ok(Box::new(DnsCheck { asked, wanted }))
     }
 }
+
+/// The most of a detail: it quotes the answer, which may be 64 KiB, and goes into a log entry.
+const DETAIL_LIMIT_BYTES: usize = 512;
 
 struct DnsCheck {
     asked: Asked,
@@ -125,6 +129,10 @@ impl DnsCheck {
         }
         let mut blocked = None;
         let mut allowed = Vec::new();
+        let found = found.map_err(|failure| {
+            let detail = format!("cannot find the server: {}", failure.detail);
+            Failure { detail, ..failure }
+        });
         for ip in found? {
             match env.guard.allows(ip) {
                 Ok(()) => allowed.push(SocketAddr::new(ip, server.port())),
@@ -165,6 +173,7 @@ impl DnsCheck {
             None => Outcome::new(Status::Up, None, ""),
             Some(failure) => {
                 let detail = excerpt::plain(&env.secrets.redact(&failure.detail));
+                let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
                 let mut outcome =
                     Outcome::new(status_of(failure.cause), Some(failure.cause), detail);
                 outcome.excerpt =

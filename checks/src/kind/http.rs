@@ -30,12 +30,12 @@ use self::exchange::Answer;
 use self::plan::Plan;
 use self::request::{Hop, Prepared};
 use self::settings::{Settings, Version};
-use super::{Check, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError};
 use crate::dial::{self, Timer};
 use crate::env::Env;
 use crate::excerpt;
 use crate::resolve::Failure;
-use crate::tls::{self, Tls};
+use crate::tls::Tls;
 
 /// Asks a URL and judges the answer.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,11 @@ impl Kind for Http {
 
     fn about(&self) -> &'static str {
         "Sends an HTTP request and judges the answer's status, headers, body, time and certificate."
+    }
+
+    fn defaults(&self) -> Defaults {
+        let two_minutes = Duration::from_secs(120);
+        Defaults { interval: two_minutes, retry_interval: two_minutes, ..Defaults::default() }
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
@@ -95,9 +100,13 @@ impl Check for HttpCheck {
 
 impl HttpCheck {
     async fn observe(&self, env: &Env, deadline: Duration) -> Outcome {
+        let prepared = self.prepare(env); // Its time is not the target's.
         let mut timer = Timer::start(deadline);
         let mut seen = Seen::default();
-        let result = self.walk(env, &mut timer, &mut seen).await;
+        let result = match &prepared {
+            Ok(prepared) => self.walk(env, prepared, &mut timer, &mut seen).await,
+            Err(failure) => Err(failure.clone()),
+        };
         let mut outcome = timer.outcome(&env.secrets, result.err());
         let named = [
             ("status", seen.status.map(f64::from)),
@@ -115,23 +124,37 @@ impl HttpCheck {
         outcome
     }
 
+    /// Reads the secrets, and the files of TLS at the first run.
+    fn prepare(&self, env: &Env) -> Result<Prepared, Failure> {
+        if self.plan.target.is_https() || self.plan.redirects > 0 {
+            self.tls(true)?;
+        }
+        Prepared::new(&self.plan, &env.secrets)
+    }
+
     /// Follows the redirects to the answer that is judged.
-    async fn walk(&self, env: &Env, timer: &mut Timer, seen: &mut Seen) -> Result<(), Failure> {
-        let prepared = Prepared::new(&self.plan, &env.secrets)?;
+    async fn walk(
+        &self,
+        env: &Env,
+        prepared: &Prepared,
+        timer: &mut Timer,
+        seen: &mut Seen,
+    ) -> Result<(), Failure> {
         let mut hop = Hop::first(&self.plan);
         let mut asked = Vec::new();
         loop {
             asked.push(hop.question());
-            let answer = self.ask(env, &hop, &prepared, timer, seen).await.map_err(|failure| {
+            let answer = self.ask(env, &hop, prepared, timer, seen).await.map_err(|failure| {
                 if seen.redirects == 0 { failure } else { after_redirect(failure, &hop) }
             })?;
             seen.status = Some(answer.head.status.as_u16());
+            seen.version = Some(if answer.is_http2 { 2.0 } else { 1.1 });
             let next =
-                if self.plan.redirects == 0 { None } else { hop.next(&answer.head, &prepared) };
-            let Some(next) = next else { return self.judge(answer, timer, seen).await };
+                if self.plan.redirects == 0 { None } else { hop.next(&answer.head, prepared) };
+            let Some(next) = next else { return self.judge(env, answer, timer, seen).await };
             if seen.redirects == self.plan.redirects && self.plan.wanted.accepts(answer.head.status)
             {
-                return self.judge(answer, timer, seen).await;
+                return self.judge(env, answer, timer, seen).await;
             }
             hop = next?;
             let detail = if asked.iter().any(|question| hop.repeats(question)) {
@@ -161,7 +184,6 @@ impl HttpCheck {
         let connected = dial::connect(env, &host, hop.target.port(), plan.family, timer).await?;
         let Some(tls) = tls else {
             let is_http2 = plan.version == Some(Version::Http2);
-            seen.version = Some(if is_http2 { 2.0 } else { 1.1 });
             let request = prepared.request(plan, hop, is_http2)?;
             return exchange::ask(connected.stream, is_http2, request, timer).await;
         };
@@ -184,7 +206,6 @@ impl HttpCheck {
             return Err(Failure { cause: Cause::Protocol, detail });
         }
         let stream = session.trusted()?;
-        seen.version = Some(if is_http2 { 2.0 } else { 1.1 });
         let request = prepared.request(plan, hop, is_http2)?;
         exchange::ask(stream, is_http2, request, timer).await
     }
@@ -192,37 +213,41 @@ impl HttpCheck {
     /// Reads the body and judges the whole.
     async fn judge(
         &self,
+        env: &Env,
         answer: Answer,
         timer: &mut Timer,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
         let wanted = &self.plan.wanted;
         let limit = self.plan.body_limit;
-        // A wrong status is told with the page that came with it, however large that is.
         let keep = if wanted.looks_at_body() { limit } else { excerpt::KEEP_BYTES as u64 };
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
         let head = answer.head.clone();
-        let body = seen.body.insert(Body::new(answer.encoding(), keep, limit)?);
-        let received = answer.receive(body, timer).await;
+        let received = match Body::new(answer.encoding(), keep, limit) {
+            Ok(body) => answer.receive(seen.body.insert(body), timer).await,
+            Err(failure) => Err(failure),
+        };
         if !wanted.accepts(head.status) {
-            // The error page may break off; what it was sent with is the better cause.
-            return wanted.judge(&head, &[]).map_or(Ok(()), Err);
+            // The error page may break off; the status that it came with is the better cause.
+            return wanted.judge(&head, &[], &env.secrets).map_or(Ok(()), Err);
         }
         received?;
-        if let Some(failure) = wanted.judge(&head, body.kept()) {
+        let body = seen.body.as_mut().map_or(&[][..], |body| body.kept());
+        if let Some(failure) = wanted.judge(&head, body, &env.secrets) {
             return Err(failure);
         }
         wanted.flaws(timer, seen.certificate_days).map_or(Ok(()), Err)
     }
 
     fn tls(&self, at_home: bool) -> Result<&Tls, Failure> {
-        let (cell, wanted) = if at_home || self.plan.tls.client.is_none() {
-            (&self.home, self.plan.tls.clone())
-        } else {
-            (&self.abroad, tls::Wanted { client: None, ..self.plan.tls.clone() })
-        };
+        let with_client = at_home || self.plan.tls.client.is_none();
+        let cell = if with_client { &self.home } else { &self.abroad };
         if let Some(tls) = cell.get() {
             return Ok(tls);
+        }
+        let mut wanted = self.plan.tls.clone();
+        if !with_client {
+            wanted.client = None;
         }
         // A missing file is looked for again at the next run; TLS once built stays.
         let tls = Tls::new(&wanted)

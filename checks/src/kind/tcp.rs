@@ -115,7 +115,7 @@ impl TcpCheck {
         if let Some(text) = send {
             let sent = timer.phase(Phase::Send, stream.write_all(text.as_bytes())).await?;
             sent.map_err(|error| {
-                Failure::new(dial::broken(&error), format!("cannot send: {error}"))
+                Failure::new(dial::broken(&error), format!("cannot send: {}", dial::plain(&error)))
             })?;
         }
         if let Some(pattern) = expect {
@@ -164,7 +164,7 @@ async fn listen(
 async fn read(stream: &mut TcpStream, heard: &mut Vec<u8>) -> Result<usize, Failure> {
     let room = EXPECT_WITHIN_BYTES.saturating_sub(heard.len());
     let count = stream.take(room as u64).read_buf(heard).await.map_err(|error| {
-        Failure::new(dial::broken(&error), format!("the connection broke: {error}"))
+        Failure::new(dial::broken(&error), format!("the connection broke: {}", dial::plain(&error)))
     })?;
     if count == 0 && heard.is_empty() {
         return Err(Failure::new(Cause::Reset, "the connection was closed without a word"));
@@ -189,6 +189,7 @@ mod tests {
     use crate::env::Secrets;
     use crate::guard::Guard;
     use crate::resolve::Resolver;
+    use crate::resolve::scripted::NameServer;
 
     const PLENTY: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(80);
@@ -313,6 +314,7 @@ mod tests {
         let outcome = run(address, json!({ "expect": "y" }), PLENTY).await;
         assert_eq!(outcome.cause, Some(Cause::Body), "{}", outcome.detail);
         assert_eq!(outcome.values.get("bytes"), Some(&(EXPECT_WITHIN_BYTES as f64)));
+        assert!(outcome.detail.starts_with("the first 65536 bytes"), "{}", outcome.detail);
     }
 
     #[tokio::test]
@@ -327,6 +329,16 @@ mod tests {
         let check = Tcp.parse(&json!({ "address": deserted.to_string() })).expect("well-formed");
         let outcome = check.run(&env(Guard::Public), PLENTY).await;
         assert_eq!(outcome.cause, Some(Cause::BlockedAddress));
+    }
+
+    #[tokio::test]
+    async fn a_silent_name_server_is_named() {
+        let silent = NameServer::scripted(|_, _| Vec::new()).await;
+        let check = Tcp.parse(&json!({ "address": "db.example.com:3306" })).expect("well-formed");
+        let resolver = Resolver::new(vec![silent.address]);
+        let outcome = check.run(&Env { resolver, ..env(Guard::Internal) }, SHORT).await;
+        assert_eq!(outcome.cause, Some(Cause::DnsTimeout));
+        assert!(outcome.detail.contains(&silent.address.to_string()), "{}", outcome.detail);
     }
 
     #[tokio::test]

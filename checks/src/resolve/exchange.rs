@@ -12,10 +12,10 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Question, R
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::{Instant, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
+use crate::dial;
 use crate::resolve::Failure;
-use crate::text::Span;
 
 /// The answer size offered with EDNS: what passes every path unfragmented (DNS flag day 2020).
 const UDP_PAYLOAD_BYTES: u16 = 1232;
@@ -198,16 +198,12 @@ impl Failed {
             .map(ToString::to_string)
             .collect();
         if !silent.is_empty() {
-            let within = Span::new(Duration::from_millis(millis(timeout)));
-            details.push(format!("no answer from {} within {within}", silent.join(", ")));
+            let seconds = timeout.as_secs_f64();
+            details.push(format!("no answer from {} within {seconds:.1} s", silent.join(", ")));
         }
         let cause = known.first().map_or(Cause::DnsTimeout, |(_, failure)| failure.cause);
         Failure::new(cause, details.join("; "))
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// One server's part, without an end of its own: the caller stops waiting.
@@ -248,20 +244,22 @@ async fn over_udp(
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let socket = UdpSocket::bind(any)
-        .await
-        .map_err(|error| Failure::new(Cause::Setup, format!("cannot open a socket: {error}")))?;
+    let socket = UdpSocket::bind(any).await.map_err(|error| {
+        Failure::new(Cause::Setup, format!("cannot open a socket: {}", dial::plain(&error)))
+    })?;
     // Connected, so that the kernel drops other senders' packets and reports ICMP errors.
     socket.connect(server).await.map_err(|error| broken("connect", &error))?;
-    let began = Instant::now();
-    let mut send_again = interval_at(began, resend);
     let mut buffer = vec![0; UDP_BUFFER_BYTES];
+    let began = Instant::now();
+    // The first at once: a timer's tick would add its millisecond to what is measured.
+    send(&socket, packet, sent).await?;
+    let mut send_again = interval_at(began + resend, resend);
+    send_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let length = tokio::select! {
             received = socket.recv(&mut buffer) => received.map_err(|e| broken("receive", &e))?,
             _ = send_again.tick() => {
-                socket.send(packet).await.map_err(|error| broken("send", &error))?;
-                *sent += 1;
+                send(&socket, packet, sent).await?;
                 continue;
             }
         };
@@ -276,6 +274,12 @@ async fn over_udp(
             Heard::Stray => {}
         }
     }
+}
+
+async fn send(socket: &UdpSocket, packet: &[u8], sent: &mut u32) -> Result<(), Failure> {
+    socket.send(packet).await.map_err(|error| broken("send", &error))?;
+    *sent += 1;
+    Ok(())
 }
 
 /// The answer over a TCP connection of its own.
@@ -334,5 +338,31 @@ fn broken(doing: &str, error: &io::Error) -> Failure {
         Kind::TimedOut => Cause::DnsTimeout,
         _ => Cause::Unreachable,
     };
-    Failure::new(cause, format!("cannot {doing}: {error}"))
+    Failure::new(cause, format!("cannot {doing}: {}", dial::plain(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever comes is heard without a panic, and without the right id it is never more
+        /// than a stray.
+        #[test]
+        fn any_packet_is_heard(packet in prop::collection::vec(any::<u8>(), 0..200), forge: bool) {
+            let query = Query::new(Name::root(), RecordType::NS);
+            let mut packet = packet;
+            if let (true, [high, low, flags, ..]) = (forge, packet.as_mut_slice()) {
+                [*high, *low] = query.message.id.to_be_bytes();
+                *flags |= QR;
+            }
+            let ours = packet.len() > 2 && packet[..2] == query.message.id.to_be_bytes();
+            for over in [Transport::Udp, Transport::Tcp] {
+                let stray = matches!(query.hear(&packet, over), Heard::Stray);
+                prop_assert!(stray || ours);
+            }
+        }
+    }
 }

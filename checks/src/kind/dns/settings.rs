@@ -9,7 +9,8 @@ use hickory_proto::rr::{Name, RecordType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::judge::{Answers, Flags, Rcode, Ttl, Wanted};
+use super::answers::Answers;
+use super::judge::{Flags, Rcode, Ttl, Wanted};
 use crate::kind::SettingsError;
 use crate::resolve::exchange::Transport;
 use crate::text::{Address, List, Refused, Span, typed_text};
@@ -26,7 +27,7 @@ pub(super) struct Settings {
     /// The name server to ask, with port 53 when left out; the probe's own when there is none.
     server: Option<Server>,
     /// The response codes wanted; NOERROR when left out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     rcode: List<Rcode>,
     /// The answers wanted. Left out, there must be one record of the type.
     answers: Option<Answers>,

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header, response};
 use super::json::Rule;
 use super::settings::{BodyWanted, HeaderWanted, StatusRange};
 use crate::dial::Timer;
+use crate::env::Secrets;
 use crate::excerpt;
 use crate::resolve::Failure;
 
@@ -22,9 +23,6 @@ pub(super) struct Wanted {
     pub(super) slower: Vec<(Phase, Duration)>,
     pub(super) warn_days: Option<u16>,
 }
-
-/// How much of a wrong header is told.
-const VALUE_SHOWN_BYTES: usize = 200;
 
 impl Wanted {
     /// Whether the body must be kept whole.
@@ -43,14 +41,19 @@ impl Wanted {
     }
 
     /// What is wrong with the answer: the first cause, with everything that is wrong in words.
-    pub(super) fn judge(&self, head: &response::Parts, body: &[u8]) -> Option<Failure> {
+    pub(super) fn judge(
+        &self,
+        head: &response::Parts,
+        body: &[u8],
+        secrets: &Secrets,
+    ) -> Option<Failure> {
         if !self.accepts(head.status) {
-            return Some(self.wrong_status(head)); // An error page's body is wrong by necessity.
+            return Some(self.wrong_status(head, secrets)); // An error page's body is wrong by necessity.
         }
         let headers = self.headers.iter().filter_map(|(name, wanted)| {
-            Some((Cause::Header, wrong_header(&head.headers, name, wanted)?))
+            Some((Cause::Header, wrong_header(&head.headers, name, wanted, secrets)?))
         });
-        let wrong: Vec<_> = headers.chain(self.wrong_body(body)).collect();
+        let wrong: Vec<_> = headers.chain(self.wrong_body(body, secrets)).collect();
         joined(wrong)
     }
 
@@ -82,10 +85,10 @@ impl Wanted {
         joined(flaws)
     }
 
-    fn wrong_status(&self, head: &response::Parts) -> Failure {
+    fn wrong_status(&self, head: &response::Parts, secrets: &Secrets) -> Failure {
         let code = head.status.as_u16();
         if head.status == StatusCode::TOO_MANY_REQUESTS {
-            let detail = match shown(&head.headers, header::RETRY_AFTER) {
+            let detail = match shown(&head.headers, header::RETRY_AFTER, secrets) {
                 Some(after) => format!("status 429: too many requests; Retry-After: {after}"),
                 None => "status 429: too many requests".to_owned(),
             };
@@ -95,7 +98,7 @@ impl Wanted {
         let wanted: Vec<_> = self.status.iter().map(StatusRange::to_string).collect();
         let mut detail = format!("status {code}, wanted {}", wanted.join(" or "));
         if let (true, Some(to)) =
-            (head.status.is_redirection(), shown(&head.headers, header::LOCATION))
+            (head.status.is_redirection(), shown(&head.headers, header::LOCATION, secrets))
         {
             detail
                 .push_str(&format!("; it redirects to {to} (`redirects` says how many to follow)"));
@@ -103,7 +106,7 @@ impl Wanted {
         Failure { cause: Cause::Status, detail }
     }
 
-    fn wrong_body(&self, body: &[u8]) -> Vec<(Cause, String)> {
+    fn wrong_body(&self, body: &[u8], secrets: &Secrets) -> Vec<(Cause, String)> {
         let mut wrong = Vec::new();
         let text = String::from_utf8_lossy(body);
         let wanted = &self.body;
@@ -119,7 +122,8 @@ impl Wanted {
         if !self.json.is_empty() {
             match serde_json::from_slice(body) {
                 Ok(json) => {
-                    let complaints = self.json.iter().filter_map(|rule| rule.complaint(&json));
+                    let complaints =
+                        self.json.iter().filter_map(|rule| rule.complaint(&json, secrets));
                     wrong.extend(complaints.map(|complaint| (Cause::Json, complaint)));
                 }
                 Err(error) => wrong.push((Cause::Json, format!("the body is no JSON: {error}"))),
@@ -130,14 +134,18 @@ impl Wanted {
 }
 
 /// A header's value, made fit to be told.
-fn shown(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+fn shown(headers: &HeaderMap, name: HeaderName, secrets: &Secrets) -> Option<String> {
     let value = headers.get(name)?;
-    let text = String::from_utf8_lossy(value.as_bytes());
-    Some(excerpt::shorten(&excerpt::plain(&text), VALUE_SHOWN_BYTES))
+    Some(excerpt::value(&String::from_utf8_lossy(value.as_bytes()), secrets))
 }
 
 /// One of the values of a header that is repeated is enough.
-fn wrong_header(headers: &HeaderMap, name: &HeaderName, wanted: &HeaderWanted) -> Option<String> {
+fn wrong_header(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    wanted: &HeaderWanted,
+    secrets: &Secrets,
+) -> Option<String> {
     let is_wanted = |value: &http::HeaderValue| {
         let text = String::from_utf8_lossy(value.as_bytes());
         match wanted {
@@ -152,7 +160,7 @@ fn wrong_header(headers: &HeaderMap, name: &HeaderName, wanted: &HeaderWanted) -
         HeaderWanted::Equals(equal) => format!("{equal:?}"),
         HeaderWanted::Matches(pattern) => format!("a match of `{pattern}`"),
     };
-    Some(match shown(headers, name.clone()) {
+    Some(match shown(headers, name.clone(), secrets) {
         Some(value) => format!("header `{name}` is {value:?}, wanted {wanted}"),
         None => format!("header `{name}` is missing, wanted {wanted}"),
     })

@@ -109,8 +109,8 @@ impl Body {
             Decoder::Gzip(decoder) => decoder.try_finish(),
             Decoder::Zlib(decoder) => decoder.try_finish(),
             Decoder::Deflate(decoder) => decoder.try_finish(),
-            Decoder::Brotli(decoder) => decoder.flush(),
-            Decoder::Zstd(decoder) => decoder.flush(),
+            Decoder::Brotli(decoder) => decoder.close(),
+            Decoder::Zstd(decoder) => decoder.do_finish(),
         };
         finished.map_err(|error| self.failure(&error))
     }
@@ -232,6 +232,7 @@ impl Write for Sink {
 mod tests {
     use flate2::Compression;
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -290,8 +291,8 @@ mod tests {
 
     #[test]
     fn brotli_is_decoded() {
-        // "hello, hello, hello" by the reference encoder, as one uncompressed meta-block.
-        let packed = b"\x8b\x02\x80hello\x03";
+        // RFC 7932: a window of 16 bits, one meta-block of 5 bytes, and an empty last one.
+        let packed = b"\x0b\x02\x80hello\x03";
         let received = receive("br", &[packed], MIB).expect("well-formed");
         assert_eq!(received, b"hello");
     }
@@ -299,7 +300,7 @@ mod tests {
     #[test]
     fn a_bomb_is_stopped_by_its_ratio_long_before_the_limit() {
         for (encoding, packer) in [("gzip", "gzip"), ("deflate", "zlib"), ("zstd", "zstd")] {
-            let packed = packed(packer, &vec![0; 64 * MIB]);
+            let packed = packed(packer, &vec![0; 8 * MIB]);
             let mut body = Body::new(encoding, 16, u64::MAX).expect("known");
             let failure = packed.chunks(1024).try_for_each(|piece| body.push(piece));
             let failure = failure.and_then(|()| body.finish()).expect_err("it is a bomb");
@@ -322,16 +323,42 @@ mod tests {
 
     #[test]
     fn what_is_not_its_encoding_breaks_the_protocol() {
-        let gzip = packed("gzip", b"whole");
+        let (gzip, zstd) = (packed("gzip", b"whole"), packed("zstd", b"whole"));
         for (encoding, piece) in [
             ("gzip", &b"plain text, no gzip at all"[..]),
             ("gzip", &gzip[..gzip.len() - 3]),
             ("zstd", b"plain text, no zstd at all"),
+            ("zstd", &zstd[..zstd.len() - 3]),
+            ("br", b"\x0b\x02\x80hel"),
             ("br", b"\xff\xff\xff\xff\xff\xff"),
             ("compress", b"x"),
         ] {
             let failure = receive(encoding, &[piece], MIB).expect_err(encoding);
             assert_eq!(failure.cause, Cause::Protocol, "{encoding}: {}", failure.detail);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_crash_a_decoder_or_pass_the_limit(
+            encoding in prop::sample::select(vec!["", "gzip", "deflate", "br", "zstd"]),
+            // A sound beginning leads deeper into the decoder than noise alone.
+            sound in any::<bool>(),
+            noise in prop::collection::vec(any::<u8>(), 0..600),
+            cut in 1_usize..64,
+        ) {
+            let begin: &[u8] = match encoding {
+                "gzip" => b"\x1f\x8b\x08\0\0\0\0\0\0\x03",
+                "deflate" => b"\x78\x9c",
+                "br" => b"\x0b\x02\x80hello",
+                "zstd" => b"\x28\xb5\x2f\xfd",
+                _ => b"",
+            };
+            let bytes = [if sound { begin } else { b"" }, &noise].concat();
+            let mut body = Body::new(encoding, 1 << 20, 4096).expect("known");
+            let _ = bytes.chunks(cut).try_for_each(|piece| body.push(piece)).and_then(|()| body.finish());
+            // A decoder's buffer may lie beyond the limit, and no more.
+            prop_assert!(body.decoded() <= 4096 + (128 << 10));
         }
     }
 

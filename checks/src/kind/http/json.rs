@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
+use crate::env::Secrets;
 use crate::excerpt;
 
 /// What every value that a path finds must be; a path that finds none is not as wanted.
@@ -41,9 +42,6 @@ const OPERATORS: [(&str, Operator); 6] = [
     ("<", Operator::Less),
     (">", Operator::Greater),
 ];
-
-/// How much of a wrong value is told.
-const VALUE_SHOWN_BYTES: usize = 100;
 
 impl Operator {
     fn holds(self, order: Ordering) -> bool {
@@ -88,11 +86,15 @@ impl Expected {
                     .is_some_and(|order| operator.holds(order)),
                 (Value::String(text), _) => operator.holds(text.as_str().cmp(operand)),
                 // Other types have no order, but may be spelled: `== true`, `!= null`.
-                (other, _) => match operator {
-                    Operator::Equal => other.to_string() == *operand,
-                    Operator::NotEqual => other.to_string() != *operand,
-                    _ => false,
-                },
+                (other, _) => {
+                    let is_spelled_so =
+                        serde_json::from_str(operand).is_ok_and(|v| same(&v, other));
+                    match operator {
+                        Operator::Equal => is_spelled_so,
+                        Operator::NotEqual => !is_spelled_so,
+                        _ => false,
+                    }
+                }
             },
         }
     }
@@ -160,13 +162,13 @@ impl Rule {
     }
 
     /// What is not as wanted.
-    pub(super) fn complaint(&self, body: &Value) -> Option<String> {
+    pub(super) fn complaint(&self, body: &Value, secrets: &Secrets) -> Option<String> {
         let found = self.path.query(body);
         if found.is_empty() {
             return Some(format!("`{}` finds nothing, wanted {}", self.written, self.expected));
         }
         let wrong = found.iter().find(|value| !self.expected.holds(value))?;
-        let shown = excerpt::shorten(&wrong.to_string(), VALUE_SHOWN_BYTES);
+        let shown = excerpt::value(&wrong.to_string(), secrets);
         Some(format!("`{}` is {shown}, wanted {}", self.written, self.expected))
     }
 }
@@ -221,15 +223,16 @@ mod tests {
             let expected = serde_json::from_value(expected).expect("well-formed");
             Rule::new(path, expected).expect("a path")
         };
+        let secrets = Secrets::default();
         let body = json!({ "items": [{ "n": 1 }, { "n": -2 }], "state": "bad" });
-        assert_eq!(rule("$.items[*].n", json!("> -3")).complaint(&body), None);
+        assert_eq!(rule("$.items[*].n", json!("> -3")).complaint(&body, &secrets), None);
         let table = [
             (rule("$.items[*].n", json!("> 0")), "`$.items[*].n` is -2, wanted > 0"),
             (rule("$.state", json!("ok")), "`$.state` is \"bad\", wanted \"ok\""),
             (rule("$.none", json!("exists")), "`$.none` finds nothing, wanted anything"),
         ];
         for (rule, complaint) in table {
-            assert_eq!(rule.complaint(&body).as_deref(), Some(complaint));
+            assert_eq!(rule.complaint(&body, &secrets).as_deref(), Some(complaint));
         }
         assert!(Rule::new("items", Expected::Exists).is_err());
     }

@@ -77,6 +77,10 @@ impl Plan {
         check_contradictions(&settings, &mut faults);
         let headers = sent_headers(&settings.headers, &mut faults);
         let login = login(&settings, &mut faults);
+        let family = settings.url.family(settings.family).unwrap_or_else(|refused| {
+            faults.add(&["family"], refused, None);
+            Family::default()
+        });
         let host = settings.host.as_deref().and_then(|host| {
             let value = HeaderValue::from_str(host).ok();
             if value.is_none() || host.is_empty() || host.contains(['/', ' ']) {
@@ -106,7 +110,7 @@ impl Plan {
             server_name,
             redirects: settings.redirects,
             version: settings.version,
-            family: settings.family,
+            family,
             tls: tls::Wanted {
                 ca: settings.ca,
                 client: settings.client,
@@ -194,6 +198,11 @@ fn sent_headers(headers: &BTreeMap<String, Text>, faults: &mut Faults) -> Vec<(H
 }
 
 fn login(settings: &Settings, faults: &mut Faults) -> Option<Login> {
+    let user = settings.basic.iter().flat_map(|basic| basic.user.parts());
+    if user.into_iter().any(|part| matches!(part, Part::Plain(plain) if plain.contains(':'))) {
+        let message = "a user's name with a colon cannot be sent (RFC 7617)";
+        faults.add(&["basic", "user"], message, None);
+    }
     let basic = settings
         .basic
         .as_ref()

@@ -154,9 +154,10 @@ impl Hop {
         let status = head.status.as_u16();
         let broken = |what: String| Failure { cause: Cause::Redirect, detail: what };
         let location = head.headers.get(header::LOCATION);
-        let location = location.and_then(|location| location.to_str().ok()).ok_or_else(|| {
-            broken(format!("status {status} of {} says not where to go", self.target))
-        })?;
+        let location =
+            location.and_then(|location| str::from_utf8(location.as_bytes()).ok()).ok_or_else(
+                || broken(format!("status {status} of {} says not where to go", self.target)),
+            )?;
         let target = self
             .target
             .join(location)

@@ -44,9 +44,8 @@ pub(super) struct Settings {
     pub(super) redirects: u32,
     /// The HTTP version. Default: what the server picks (ALPN), and 1.1 without TLS.
     pub(super) version: Option<Version>,
-    /// The address family.
-    #[serde(default)]
-    pub(super) family: Family,
+    /// The address family of a name; v4 when left out.
+    pub(super) family: Option<Family>,
     /// A PEM file of the only roots to trust. Default: the system's.
     pub(super) ca: Option<String>,
     /// A client certificate to show.

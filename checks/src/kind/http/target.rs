@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use crosscheck_model::Family;
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
+
+use crate::text::{Host, Refused};
 
 /// An absolute `http` or `https` URL with a host, without credentials and fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +69,11 @@ impl Target {
             Some(host) => host.to_string(),
             None => String::new(),
         }
+    }
+
+    /// The family to use: a literal address has its own.
+    pub(super) fn family(&self, wanted: Option<Family>) -> Result<Family, Refused> {
+        self.host().parse::<Host>()?.family(wanted)
     }
 
     pub(super) fn port(&self) -> u16 {
