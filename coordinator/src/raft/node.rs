@@ -226,6 +226,12 @@ impl Node {
         }
     }
 
+    /// Commits bytes that no replica can read.
+    #[cfg(test)]
+    pub(crate) async fn propose_nonsense(&self) {
+        let _ = self.raft.client_write(Proposal::nonsense()).await;
+    }
+
     /// Waits until entry `index` is gone from the log.
     #[cfg(test)]
     pub(crate) async fn purged_beyond(&self, index: u64) {

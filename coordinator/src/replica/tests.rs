@@ -261,6 +261,23 @@ async fn one_who_was_away_gets_a_snapshot_and_the_measurements() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_cannot_be_understood_ends_the_node() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (sender, mut reasons) = tokio::sync::mpsc::unbounded_channel();
+    let fatal = Fatal::new(move |reason| drop(sender.send(reason.to_owned())));
+    let peers = [(1, "http://127.0.0.1:9".to_owned())].into();
+    let config = ReplicaConfig { fatal, ..config(1, peers, directory.path()) };
+    let replica = Replica::start(config).await.expect("starts");
+    replica.initialize().await.expect("forms a cluster of one");
+    submit(&replica, Command::Tick).await;
+    replica.0.node.propose_nonsense().await;
+    let reason = within(reasons.recv()).await.expect("a reason");
+    assert!(reason.contains("cannot be applied"), "{reason}");
+    let reason = within(reasons.recv()).await.expect("another");
+    assert!(reason.contains("Raft has ended"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn strangers_stay_outside() {
     let cluster = Cluster::start(1).await;
     cluster.leader().await;
