@@ -82,6 +82,18 @@ impl Cluster {
         member.replica.shutdown().await;
     }
 
+    /// Ends a member without a word to the others.
+    async fn crash(&mut self, id: u64) {
+        let member = self.members.remove(&id).expect("runs");
+        member.server.abort();
+        let _ = member.server.await;
+        let Replica(inner) = member.replica;
+        inner.stop.cancel();
+        inner.tasks.close();
+        inner.tasks.wait().await;
+        inner.node.shutdown().await;
+    }
+
     async fn restart(&mut self, id: u64) {
         let listener = TcpListener::bind(self.addresses[&id]).await.expect("the same port");
         self.join(id, listener).await;
@@ -145,12 +157,12 @@ async fn a_follower_forwards_and_all_apply() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_leads_when_the_leader_stops_and_time_goes_on() {
+async fn another_leads_when_the_leader_crashes_and_time_goes_on() {
     let mut cluster = Cluster::start(3).await;
     let first = cluster.leader().await;
     submit(cluster.replica(first), Command::Tick).await;
     let (index, now) = cluster.replica(first).applied();
-    cluster.stop(first).await;
+    cluster.crash(first).await;
     let second = cluster.leader().await;
     assert_ne!(first, second);
     submit(cluster.replica(second), Command::Tick).await;
@@ -160,6 +172,22 @@ async fn another_leads_when_the_leader_stops_and_time_goes_on() {
     applied(cluster.replica(first), after.0).await;
     let term = cluster.replica(second).leadership().borrow().term;
     assert!(term > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_shut_down_hands_over() {
+    let mut cluster = Cluster::start(3).await;
+    let first = cluster.leader().await;
+    // It must know a follower to be up to date.
+    submit(cluster.replica(first), Command::Tick).await;
+    let member = cluster.members.remove(&first).expect("runs");
+    let leadership = member.replica.leadership();
+    let term = leadership.borrow().term;
+    within(member.replica.clone().shutdown()).await;
+    let second = cluster.leader().await;
+    assert_ne!(second, first);
+    assert_eq!(cluster.replica(second).leadership().borrow().term, term + 1, "one election");
+    member.server.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
