@@ -73,6 +73,14 @@ impl Document {
     pub fn load(paths: &[PathBuf], files: &dyn Files, catalogue: &Catalogue<'_>) -> Self {
         let mut unreadable = Vec::new();
         let sources = read(paths, files, &mut unreadable);
+        if sources.is_empty() && unreadable.is_empty() {
+            unreadable.push(Diagnostic {
+                level: Level::Error,
+                place: Place::file("configuration"),
+                message: "no file is named".to_owned(),
+                hint: None,
+            });
+        }
         let mut document = match sources.is_empty() {
             true => Self { config: Config::default(), diagnostics: vec![], secrets: vec![] },
             false => Self::parse(&sources, catalogue),

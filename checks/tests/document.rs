@@ -2,11 +2,14 @@
 //! kept in `snapshots/`.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crosscheck_checks::channel_kind::ChannelKind;
-use crosscheck_checks::document::{Catalogue, Disk, Document, LOCAL_SITE, Level, Source, report};
+use crosscheck_checks::document::{
+    Catalogue, Disk, Document, Files, LOCAL_SITE, Level, Source, report,
+};
 use crosscheck_checks::env::{Env, Secrets};
 use crosscheck_checks::kind::{self, Check, Kind, SettingsError};
 use crosscheck_model::config::Contact;
@@ -322,6 +325,53 @@ fn settings_keep_their_references_and_missing_secrets_are_warned_of() {
     assert!(document.unreadable_secrets(&there).is_empty());
 }
 
+#[test]
+fn one_region_is_warned_of_and_one_carrier_refused() {
+    let sites = |second: &str| {
+        format!(
+            "sites: {{ a: {{ region: r, carrier: x }}, b: {{ region: r, carrier: {second} }} }}\n\
+             checks: [{{ name: a, tcp: {{ address: x }} }}, {{ name: b, tcp: {{ address: y }} }}]"
+        )
+    };
+    let document = parse(&sites("y"));
+    assert!(document.config().is_some());
+    // Said once, though it concerns two checks.
+    let [warning] = document.diagnostics() else { panic!("{}", shown(&document)) };
+    assert_eq!(warning.level, Level::Warning);
+    assert!(warning.message.contains("region `r`"), "{}", warning.message);
+    assert!(parse(&sites("x")).config().is_none());
+}
+
+/// The schema of every kind names its keys: so a misspelt one is found at its place.
+#[test]
+fn every_kind_refuses_unknown_keys() {
+    let catalogue = Catalogue { kinds: kind::KINDS, channels: &[] };
+    for kind in kind::KINDS {
+        let text = format!("checks: [{{ name: a, {}: {{ no_such_key: 1 }} }}]", kind.name());
+        let source = Source { name: "a.yaml".to_owned(), text };
+        let out = shown(&Document::parse(&[source], &catalogue));
+        assert!(out.contains("error: unknown key `no_such_key`"), "{}: {out}", kind.name());
+    }
+}
+
+#[test]
+fn no_file_is_no_configuration() {
+    assert!(Document::load(&[], &Disk, &CATALOGUE).config().is_none());
+}
+
+/// One file of these bytes.
+struct Memory(Vec<u8>);
+
+impl Files for Memory {
+    fn list(&self, _: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+        Ok(None)
+    }
+
+    fn content(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.0.clone())
+    }
+}
+
 /// Every example of a kind is read by the real kinds; `complete.yaml` with its channel.
 #[test]
 fn the_examples_are_right() {
@@ -346,6 +396,14 @@ proptest! {
         shown(&document);
     }
 
+    /// No bytes do, also when they are no text.
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let document = Document::load(&[PathBuf::from("a.yaml")], &Memory(bytes), &CATALOGUE);
+        prop_assert!(document.config().is_some() || !document.diagnostics().is_empty());
+        shown(&document);
+    }
+
     /// The same for a good document with a few bytes changed.
     #[test]
     fn no_damage_makes_it_panic(
@@ -357,7 +415,9 @@ proptest! {
             let end = (at + remove).min(text.len());
             text.splice(at..end, insert.chars());
         }
-        let document = parse(&text.into_iter().collect::<String>());
+        let source = Source { name: "a.yaml".to_owned(), text: text.into_iter().collect() };
+        let catalogue = Catalogue { kinds: kind::KINDS, channels: &[&Mail] };
+        let document = Document::parse(&[source], &catalogue);
         prop_assert!(document.config().is_some() || !document.diagnostics().is_empty());
         shown(&document);
     }

@@ -7,7 +7,7 @@ mod fixture;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use crosscheck_coordinator::page;
+use crosscheck_coordinator::{api, page};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -15,7 +15,8 @@ async fn main() -> anyhow::Result<()> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         writeln!(std::io::stdout(), "{name} http://{address}")?;
-        let routes = page::routes(Arc::new(state));
+        let reader: Arc<dyn page::Reader> = Arc::new(state);
+        let routes = page::routes(reader.clone()).merge(api::public_routes(reader));
         tokio::spawn(async move { axum::serve(listener, routes).await });
     }
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))

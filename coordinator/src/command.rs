@@ -1,11 +1,21 @@
 //! What people type: one file per command.
 
+pub mod apply;
 pub mod catalogue;
+pub mod coordinator;
+pub mod incidents;
+pub mod remote;
 pub mod run;
 pub mod schema;
+pub mod standalone;
+pub mod status;
+mod table;
 pub mod validate;
 
 use std::ffi::OsString;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Exit status: fine.
 pub const FINE: u8 = 0;
@@ -15,6 +25,33 @@ pub const NOT_WELL: u8 = 1;
 
 /// Exit status: the user's input cannot be used.
 pub const BAD_INPUT: u8 = 2;
+
+/// The process is asked to end, by SIGTERM or SIGINT.
+pub struct Termination {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Termination {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The operating system does not allow it.
+    pub fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listen to signals");
+        let (terminate, interrupt) =
+            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Waits until it is asked.
+    pub async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
 
 /// Whether to colour what goes to a terminal: yes, unless `NO_COLOR` is set and not empty
 /// (<https://no-color.org>) or the terminal is a `dumb` one.

@@ -49,10 +49,15 @@ pub(crate) async fn follow(inner: Arc<Inner>) {
         };
         lost.cancel();
         inner.gate.close();
-        let Some(next) = next else { break };
-        standing = next;
+        match next {
+            Some(next) => standing = next,
+            None => break,
+        }
     }
     inner.leadership.send_replace(Leadership::default());
+    // At a shutdown this loop ends first. So a storage error or a panic has ended Raft, and what
+    // this node would go on showing is nobody's state any more.
+    inner.fatal.stop("Raft has ended by itself");
 }
 
 fn publish(inner: &Inner, standing: Standing, is_leader: bool) {

@@ -22,10 +22,12 @@ pub mod dispatch;
 pub mod fatal;
 pub mod history;
 pub mod ingest;
+pub mod inside;
 pub mod leader;
+pub mod member;
 pub mod page;
 pub mod raft;
 pub mod replica;
-
 pub mod serve;
+pub mod settings;
 pub mod windows;

@@ -188,7 +188,9 @@ impl Reader for ReplicaReader {
 
     fn changes(&self) -> BoxStream<'static, ()> {
         let effects = self.0.subscribe();
-        let shown = |effect: &Effect| matches!(effect, Effect::Incident(_) | Effect::Owed);
+        let shown = |effect: &Effect| {
+            matches!(effect, Effect::Incident(_) | Effect::Owed | Effect::Span { .. })
+        };
         stream::unfold(effects, move |mut effects| async move {
             loop {
                 match effects.recv().await {

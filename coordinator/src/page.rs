@@ -43,18 +43,19 @@ use closeup::{Closeup, Measured, Range};
 use live::Listeners;
 use overview::Overview;
 pub use reader::{Freshness, ReadError, Reader, Readings, Stretch};
-use scope::Scope;
-use story::Story;
 use view::{Frame, Html, PageError};
 
 pub(crate) use asset::{is_known, tag, weak};
 pub(crate) use availability::{RULE, Total};
+pub(crate) use bars::DAYS as PAGE_DAYS;
+pub(crate) use component::reason;
 pub(crate) use overview::Overall;
 pub(crate) use reader::ask;
-pub(crate) use text::quote;
+pub(crate) use scope::Scope;
+pub(crate) use story::Story;
+pub(crate) use text::segment;
 pub(crate) use tone::Tone;
 pub(crate) use works::Work;
-
 
 /// Nothing but our own files; no inline script or style; shown in no foreign frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \

@@ -80,6 +80,7 @@ pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) leadership: watch::Sender<Leadership>,
     pub(crate) gate: Gate,
+    pub(crate) fatal: Fatal,
     peers: Peers,
     members: BTreeMap<u64, String>,
     profile: Profile,
@@ -105,7 +106,7 @@ impl Replica {
         .map_err(StartError::new)??;
         let shared = Shared::new(history, fatal.clone());
         let peers = Peers::new(id, key.clone(), profile.append_limit()).map_err(StartError::new)?;
-        let options = NodeOptions { id, data, profile, snapshot_every, fatal };
+        let options = NodeOptions { id, data, profile, snapshot_every, fatal: fatal.clone() };
         let node = Node::start(options, shared.clone(), peers.clone()).await?;
         let (batcher, reports) = Batcher::new();
         let inner = Arc::new(Inner {
@@ -114,6 +115,7 @@ impl Replica {
             shared,
             leadership: watch::Sender::default(),
             gate: Gate::new(config.clock),
+            fatal,
             peers,
             members,
             profile,
@@ -152,13 +154,18 @@ impl Replica {
         self.0.batcher.submit(report).await
     }
 
+    /// This member's id.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
     /// Looks at the applied state. Be quick: nothing is applied meanwhile.
     pub fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         self.0.shared.read(look)
     }
 
-    /// The effects of entries applied from now on, one message an entry, without those that go
-    /// to the history. A subscriber that is too slow hears that it lags and must look at the
+    /// The effects of entries applied from now on, one message an entry, without the
+    /// measurements. A subscriber that is too slow hears that it lags and must look at the
     /// state instead.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Effect>>> {
         self.0.shared.effects.subscribe()

@@ -3,12 +3,13 @@
 use crosscheck_model::wire::{Fitness, Health};
 
 use crate::probe::Probe;
+use crate::uplink::Failure;
 
 /// What was said last.
 #[derive(Default)]
 pub(crate) struct Notices {
     session: bool,
-    complaint: Option<String>,
+    complaint: Option<Failure>,
     health: Option<Health>,
 }
 
@@ -24,12 +25,11 @@ impl Notices {
                 tracing::warn!("session lost; observations are kept");
             }
         }
-        let complaint = probe.complaint().map(ToString::to_string);
-        if complaint != self.complaint {
-            if let Some(why) = &complaint {
-                tracing::warn!(why, "a coordinator did not take what was sent");
+        if probe.complaint() != self.complaint.as_ref() {
+            self.complaint = probe.complaint().cloned();
+            if let Some(why) = &self.complaint {
+                tracing::warn!(%why, "a coordinator did not take what was sent");
             }
-            self.complaint = complaint;
         }
         if self.health.as_ref() != Some(probe.health()) {
             let health = probe.health().clone();

@@ -11,133 +11,28 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crosscheck_model::spec;
-use crosscheck_model::wire::{Health, Hello, Order, Receipt, WIRE_VERSION, Welcome};
-use crosscheck_model::{Cause, CheckId, Observation, Outcome, ProbeId, SiteId, Status, Timestamp};
+use crosscheck_model::wire::{Health, Hello, Order, WIRE_VERSION};
+use crosscheck_model::{Cause, CheckId, Observation, Outcome, Status};
 
 use crate::Mono;
 use crate::anchor::Anchor;
 use crate::average::Average;
 use crate::figures::{Figures, Lateness};
-use crate::health::{Round, SelfHealth};
+use crate::health::SelfHealth;
 use crate::jitter::Jitter;
 use crate::judge::{Stalls, Times, judge, withheld};
 use crate::schedule::{self, Run, Schedule};
-use crate::spool::{DiskOp, Record, Spool};
-use crate::state::{State, Weight};
+use crate::spool::Spool;
+use crate::state::State;
 use crate::uplink::{self, Failure, Task, Uplink};
+
+mod event;
+
+pub use event::{Effect, Event, Setup};
 
 /// While runs are under way the process is to be awake this often, so that it notices when it
 /// stood still; a fraction of [`crate::judge::STALL`].
 const ATTENTION: Duration = Duration::from_millis(200);
-
-/// What a probe is, and what it was given at its start.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Its name.
-    pub probe: ProbeId,
-    /// Where it stands.
-    pub site: SiteId,
-    /// A number that differs after each start.
-    pub boot: u64,
-    /// The software's version.
-    pub version: String,
-    /// How many coordinators there are to turn to.
-    pub coordinators: usize,
-    /// The most runs at the same time.
-    pub concurrency: usize,
-    /// The most observations that wait for delivery.
-    pub spool: usize,
-    /// Where its random numbers come from.
-    pub seed: u64,
-    /// What the wall clock said when the monotonic clock began.
-    pub wall: Timestamp,
-    /// What the disk has kept from before.
-    pub kept: Vec<(u64, Weight)>,
-}
-
-/// What happens to a probe.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// Time has come to [`Probe::wake`].
-    Time,
-    /// A run has ended.
-    Ended {
-        /// Which.
-        run: u64,
-        /// When it really began.
-        started: Mono,
-        /// When it really ended.
-        ended: Mono,
-        /// What it found.
-        outcome: Outcome,
-    },
-    /// A reference has answered, or not.
-    Answered {
-        /// The round.
-        round: u64,
-        /// The reference's place in it.
-        place: usize,
-        /// Whether it answered.
-        answered: bool,
-    },
-    /// The answer to [`uplink::Effect::Open`].
-    Opened {
-        /// The attempt.
-        attempt: u64,
-        /// The answer.
-        answer: Result<Welcome, Failure>,
-    },
-    /// The answer to [`uplink::Effect::Report`].
-    Reported {
-        /// The attempt.
-        attempt: u64,
-        /// The answer.
-        answer: Result<Receipt, Failure>,
-    },
-    /// An order has come.
-    Ordered {
-        /// Over which stream.
-        stream: u64,
-        /// The order.
-        order: Order,
-    },
-    /// A stream of orders has ended.
-    Silent {
-        /// Which.
-        stream: u64,
-    },
-    /// The disk has done [`DiskOp::Append`], or could not.
-    Stored {
-        /// Whether it has.
-        done: bool,
-    },
-    /// The disk answers [`DiskOp::Fetch`].
-    Fetched {
-        /// What it found.
-        records: Vec<Record>,
-    },
-    /// The process is to end.
-    Stop,
-}
-
-/// What a probe wants done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Start a run; answered by [`Event::Ended`].
-    Run(Run),
-    /// Stop a run; no answer.
-    Cancel(u64),
-    /// This check is gone, or means something else now: whatever was prepared for it is void.
-    Forget(CheckId),
-    /// Ask references; each is answered by [`Event::Answered`].
-    Ask(Round),
-    /// Talk to a coordinator.
-    Link(uplink::Effect),
-    /// Use the disk.
-    Disk(DiskOp),
-    /// Nothing is left to do: the process may end.
-    Halt,
-}
 
 #[derive(Debug, Default)]
 struct Belief {
@@ -279,7 +174,7 @@ impl Probe {
                     self.lateness.add(started.saturating_sub(run.due));
                     let times = Times { due: run.due, started, ended };
                     let spec::Schedule { interval, timeout, .. } = run.check.spec.schedule;
-                    let outcome = judge(outcome, &times, interval, timeout, &self.stalls);
+                    let outcome = judge(*outcome, &times, interval, timeout, &self.stalls);
                     self.finish(now, Finished { run, started, ended, outcome });
                 }
             }
@@ -298,7 +193,7 @@ impl Probe {
                 // At the end there is no time to wait for a better disk.
                 self.hopeless |= self.stopping && !done;
             }
-            Event::Fetched { records } => self.spool.fetched(records),
+            Event::Fetched { records } => self.spool.fetched(now, records),
             Event::Stop => self.stop(now, out),
         }
     }

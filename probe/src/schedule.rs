@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_model::observation::Trigger;
-use crosscheck_model::spec::Schedule as Times;
 use crosscheck_model::wire::Assigned;
 use crosscheck_model::{CheckId, ProbeId};
 
-use crate::Mono;
-use crate::spread;
+use crate::{Mono, spread};
+
+mod entry;
+
+use entry::{Entry, Stage};
 
 /// A new check first runs within this time, so that nobody waits a whole long interval for a
 /// first answer; spread, so that a restarted probe does not run all its checks at once.
@@ -65,67 +67,6 @@ pub struct Missed {
     pub skipped: u64,
     /// The probe was too busy, or stood still.
     pub dropped: u64,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Waiting,
-    Ready,
-    Running(u64),
-    Judging,
-}
-
-#[derive(Debug)]
-struct Entry {
-    check: Arc<Assigned>,
-    hash: u64,
-    slot: Option<Mono>,
-    next: Mono,
-    trigger: Trigger,
-    stage: Stage,
-    failing: bool,
-    stamp: u32,
-}
-
-impl Entry {
-    fn times(&self) -> &Times {
-        &self.check.spec.schedule
-    }
-
-    fn interval(&self) -> Duration {
-        let times = self.times();
-        spread::at_least_a_tick(if self.failing { times.retry_interval } else { times.interval })
-    }
-
-    /// The slot after the last one.
-    fn next_slot(&self, now: Mono) -> Mono {
-        let times = self.times();
-        match self.slot {
-            None => {
-                let within = spread::at_least_a_tick(times.interval.min(FIRST_WITHIN));
-                now + spread::phase(self.hash, within)
-            }
-            Some(slot) if self.failing => slot + self.interval(),
-            Some(slot) => self.grid(slot + self.interval()),
-        }
-    }
-
-    /// The first moment of the fixed-rate grid that is not before `at`.
-    fn grid(&self, at: Mono) -> Mono {
-        let interval = self.interval();
-        spread::not_before(at, spread::phase(self.hash, interval), interval)
-    }
-
-    /// Moves a slot that passed long ago to the newest one passed; how many were lost.
-    fn catch_up(&mut self, now: Mono) -> u64 {
-        if self.trigger != Trigger::Schedule {
-            return 0;
-        }
-        let interval = self.interval();
-        let lost = spread::whole(now.saturating_sub(self.next), interval);
-        self.next += spread::times(interval, lost);
-        lost
-    }
 }
 
 /// The schedule of one probe.

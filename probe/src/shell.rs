@@ -93,7 +93,7 @@ pub fn start(mut setup: Setup, parts: Parts) -> io::Result<Running> {
     let (disk, disk_ops) = mpsc::channel();
     let (end, done) = oneshot::channel();
     let answers = events.clone();
-    std::thread::Builder::new()
+    let disk_thread = std::thread::Builder::new()
         .name("probe-disk".to_owned())
         .spawn(move || keep(&mut *store, &disk_ops, &answers))?;
     let shell = Shell {
@@ -109,6 +109,8 @@ pub fn start(mut setup: Setup, parts: Parts) -> io::Result<Running> {
     };
     std::thread::Builder::new().name("probe-timer".to_owned()).spawn(move || {
         shell.work(Probe::new(setup), &inbox);
+        // Until then the store is in use; a panic there has been printed.
+        let _ = disk_thread.join();
         let _ = end.send(());
     })?;
     Ok(Running { remote: Remote(events), done: Some(done) })
@@ -167,7 +169,7 @@ impl Shell {
                 let clock = self.clock;
                 let task = self.spawn(async move {
                     let started: Mono = clock.elapsed();
-                    let outcome = contained(work, deadline).await;
+                    let outcome = Box::new(contained(work, deadline).await);
                     Event::Ended { run: run.id, started, ended: clock.elapsed(), outcome }
                 });
                 self.runs.insert(run.id, task);
@@ -285,11 +287,11 @@ fn keep(store: &mut dyn Store, ops: &Receiver<DiskOp>, answers: &Sender<Message>
                 continue;
             }
             DiskOp::Fetch(ids) => {
-                let records = store.fetch(&ids).unwrap_or_else(|error| {
+                let records = store.fetch(&ids);
+                if let Err(error) = &records {
                     tracing::error!(%error, "cannot read the spool");
-                    Vec::new()
-                });
-                Event::Fetched { records }
+                }
+                Event::Fetched { records: records.ok() }
             }
         };
         // An error means that the probe has ended; the remaining operations are still done.

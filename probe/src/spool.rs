@@ -58,8 +58,15 @@ struct Entry {
 #[derive(Debug)]
 enum Batch {
     None,
-    Fetching { ids: Vec<u64>, here: Vec<Record> },
+    Fetching {
+        ids: Vec<u64>,
+        here: Vec<Record>,
+    },
     Here(Vec<Record>),
+    /// The disk could not be read; it is asked again later.
+    Resting {
+        until: Mono,
+    },
     Reported(Vec<u64>),
 }
 
@@ -143,6 +150,9 @@ impl Spool {
     /// What the disk is to do now; `flush` at shutdown, when nothing may wait.
     pub fn disk(&mut self, now: Mono, flush: bool) -> Vec<DiskOp> {
         let mut ops = Vec::new();
+        if matches!(self.batch, Batch::Resting { until } if now >= until) {
+            self.batch = Batch::None;
+        }
         if self.writing.is_none() && !self.unstored.is_empty() && (flush || now >= self.write_at) {
             self.write_at = now + SPILL_EVERY;
             self.writing = self.unstored.last().copied();
@@ -185,9 +195,14 @@ impl Spool {
         }
     }
 
-    /// The disk gives back what [`DiskOp::Fetch`] asked for; what is missing is lost.
-    pub fn fetched(&mut self, records: Vec<Record>) {
+    /// The disk gives back what [`DiskOp::Fetch`] asked for; what is missing is lost. `None`: it
+    /// cannot be read at present.
+    pub fn fetched(&mut self, now: Mono, records: Option<Vec<Record>>) {
         let Batch::Fetching { ids, here } = std::mem::replace(&mut self.batch, Batch::None) else {
+            return;
+        };
+        let Some(records) = records else {
+            self.batch = Batch::Resting { until: now + DISK_RETRY };
             return;
         };
         let found: BTreeSet<u64> = records.iter().map(|record| record.id).collect();
@@ -235,7 +250,7 @@ impl Spool {
         match self.batch {
             Batch::None => !self.backlog.is_empty(),
             Batch::Here(_) => true,
-            Batch::Fetching { .. } | Batch::Reported(_) => false,
+            Batch::Fetching { .. } | Batch::Resting { .. } | Batch::Reported(_) => false,
         }
     }
 
@@ -251,7 +266,12 @@ impl Spool {
 
     /// When [`Self::disk`] is wanted next.
     pub fn wake(&self) -> Option<Mono> {
-        (self.writing.is_none() && !self.unstored.is_empty()).then_some(self.write_at)
+        let write = (self.writing.is_none() && !self.unstored.is_empty()).then_some(self.write_at);
+        let read = match self.batch {
+            Batch::Resting { until } => Some(until),
+            _ => None,
+        };
+        write.into_iter().chain(read).min()
     }
 
     fn begin_batch(&mut self) -> (Option<Vec<Observation>>, Option<DiskOp>) {

@@ -46,6 +46,9 @@ impl Kind for Dns {
     }
 }
 
+/// The most of a detail: it quotes the answer, which may be 64 KiB, and goes into a log entry.
+const DETAIL_LIMIT_BYTES: usize = 512;
+
 struct DnsCheck {
     asked: Asked,
     wanted: Wanted,
@@ -126,6 +129,10 @@ impl DnsCheck {
         }
         let mut blocked = None;
         let mut allowed = Vec::new();
+        let found = found.map_err(|failure| {
+            let detail = format!("cannot find the server: {}", failure.detail);
+            Failure { detail, ..failure }
+        });
         for ip in found? {
             match env.guard.allows(ip) {
                 Ok(()) => allowed.push(SocketAddr::new(ip, server.port())),
@@ -166,6 +173,7 @@ impl DnsCheck {
             None => Outcome::new(Status::Up, None, ""),
             Some(failure) => {
                 let detail = excerpt::plain(&env.secrets.redact(&failure.detail));
+                let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
                 let mut outcome =
                     Outcome::new(status_of(failure.cause), Some(failure.cause), detail);
                 outcome.excerpt =

@@ -35,7 +35,7 @@ use crate::dial::{self, Timer};
 use crate::env::Env;
 use crate::excerpt;
 use crate::resolve::Failure;
-use crate::tls::{self, Tls};
+use crate::tls::Tls;
 
 /// Asks a URL and judges the answer.
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +148,7 @@ impl HttpCheck {
                 if seen.redirects == 0 { failure } else { after_redirect(failure, &hop) }
             })?;
             seen.status = Some(answer.head.status.as_u16());
+            seen.version = Some(if answer.is_http2 { 2.0 } else { 1.1 });
             let next =
                 if self.plan.redirects == 0 { None } else { hop.next(&answer.head, prepared) };
             let Some(next) = next else { return self.judge(env, answer, timer, seen).await };
@@ -183,7 +184,6 @@ impl HttpCheck {
         let connected = dial::connect(env, &host, hop.target.port(), plan.family, timer).await?;
         let Some(tls) = tls else {
             let is_http2 = plan.version == Some(Version::Http2);
-            seen.version = Some(if is_http2 { 2.0 } else { 1.1 });
             let request = prepared.request(plan, hop, is_http2)?;
             return exchange::ask(connected.stream, is_http2, request, timer).await;
         };
@@ -206,7 +206,6 @@ impl HttpCheck {
             return Err(Failure { cause: Cause::Protocol, detail });
         }
         let stream = session.trusted()?;
-        seen.version = Some(if is_http2 { 2.0 } else { 1.1 });
         let request = prepared.request(plan, hop, is_http2)?;
         exchange::ask(stream, is_http2, request, timer).await
     }
@@ -221,31 +220,34 @@ impl HttpCheck {
     ) -> Result<(), Failure> {
         let wanted = &self.plan.wanted;
         let limit = self.plan.body_limit;
-        // A wrong status is told with the page that came with it, however large that is.
         let keep = if wanted.looks_at_body() { limit } else { excerpt::KEEP_BYTES as u64 };
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
         let head = answer.head.clone();
-        let body = seen.body.insert(Body::new(answer.encoding(), keep, limit)?);
-        let received = answer.receive(body, timer).await;
+        let received = match Body::new(answer.encoding(), keep, limit) {
+            Ok(body) => answer.receive(seen.body.insert(body), timer).await,
+            Err(failure) => Err(failure),
+        };
         if !wanted.accepts(head.status) {
-            // The error page may break off; what it was sent with is the better cause.
+            // The error page may break off; the status that it came with is the better cause.
             return wanted.judge(&head, &[], &env.secrets).map_or(Ok(()), Err);
         }
         received?;
-        if let Some(failure) = wanted.judge(&head, body.kept(), &env.secrets) {
+        let body = seen.body.as_mut().map_or(&[][..], |body| body.kept());
+        if let Some(failure) = wanted.judge(&head, body, &env.secrets) {
             return Err(failure);
         }
         wanted.flaws(timer, seen.certificate_days).map_or(Ok(()), Err)
     }
 
     fn tls(&self, at_home: bool) -> Result<&Tls, Failure> {
-        let (cell, wanted) = if at_home || self.plan.tls.client.is_none() {
-            (&self.home, self.plan.tls.clone())
-        } else {
-            (&self.abroad, tls::Wanted { client: None, ..self.plan.tls.clone() })
-        };
+        let with_client = at_home || self.plan.tls.client.is_none();
+        let cell = if with_client { &self.home } else { &self.abroad };
         if let Some(tls) = cell.get() {
             return Ok(tls);
+        }
+        let mut wanted = self.plan.tls.clone();
+        if !with_client {
+            wanted.client = None;
         }
         // A missing file is looked for again at the next run; TLS once built stays.
         let tls = Tls::new(&wanted)

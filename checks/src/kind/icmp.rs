@@ -31,6 +31,7 @@ struct Settings {
     host: Host,
     /// Echo requests in one run, 1 to 50.
     #[serde(default = "usual_count")]
+    #[schemars(range(min = 1, max = COUNT_LIMIT))]
     count: u32,
     /// Between two requests; less when they would not fit into half of the timeout.
     #[serde(default = "usual_gap")]

@@ -43,7 +43,7 @@ struct Settings {
     /// The versions of TLS.
     #[serde(default)]
     versions: Versions,
-    /// Degraded when a certificate of the chain expires within this many days.
+    /// Degraded when the certificate expires within this many days.
     #[serde(default = "default_warn_days")]
     warn_days: u16,
     /// The address family of a name; v4 when left out.

@@ -6,10 +6,14 @@ use crosscheck_model::Cause;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
+use crate::excerpt;
 use crate::resolve::Failure;
 
 /// Aliases followed for one name. Real chains have up to about five; BIND stops at 16.
 const ALIAS_LIMIT: usize = 16;
+
+/// Names are up to 255 bytes long and not ours: this much of a path tells which it is.
+const PATH_SHOWN_BYTES: usize = 512;
 
 /// Whether the server did its duty: it said what there is, even if that is nothing.
 ///
@@ -99,7 +103,7 @@ impl Aliases {
     fn path(&self) -> String {
         let names: Vec<_> =
             self.names.iter().map(|n| n.to_ascii().trim_end_matches('.').to_owned()).collect();
-        names.join(" -> ")
+        excerpt::shorten(&names.join(" -> "), PATH_SHOWN_BYTES)
     }
 }
 

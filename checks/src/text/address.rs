@@ -53,7 +53,7 @@ impl FromStr for Host {
             return Ok(Self(ip.to_string()));
         }
         match url::Host::parse(text) {
-            Ok(url::Host::Domain(name)) if !name.is_empty() => Ok(Self(name)),
+            Ok(url::Host::Domain(name)) if is_name(&name) => Ok(Self(name)),
             Ok(url::Host::Ipv4(ip)) => Ok(Self(ip.to_string())),
             Ok(url::Host::Ipv6(ip)) => Ok(Self(ip.to_string())),
             _ => Err(Refused::new(format!(
@@ -61,6 +61,12 @@ impl FromStr for Host {
             ))),
         }
     }
+}
+
+/// Whether DNS can carry the name (RFC 1035 section 2.3.4).
+fn is_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
 impl fmt::Display for Host {
@@ -249,7 +255,8 @@ mod tests {
             Some(IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1]))
         );
         assert_eq!("gw.example.com".parse::<Host>().expect("a name").ip(), None);
-        for text in ["", "http://x", "x/y", "gw:80", "a b"] {
+        let long = "x".repeat(64);
+        for text in ["", "http://x", "x/y", "gw:80", "a b", "a..b", ".", long.as_str()] {
             assert!(text.parse::<Host>().is_err(), "{text}");
         }
     }

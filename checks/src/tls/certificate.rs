@@ -17,8 +17,8 @@ pub struct Certificate {
     pub not_before: i64,
     /// The last.
     pub not_after: i64,
-    /// Days from the reading to `not_after`, of the certificate in the chain that ends first;
-    /// negative once it has expired.
+    /// Days from the reading to `not_after`; negative once it has expired. The other certificates
+    /// that a server shows do not count: many show old ones that no path needs any more.
     pub days_left: f64,
     /// How many certificates the server showed.
     pub chain: usize,
@@ -36,13 +36,12 @@ impl Certificate {
         let validity = leaf.validity();
         let not_after = validity.not_after.timestamp();
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let seconds_left = not_after.min(first_end(chain).unwrap_or(not_after)).saturating_sub(now);
         Some(Self {
             names: names(&leaf),
             issuer: issuer(&leaf),
             not_before: validity.not_before.timestamp(),
             not_after,
-            days_left: seconds_left as f64 / SECONDS_PER_DAY,
+            days_left: not_after.saturating_sub(now) as f64 / SECONDS_PER_DAY,
             chain: chain.len(),
         })
     }
@@ -76,15 +75,6 @@ impl fmt::Display for Certificate {
             _ => write!(f, ", for {shown}"),
         }
     }
-}
-
-/// The earliest end of validity in the chain: an intermediate that ends first breaks it as well.
-fn first_end(chain: &[CertificateDer<'_>]) -> Option<i64> {
-    let ends = chain.iter().filter_map(|der| {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        Some(certificate.validity().not_after.timestamp())
-    });
-    ends.min()
 }
 
 fn names(leaf: &X509Certificate<'_>) -> Vec<String> {

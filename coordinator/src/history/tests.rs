@@ -292,13 +292,13 @@ proptest! {
             history.flush().await.expect("flushed");
         });
         let found = rollups(&history);
-        let mut recount: BTreeMap<(i64, i64, String), (Vec<u32>, u64, u64)> = BTreeMap::new();
+        let mut recount = BTreeMap::new();
         for row in rows(&history) {
             for width in Width::ALL {
                 let start = width.start(row.started).cast_signed();
                 let key = (width.code(), start, row.site.to_string());
                 let (counts, total, slowest) =
-                    recount.entry(key).or_insert_with(|| (vec![0; 4], 0, 0));
+                    recount.entry(key).or_insert_with(|| (vec![0u32; 4], 0u64, 0u64));
                 counts[usize::from(record::status_code(row.status))] += 1;
                 if matches!(row.status, Status::Up | Status::Degraded) {
                     let micros = row.duration.as_micros() as u64;

@@ -9,8 +9,8 @@ use jiff::Span;
 use jiff::civil::Date;
 
 use super::availability::{Share, Total};
-use crate::history::Day;
 use super::text;
+use crate::history::Day;
 
 /// Days on the page, as hosted status pages have it.
 pub(crate) const DAYS: usize = 90;
@@ -19,7 +19,7 @@ const PITCH: usize = 4;
 /// Drawing units from the bottom to the top.
 const HEIGHT: f64 = 32.0;
 /// The least part of a bar that a trouble takes: a minute in a day must be seen.
-const FOOT_MIN: f64 = 0.34;
+const FOOT_MIN: f64 = 0.4;
 
 /// The bars of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,10 +218,10 @@ mod tests {
         for (hours, class, height, text) in [
             ([12, 0, 12, 0, 0, 0], "down", 23, "50 %, down 12 h"),
             ([0, 0, 24, 0, 0, 0], "down", 32, "0 %, down 1 d"),
-            ([23, 1, 0, 0, 0, 0], "degraded", 11, "100 %, degraded 1 h"),
-            ([23, 0, 0, 1, 0, 0], "unknown", 11, "100 %, unknown 1 h"),
+            ([23, 1, 0, 0, 0, 0], "degraded", 13, "100 %, degraded 1 h"),
+            ([23, 0, 0, 1, 0, 0], "unknown", 13, "100 %, unknown 1 h"),
             ([0, 0, 0, 24, 0, 0], "unknown", 32, "no confirmed time, unknown 1 d"),
-            ([22, 0, 0, 0, 2, 0], "maintenance", 11, "100 %, maintenance 2 h"),
+            ([22, 0, 0, 0, 2, 0], "maintenance", 13, "100 %, maintenance 2 h"),
         ] {
             let bars = Bars::new(&[day(last(), hours)], last());
             let [mark] = bars.marks.as_slice() else { panic!("one mark for {hours:?}") };

@@ -318,7 +318,8 @@ mod tests {
 
     #[test]
     fn a_missing_step_breaks_the_line() {
-        let points = [point("a", 0, 10), point("a", 15, 10), point("a", 45, 10), point("a", 60, 10)];
+        let points =
+            [point("a", 0, 10), point("a", 15, 10), point("a", 45, 10), point("a", 60, 10)];
         let chart = draw(&points);
         assert_eq!(chart.lines.len(), 1);
         assert_eq!(chart.lines[0].path.matches('M').count(), 2);
@@ -339,7 +340,7 @@ mod tests {
     #[test]
     fn the_slowest_are_named_and_their_labels_apart() {
         let points: Vec<_> =
-            (0..25).map(|n| point(&format!("site-{n:02}"), 0, 40 + u64::from(n % 3))).collect();
+            (0_u64..25).map(|n| point(&format!("site-{n:02}"), 0, 40 + n % 3)).collect();
         let chart = draw(&points);
         assert_eq!(chart.lines.len(), 25);
         let named: Vec<_> = chart.lines.iter().filter(|line| line.rank > 0).collect();

@@ -160,9 +160,8 @@ fn shares(days: &[Day]) -> Vec<(&'static str, String)> {
 
 /// Days with anything but time up, newest first.
 fn told(days: &[Day]) -> Vec<String> {
-    let eventful = |day: &&Day| {
-        !(day.down + day.degraded + day.unknown + day.maintenance).is_zero()
-    };
+    let eventful =
+        |day: &&Day| !(day.down + day.degraded + day.unknown + day.maintenance).is_zero();
     days.iter().rev().filter(eventful).map(super::bars::tell).collect()
 }
 

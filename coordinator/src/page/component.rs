@@ -8,10 +8,10 @@ use crosscheck_core::verdict::Reason;
 use crosscheck_model::{CheckId, Status, Timestamp};
 
 use super::bars::Bars;
-use crate::history::Day;
 use super::scope::Scope;
 use super::text::{self, Moment};
 use super::tone::Tone;
+use crate::history::Day;
 
 /// A check on a status page.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +69,6 @@ impl Component {
         now: Timestamp,
     ) -> Self {
         let views = state.site_views(check);
-        let tally = Tally::of(&views);
         let is_new = check.verdict.reason == Reason::New;
         Self {
             slug: format!("c-{}", text::segment(id.as_str()).replace('%', "_")),
@@ -78,12 +77,17 @@ impl Component {
             path: scope.check_path(id),
             target: text::quote(&check.spec.target),
             tone: Tone::of_check(check),
-            why: why(check, &tally),
+            why: reason(check, &views),
             since: (!is_new).then(|| Moment::near(check.since, now)),
             lasted: text::length(now.since(check.since)),
             votes: views.iter().map(|view| SiteVote::present(view, now)).collect(),
             bars: Bars::new(days, text::date(now)),
         }
+    }
+
+    /// Whether all is well with it.
+    pub(crate) fn is_up(&self) -> bool {
+        self.tone == Tone::Up
     }
 
     /// How many sites say what, in words: `4 of 5 sites up`.
@@ -134,7 +138,8 @@ impl SiteVote {
 
     /// The vote in one line, for a tooltip: `bj-ct (cn-north, china-telecom): up in 43 ms`.
     pub(crate) fn line(&self) -> String {
-        let place = if self.place.is_empty() { String::new() } else { format!(" ({})", self.place) };
+        let place =
+            if self.place.is_empty() { String::new() } else { format!(" ({})", self.place) };
         let word = self.tone.word().to_lowercase();
         let took = if self.took.is_empty() { String::new() } else { format!(" in {}", self.took) };
         let cause = if self.cause.is_empty() { String::new() } else { format!(", {}", self.cause) };
@@ -182,8 +187,14 @@ impl Tally {
 }
 
 /// The verdict's reason in one sentence.
-fn why(check: &CheckState, tally: &Tally) -> String {
-    let why = match &check.verdict.reason {
+pub(crate) fn reason(check: &CheckState, views: &[SiteView<'_>]) -> String {
+    let why = why(&check.verdict.reason, &Tally::of(views));
+    if check.maintenance { format!("Planned work. {why}") } else { why }
+}
+
+/// A row of the decision table in one sentence.
+fn why(reason: &Reason, tally: &Tally) -> String {
+    match reason {
         Reason::New => "Waiting for the first results".to_owned(),
         Reason::Suspect => {
             let voters = text::count(tally.voters, "remaining site");
@@ -201,8 +212,7 @@ fn why(check: &CheckState, tally: &Tally) -> String {
         Reason::Slow => "Answers, but too slowly or with a flaw".to_owned(),
         Reason::Partial(domain) => format!("Fails only from {}", domain_text(domain)),
         Reason::Mixed => format!("Sites disagree: fails from {}", tally.failing_of()),
-    };
-    if check.maintenance { format!("Planned work. {why}") } else { why }
+    }
 }
 
 /// A failure domain, with harmless names.
@@ -213,67 +223,28 @@ pub(crate) fn domain_text(domain: &Domain) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crosscheck_core::verdict::Verdict;
-
-    fn check(status: Status, reason: Reason, maintenance: bool) -> CheckState {
-        let spec: crosscheck_model::CheckSpec = serde_json::from_value(serde_json::json!({
-            "id": "shop", "name": "shop", "customer": null, "kind": "http", "settings": "{}",
-            "target": "https://shop.example.com/", "family": "v4",
-            "schedule": {
-                "interval": { "secs": 60, "nanos": 0 }, "retry_interval": { "secs": 60, "nanos": 0 },
-                "timeout": { "secs": 10, "nanos": 0 }, "attempts": 2,
-                "attempt_gap": { "secs": 3, "nanos": 0 }
-            },
-            "rule": { "Consecutive": 1 }, "severity": "high", "sites": "All", "quorum": "Diverse",
-            "runbook": null
-        }))
-        .expect("a spec");
-        CheckState {
-            spec,
-            rev: 1,
-            assigned: std::collections::BTreeSet::new(),
-            votes: std::collections::BTreeMap::new(),
-            verdict: Verdict { status, reason },
-            since: Timestamp::ZERO,
-            maintenance,
-            tally: crosscheck_core::apply::Tally::default(),
-            incident: None,
-            closed_at: Timestamp::ZERO,
-            confirmed_at: Timestamp::ZERO,
-        }
-    }
 
     #[test]
     fn every_row_of_the_decision_table_has_its_sentence() {
         let carrier = Reason::Partial(Domain::Carrier("china-telecom".to_owned()));
-        for (status, reason, (voters, failing, all), sentence) in [
-            (Status::Unknown, Reason::New, (0, 0, 5), "Waiting for the first results"),
+        for (reason, (voters, failing, all), sentence) in [
+            (Reason::New, (0, 0, 5), "Waiting for the first results"),
             (
-                Status::Unknown,
                 Reason::Suspect,
                 (2, 2, 5),
                 "2 remaining sites of 5 fail, and none is left to confirm it",
             ),
-            (Status::Unknown, Reason::Blind, (1, 0, 5), "Only 1 of 5 sites can judge"),
-            (Status::Down, Reason::Failing, (5, 4, 5), "Fails from 4 of 5 sites"),
-            (Status::Down, Reason::Failing, (1, 1, 1), "Fails from its only site"),
-            (Status::Up, Reason::Working, (5, 0, 5), "Works from 5 sites"),
-            (Status::Up, Reason::Working, (5, 1, 5), "Works; 1 of 5 sites fail"),
-            (Status::Up, Reason::Working, (1, 0, 1), "Works"),
-            (Status::Degraded, Reason::Slow, (5, 0, 5), "Answers, but too slowly or with a flaw"),
-            (Status::Degraded, carrier, (5, 2, 5), "Fails only from carrier china-telecom"),
-            (Status::Degraded, Reason::Mixed, (5, 2, 5), "Sites disagree: fails from 2 of 5 sites"),
+            (Reason::Blind, (1, 0, 5), "Only 1 of 5 sites can judge"),
+            (Reason::Failing, (5, 4, 5), "Fails from 4 of 5 sites"),
+            (Reason::Failing, (1, 1, 1), "Fails from its only site"),
+            (Reason::Working, (5, 0, 5), "Works from 5 sites"),
+            (Reason::Working, (5, 1, 5), "Works; 1 of 5 sites fail"),
+            (Reason::Working, (1, 0, 1), "Works"),
+            (Reason::Slow, (5, 0, 5), "Answers, but too slowly or with a flaw"),
+            (carrier, (5, 2, 5), "Fails only from carrier china-telecom"),
+            (Reason::Mixed, (5, 2, 5), "Sites disagree: fails from 2 of 5 sites"),
         ] {
-            let tally = Tally { voters, failing, all };
-            assert_eq!(why(&check(status, reason, false), &tally), sentence);
+            assert_eq!(why(&reason, &Tally { voters, failing, all }), sentence);
         }
-    }
-
-    #[test]
-    fn a_maintenance_covers_the_status_and_keeps_the_reason() {
-        let check = check(Status::Down, Reason::Failing, true);
-        assert_eq!(Tone::of_check(&check), Tone::Maintenance);
-        let tally = Tally { voters: 5, failing: 5, all: 5 };
-        assert_eq!(why(&check, &tally), "Planned work. Fails from 5 of 5 sites");
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use futures_util::FutureExt;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::reader::Reader;
@@ -19,6 +19,8 @@ const LISTENERS: usize = 2_000;
 const SETTLE: Duration = Duration::from_millis(500);
 /// A sign of life, so that a page notices when it is cut off.
 const ALIVE: Duration = Duration::from_secs(15);
+/// An event without data is none to a browser.
+const SIGN: &str = "now";
 /// When a browser that was turned away asks again.
 const RETRY_SECONDS: &str = "60";
 
@@ -41,7 +43,8 @@ impl Listeners {
             let later = [(header::RETRY_AFTER, RETRY_SECONDS)];
             return (StatusCode::SERVICE_UNAVAILABLE, later).into_response();
         };
-        let alive = KeepAlive::new().interval(ALIVE).event(Event::default().event("alive").data(""));
+        let alive =
+            KeepAlive::new().interval(ALIVE).event(Event::default().event("alive").data(SIGN));
         let events = Sse::new(events(self.reader.changes(), place)).keep_alive(alive);
         // A proxy that buffers would keep the events to itself.
         ([("x-accel-buffering", "no")], events).into_response()
@@ -53,12 +56,12 @@ fn events(
     changes: BoxStream<'static, ()>,
     place: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let hello = stream::iter([Ok(Event::default().event("alive").data(""))]);
+    let hello = stream::iter([Ok(Event::default().event("alive").data(SIGN))]);
     let bursts = stream::unfold((changes, place), |(mut changes, place)| async move {
         changes.next().await?;
         tokio::time::sleep(SETTLE).await;
         while let Some(Some(())) = changes.next().now_or_never() {}
-        Some((Ok(Event::default().event("change").data("")), (changes, place)))
+        Some((Ok(Event::default().event("change").data(SIGN)), (changes, place)))
     });
     hello.chain(bursts)
 }

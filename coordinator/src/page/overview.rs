@@ -94,6 +94,12 @@ impl Overview {
             let component = Component::new(state, (id, check), known, scope, now);
             groups.entry(component.customer.clone()).or_default().push(component);
         }
+        if scope.page.is_none() {
+            // The staff's page: trouble first. A customer's page keeps the order it was given.
+            for components in groups.values_mut() {
+                components.sort_by_key(|component| std::cmp::Reverse(component.tone));
+            }
+        }
         let several = groups.len() > 1;
         let group = |(name, components): (Option<String>, _)| Group {
             name: name.filter(|_| several),
@@ -127,22 +133,30 @@ impl Overall {
             Some(_) if waiting => (Tone::Unknown, "Waiting for the first results".to_owned()),
             Some((Tone::Up, _)) => (Tone::Up, "All systems operational".to_owned()),
             Some((Tone::Maintenance, n)) => (Tone::Maintenance, planned(*n, all)),
-            Some((Tone::Unknown, n)) => (Tone::Unknown, some(*n, all, "of unknown state")),
-            Some((Tone::Degraded, n)) => (Tone::Degraded, some(*n, all, "degraded")),
-            Some((Tone::Down, n)) => (Tone::Down, some(*n, all, "down")),
+            Some((Tone::Unknown, n)) => (Tone::Unknown, some(*n, all, "cannot be judged")),
+            Some((Tone::Degraded, n)) => (
+                Tone::Degraded,
+                some(*n, all, if *n == 1 { "is degraded" } else { "are degraded" }),
+            ),
+            Some((Tone::Down, n)) => {
+                (Tone::Down, some(*n, all, if *n == 1 { "is down" } else { "are down" }))
+            }
         };
         let counts = counts.into_iter().rev().collect();
         if stale {
-            return Self { tone: Tone::Unknown, sentence: format!("Last known: {sentence}"), counts };
+            return Self {
+                tone: Tone::Unknown,
+                sentence: format!("Last known: {sentence}"),
+                counts,
+            };
         }
         Self { tone, sentence, counts }
     }
 }
 
 /// `1 of 12 checks is down`.
-fn some(number: usize, all: usize, what: &str) -> String {
-    let verb = if number == 1 { "is" } else { "are" };
-    format!("{number} of {} {verb} {what}", text::count(all, "check"))
+fn some(number: usize, all: usize, predicate: &str) -> String {
+    format!("{number} of {} {predicate}", text::count(all, "check"))
 }
 
 /// Nothing is wrong, and some of it is being worked on.

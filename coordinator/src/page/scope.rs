@@ -71,7 +71,9 @@ impl Scope {
 
     /// The beginning of the paths of the page's own pages.
     pub(crate) fn base(&self) -> String {
-        self.page.as_deref().map_or_else(String::new, |page| format!("/pages/{}", text::segment(page)))
+        self.page
+            .as_deref()
+            .map_or_else(String::new, |page| format!("/pages/{}", text::segment(page)))
     }
 
     /// Where the page itself is.

@@ -47,6 +47,8 @@ pub(crate) struct Story {
 /// An entry of an incident's timeline.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Chapter {
+    /// When, for machines.
+    pub(crate) when: Timestamp,
     /// When.
     pub(crate) at: Moment,
     /// What kind of thing.
@@ -100,7 +102,7 @@ impl Chapter {
             EventKind::Notified | EventKind::Delivered | EventKind::Undelivered => return None,
         };
         let votes = event.sites.iter().map(|opinion| SiteVote::past(opinion, now)).collect();
-        Some(Self { at: Moment::near(event.at, now), heading, text, votes })
+        Some(Self { when: event.at, at: Moment::near(event.at, now), heading, text, votes })
     }
 }
 

@@ -49,14 +49,6 @@ pub(crate) fn date(at: Timestamp) -> Date {
     civil(at).date()
 }
 
-/// The first moment of a UTC day.
-pub(crate) fn midnight(date: Date) -> Timestamp {
-    let millis = date
-        .to_zoned(TimeZone::UTC)
-        .map_or(0, |start| start.timestamp().as_millisecond());
-    Timestamp::from_millis(u64::try_from(millis).unwrap_or(0))
-}
-
 /// UTC wall time; the epoch for what no calendar holds.
 fn civil(at: Timestamp) -> jiff::civil::DateTime {
     let millis = i64::try_from(at.as_millis()).unwrap_or(0);
@@ -121,22 +113,6 @@ fn is_shown(c: &char) -> bool {
     !c.is_control() && !reorders
 }
 
-/// Text for an XML attribute or element that is not written by a template.
-pub(crate) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
 /// A name as one segment of a path (RFC 3986 unreserved characters stand for themselves).
 pub(crate) fn segment(name: &str) -> String {
     let mut path = String::with_capacity(name.len());
@@ -195,7 +171,7 @@ mod tests {
         let next_day = at.plus(Duration::from_secs(86_400));
         assert_eq!(Moment::near(at, next_day).text, "22 Nov, 03:40 UTC");
         assert_eq!(Moment::near(at, at).text, "03:40:47 UTC");
-        assert_eq!(midnight(date(at)).to_string(), "2026-11-22T00:00:00.000Z");
+        assert_eq!(date(at).to_string(), "2026-11-22");
     }
 
     #[test]
@@ -217,6 +193,5 @@ mod tests {
     fn names_become_one_path_segment() {
         assert_eq!(segment("acme/shop home?"), "acme%2Fshop%20home%3F");
         assert_eq!(segment("网"), "%E7%BD%91");
-        assert_eq!(escape("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
     }
 }

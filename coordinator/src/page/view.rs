@@ -115,8 +115,10 @@ impl Html {
 
 impl IntoResponse for Html {
     fn into_response(self) -> Response {
-        let kept =
-            [(header::ETAG, asset::weak(&self.tag)), (header::CACHE_CONTROL, "no-cache".to_owned())];
+        let kept = [
+            (header::ETAG, asset::weak(&self.tag)),
+            (header::CACHE_CONTROL, "no-cache".to_owned()),
+        ];
         match self.body {
             Some(body) => (kept, axum::response::Html(body)).into_response(),
             None => (StatusCode::NOT_MODIFIED, kept).into_response(),

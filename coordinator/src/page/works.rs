@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crosscheck_core::State;
 use crosscheck_core::command::Window;
-use crosscheck_model::config::Maintenance;
-use crosscheck_model::{CheckSpec, Timestamp, pattern};
+use crosscheck_core::state::CheckState;
+use crosscheck_model::Timestamp;
 
 use super::scope::Scope;
 use super::text::{self, Moment};
@@ -41,24 +41,24 @@ pub(crate) struct Work {
 impl Work {
     /// The work of a page's checks, the next first.
     pub(crate) fn of(state: &State, scope: &Scope, now: Timestamp) -> Vec<Self> {
-        let specs: Vec<&CheckSpec> =
-            scope.checks(state).into_iter().map(|(_, check)| &check.spec).collect();
+        let checks: Vec<&CheckState> =
+            scope.checks(state).into_iter().map(|(_, check)| check).collect();
         let mut windows: Vec<&Window> = state
             .windows
             .iter()
             .filter(|window| window.to > now && window.from < now.plus(AHEAD))
             .collect();
         windows.sort_by_key(|window| (window.from, window.rule));
-        let views = windows.into_iter().filter_map(|window| view(state, &specs, window, now));
+        let views = windows.into_iter().filter_map(|window| view(state, &checks, window, now));
         views.take(SHOWN_WINDOWS).collect()
     }
 }
 
 /// The view of one window; `None` when it concerns none of the checks.
-fn view(state: &State, specs: &[&CheckSpec], window: &Window, now: Timestamp) -> Option<Work> {
+fn view(state: &State, checks: &[&CheckState], window: &Window, now: Timestamp) -> Option<Work> {
     let rule = usize::try_from(window.rule).ok().and_then(|n| state.config.maintenance.get(n))?;
-    let names: Vec<&str> =
-        specs.iter().filter(|spec| concerns(rule, spec)).map(|spec| spec.name.as_str()).collect();
+    let covered = checks.iter().filter(|check| state.window_covers(window, check));
+    let names: Vec<&str> = covered.map(|check| check.spec.name.as_str()).collect();
     if names.is_empty() {
         return None;
     }
@@ -74,15 +74,10 @@ fn view(state: &State, specs: &[&CheckSpec], window: &Window, now: Timestamp) ->
     })
 }
 
-/// Whether a rule is about the check.
-fn concerns(rule: &Maintenance, spec: &CheckSpec) -> bool {
-    let owner = rule.customer.is_none() || rule.customer == spec.customer;
-    owner && rule.checks.iter().any(|wanted| pattern::matches(wanted, &spec.name))
-}
-
 /// The first names, and how many more there are.
 fn listed(names: &[&str]) -> String {
-    let shown: Vec<String> = names.iter().take(NAMED_CHECKS).map(|name| text::quote(name)).collect();
+    let shown: Vec<String> =
+        names.iter().take(NAMED_CHECKS).map(|name| text::quote(name)).collect();
     let more = names.len().saturating_sub(NAMED_CHECKS);
     let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
     shown.join(", ") + &tail

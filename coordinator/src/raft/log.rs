@@ -3,6 +3,7 @@
 //! Whatever waits is written in one transaction, so that a sync serves many; completions are told
 //! in the order of writing. Entries that are not synced yet are read from memory.
 
+mod head;
 mod store;
 mod tail;
 mod writer;
@@ -19,9 +20,10 @@ use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
+use self::head::Head;
 use self::store::Store;
 use self::tail::Tail;
-use self::writer::{Writer, Writing};
+use self::writer::{LogFile, Writer, Writing};
 use super::wire::{FormatError, Types, seal};
 use crate::fatal::Fatal;
 
@@ -40,8 +42,12 @@ pub(crate) enum LogError {
     Hole { wanted: u64, found: u64 },
     #[error("the Raft log has tables of version {0}, which this program does not know: update it")]
     Version(i64),
-    #[error("cannot start the Raft log's thread: {0}")]
-    Thread(#[from] io::Error),
+    #[error(
+        "the Raft log ends early: {found} of {wanted} commits are left; this node must be replaced"
+    )]
+    Cut { wanted: u64, found: u64 },
+    #[error("cannot use the Raft log's files: {0}")]
+    Io(#[from] io::Error),
 }
 
 impl From<LogError> for io::Error {
@@ -63,9 +69,19 @@ impl Log {
     /// with a damaged log must neither vote nor lead.
     pub(crate) fn open(data: &Path, fatal: Fatal) -> Result<Self, LogError> {
         let store = Store::open(&data.join("log.db"))?;
-        let tail = Arc::new(Tail::new(store.load()?));
+        let head = Head::open(&data.join("log.head"))?;
+        let loaded = store.load()?;
+        let commits = loaded.commits;
+        match head.read() {
+            Some(wanted) if wanted > commits => {
+                return Err(LogError::Cut { wanted, found: commits });
+            }
+            _ => {}
+        }
+        let tail = Arc::new(Tail::new(loaded));
         let reader = Store::open(&data.join("log.db"))?;
-        let writer = Arc::new(Writer::start(store, reader, tail.clone(), fatal.clone())?);
+        let file = LogFile { store, head, commits };
+        let writer = Arc::new(Writer::start(file, reader, tail.clone(), fatal.clone())?);
         Ok(Self { tail, writer, fatal })
     }
 

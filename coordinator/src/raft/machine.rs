@@ -115,9 +115,10 @@ impl Machine {
         let index = entry.log_id.index;
         let before = self.shared.progress.borrow().1;
         let (answer, effects, now) = self.change(entry)?;
-        let (kept, others): (Vec<_>, Vec<_>) = effects
-            .into_iter()
-            .partition(|effect| matches!(effect, Effect::Record { .. } | Effect::Span { .. }));
+        let is_record = |effect: &Effect| matches!(effect, Effect::Record { .. });
+        let others: Vec<Effect> = effects.iter().filter(|e| !is_record(e)).cloned().collect();
+        let is_kept = |effect: &Effect| is_record(effect) || matches!(effect, Effect::Span { .. });
+        let kept: Vec<Effect> = effects.into_iter().filter(is_kept).collect();
         self.shared.history.append(index, Arc::new(kept)).await?;
         let hour = |at: Timestamp| at.as_millis() / RETAIN_EVERY_MILLIS;
         if hour(now) != hour(before) {

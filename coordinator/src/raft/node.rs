@@ -226,9 +226,13 @@ impl Node {
         }
     }
 
+    /// Waits until entry `index` is gone from the log.
     #[cfg(test)]
-    pub(crate) async fn snapshot_now(&self) {
-        self.raft.trigger().snapshot().await.expect("raft runs");
+    pub(crate) async fn purged_beyond(&self, index: u64) {
+        let mut metrics = self.raft.data_metrics();
+        while metrics.borrow_watched().purged.is_none_or(|purged| purged.index < index) {
+            metrics.changed().await.expect("runs");
+        }
     }
 
     pub(crate) async fn shutdown(&self) {

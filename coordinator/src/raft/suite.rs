@@ -117,6 +117,31 @@ async fn damage_is_an_end_and_never_a_cut() {
 }
 
 #[tokio::test]
+async fn a_damaged_write_ahead_file_is_no_shorter_log() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let copy = tempfile::tempdir().expect("a directory");
+    let (mut log, _machine, _) = open(directory.path());
+    append(&mut log, entries(0..10)).await;
+    append(&mut log, entries(10..20)).await;
+    // As after a crash: an orderly end would fold the write-ahead file into the table.
+    for name in ["log.db", "log.db-wal", "log.head"] {
+        std::fs::copy(directory.path().join(name), copy.path().join(name)).expect("copied");
+    }
+    let whole = Log::open(copy.path(), recorder().0).expect("the copy is whole");
+    drop(whole);
+    for name in ["log.db", "log.db-wal", "log.head"] {
+        std::fs::copy(directory.path().join(name), copy.path().join(name)).expect("copied");
+    }
+    let wal = copy.path().join("log.db-wal");
+    let mut bytes = std::fs::read(&wal).expect("reads");
+    let last = bytes.len() - 100;
+    bytes[last] ^= 1;
+    std::fs::write(&wal, bytes).expect("writes");
+    let error = Log::open(copy.path(), recorder().0).err().expect("a cut");
+    assert!(matches!(error, LogError::Cut { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn damage_under_a_running_node_stops_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut log, machine, _) = open(directory.path());

@@ -5,8 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crosscheck_core::{Command, Effect, Reply};
-use crosscheck_model::{CheckId, Status, Timestamp};
+use crosscheck_core::{Command, Reply};
+use crosscheck_model::config::Site;
+use crosscheck_model::observation::{Firmness, Trigger};
+use crosscheck_model::wire::{Health, Hello, WIRE_VERSION};
+use crosscheck_model::{CheckId, Config, Observation, Outcome, ProbeId, SiteId, Status, Timestamp};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -175,41 +178,86 @@ async fn a_minority_commits_nothing_and_says_so() {
     assert!(!replica.confirm_leadership().await);
 }
 
+/// A report of ten runs, after `seq - 1` others like it.
+fn report(epoch: u64, seq: u64, now: Timestamp) -> Report {
+    let observations = (seq * 10..seq * 10 + 10).map(|run| Observation {
+        check: CheckId::new("shop"),
+        rev: 1,
+        boot: 1,
+        seq: run,
+        started: now.minus(Duration::from_millis(run)),
+        at: now,
+        clock: crosscheck_model::observation::Clock::Leader,
+        trigger: Trigger::Schedule,
+        firmness: Firmness::Hard,
+        failing_since: None,
+        outcome: Outcome::new(Status::Up, None, ""),
+    });
+    Report {
+        probe: ProbeId::new("p"),
+        epoch,
+        seq,
+        echo: now,
+        health: Health::UNTESTED,
+        observations: observations.collect(),
+        spooled: 0,
+        dropped: 0,
+        running: 1,
+    }
+}
+
+fn rows(replica: &Replica) -> Vec<crate::history::Row> {
+    let (from, to) = (Timestamp::ZERO, Timestamp::from_millis(u64::MAX));
+    let history = replica.history();
+    history.observations(&CheckId::new("shop"), None, from, to, 10_000).expect("reads")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_who_was_away_gets_a_snapshot_and_the_measurements() {
     let mut cluster = Cluster::start(3).await;
     let leader = cluster.leader().await;
     let away = *cluster.members.keys().find(|id| **id != leader).expect("three");
     submit(cluster.replica(away), Command::Tick).await;
+    let left_at = cluster.replica(away).applied().0;
     cluster.stop(away).await;
-    // More entries than are kept behind a snapshot. Their measurements are put into the history
-    // by hand, as what the state machine itself finds is another crate's concern.
-    for _ in 0..60 {
-        submit(cluster.replica(leader), Command::Tick).await;
+
+    let replica = cluster.replica(leader);
+    let site = Site { region: "north".into(), carrier: "one".into() };
+    let config = Config { sites: [(SiteId::new("a"), site)].into(), ..Config::default() };
+    submit(replica, Command::Configure(Box::new(config))).await;
+    let hello = Hello {
+        wire: WIRE_VERSION,
+        probe: ProbeId::new("p"),
+        site: SiteId::new("a"),
+        boot: 1,
+        version: String::new(),
+    };
+    let Reply::Opened(Ok(welcome)) = submit(replica, Command::Open(hello)).await else {
+        panic!("no session")
+    };
+    for seq in 1..=30 {
+        let receipt = within(replica.submit_report(report(welcome.epoch, seq, welcome.now))).await;
+        assert_eq!(receipt.map(|receipt| receipt.seq), Ok(seq));
+        submit(replica, Command::Tick).await;
+        submit(replica, Command::Tick).await;
     }
-    let (index, _) = cluster.replica(leader).applied();
-    for (id, member) in &cluster.members {
-        applied(&member.replica, index).await;
-        mark(member.replica.history(), member.replica.applied().0, *id).await;
-    }
-    cluster.replica(leader).0.node.snapshot_now().await;
+    within(replica.0.node.purged_beyond(left_at + 1)).await;
+
     cluster.restart(away).await;
-    let replica = cluster.replica(away);
-    applied(replica, index).await;
+    let (leader, away) = (cluster.replica(leader), cluster.replica(away));
+    applied(away, leader.applied().0).await;
     within(async {
-        while !replica.is_caught_up() {
+        while !away.is_caught_up() {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    submit(replica, Command::Tick).await;
-}
-
-async fn mark(history: &History, _after: u64, _node: u64) {
-    let check = CheckId::new("shop");
-    let effect =
-        Effect::Span { check, from: Timestamp::ZERO, status: Some(Status::Up), maintenance: false };
-    let _ = (history, effect);
+    for replica in [leader, away] {
+        replica.history().flush().await.expect("flushed");
+    }
+    assert_eq!(rows(leader).len(), 300);
+    assert!(rows(leader) == rows(away), "the rows differ");
+    assert_eq!(leader.read(|state| state.probes.clone()), away.read(|state| state.probes.clone()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crosscheck_coordinator::history::{Day, LatencyPoint, Row};
+use crosscheck_coordinator::page::{Freshness, ReadError, Reader, Readings, Stretch};
 use crosscheck_core::State;
 use crosscheck_core::command::Window;
 use crosscheck_core::incident::{Acknowledgement, Event, EventKind, Incident, Subject};
 use crosscheck_core::outbox::{Edge, Key, Notice, Owed, Progress, SiteOpinion};
 use crosscheck_core::quorum::Domain;
 use crosscheck_core::state::{CheckState, ProbeState, Vote};
-use crosscheck_core::verdict::{Reason, Verdict};
-use crosscheck_coordinator::history::{Day, LatencyPoint, Row};
-use crosscheck_coordinator::page::{Freshness, ReadError, Reader, Readings, Stretch};
+use crosscheck_core::verdict::{Reason, Tally, Verdict};
 use crosscheck_model::config::{Maintenance, Page, Site};
 use crosscheck_model::observation::{Firmness, Trigger};
 use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
@@ -202,6 +202,7 @@ fn spec(name: &str, customer: Option<&str>) -> CheckSpec {
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,
+        recovery_hold: MINUTE,
     }
 }
 
@@ -214,6 +215,7 @@ fn vote(status: Status, n: u64) -> Vote {
     };
     let at = NOW.minus(Duration::from_secs(7 + n * 9 % 50));
     Vote {
+        boot: 1,
         seq: 1,
         rev: 1,
         status,
@@ -285,7 +287,12 @@ fn add(
         verdict: Verdict { status: verdict.0, reason: verdict.1 },
         since,
         maintenance: false,
-        tally: crosscheck_core::apply::Tally::default(),
+        tally: Tally::default(),
+        failed_from: None,
+        confirm_wanted: false,
+        settling_until: Timestamp::ZERO,
+        drawn: None,
+        gap: false,
         incident: None,
         closed_at: Timestamp::ZERO,
         confirmed_at: Timestamp::ZERO,
@@ -296,8 +303,18 @@ fn add(
 }
 
 const NAMES: [&str; 12] = [
-    "shop home", "order api", "search", "login", "payment gateway", "image store", "mail server",
-    "name server", "mysql port", "partner feed", "mobile api", "help centre",
+    "shop home",
+    "order api",
+    "search",
+    "login",
+    "payment gateway",
+    "image store",
+    "mail server",
+    "name server",
+    "mysql port",
+    "partner feed",
+    "mobile api",
+    "help centre",
 ];
 
 fn healthy() -> State {
@@ -351,6 +368,7 @@ fn incident(id: u64, subject: Subject, status: Status) -> Incident {
         resolved_at: None,
         timeline: Vec::new(),
         checks: Vec::new(),
+        told: Vec::new(),
     }
 }
 
@@ -492,12 +510,10 @@ pub(crate) fn blind() -> Fixture {
 /// Planned work now and to come.
 pub(crate) fn maintenance() -> Fixture {
     let mut state = healthy();
-    let window = crosscheck_model::config::Window::Every {
-        days: vec![7],
-        from_minute: 120,
-        to_minute: 240,
-    };
-    for (checks, reason) in [("mysql*", "Move the database to new disks"), ("*", "Weekly release")] {
+    let window =
+        crosscheck_model::config::Window::Every { days: vec![7], from_minute: 120, to_minute: 240 };
+    for (checks, reason) in [("mysql*", "Move the database to new disks"), ("*", "Weekly release")]
+    {
         state.config.maintenance.push(Maintenance {
             checks: vec![checks.to_owned()],
             customer: None,
@@ -539,7 +555,9 @@ pub(crate) fn fresh() -> Fixture {
 /// Many sites, one of which disagrees.
 pub(crate) fn many_sites() -> Fixture {
     let sites: Vec<_> = (1..=25)
-        .map(|n| (format!("site-{n:02}"), format!("region-{}", n % 7), format!("carrier-{}", n % 5)))
+        .map(|n| {
+            (format!("site-{n:02}"), format!("region-{}", n % 7), format!("carrier-{}", n % 5))
+        })
         .collect();
     let mut state = cluster(&sites);
     for name in ["shop home", "order api", "search"] {

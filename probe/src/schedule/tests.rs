@@ -101,7 +101,14 @@ fn attempts_follow_the_gap_and_failing_checks_the_retry_interval() {
     let mut runs = 0;
     let log = play(&mut schedule, first, 400 * S, |_| {
         runs += 1;
-        (S, match runs { 2 => Next::Attempt, 3..=6 => DOWN, _ => UP })
+        (
+            S,
+            match runs {
+                2 => Next::Attempt,
+                3..=6 => DOWN,
+                _ => UP,
+            },
+        )
     });
     let triggers: Vec<_> = log.iter().map(|(_, run)| run.trigger).collect();
     let gaps: Vec<_> = log.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_secs()).collect();
@@ -146,15 +153,18 @@ fn confirmations_run_at_once_and_once_each() {
 #[test]
 fn an_edit_keeps_what_is_unchanged() {
     let mut schedule = schedule(10);
-    schedule.assign(Mono::ZERO, vec![assigned("keep", 60, 60), assigned("edit", 60, 60), assigned("go", 60, 60)]);
+    schedule.assign(
+        Mono::ZERO,
+        vec![assigned("keep", 60, 60), assigned("edit", 60, 60), assigned("go", 60, 60)],
+    );
     let runs = starts(schedule.time(FIRST_WITHIN));
     assert_eq!(runs.len(), 3);
-    let id_of = |name: &str| {
-        runs.iter().find(|run| run.check.spec.id.as_str() == name).expect("runs").id
-    };
+    let id_of =
+        |name: &str| runs.iter().find(|run| run.check.spec.id.as_str() == name).expect("runs").id;
     let mut edited = assigned("edit", 60, 60);
     edited.rev = 2;
-    let effects = schedule.assign(11 * S, vec![edited, assigned("keep", 60, 60), assigned("new", 60, 60)]);
+    let effects =
+        schedule.assign(11 * S, vec![edited, assigned("keep", 60, 60), assigned("new", 60, 60)]);
     assert!(effects.contains(&Effect::Cancel(id_of("go"))));
     assert!(effects.contains(&Effect::Cancel(id_of("edit"))));
     assert!(effects.contains(&Effect::Forget("edit".into())));

@@ -39,7 +39,7 @@ impl Kept {
             DiskOp::Remove(ids) => self.store.remove(&ids).expect("memory"),
             DiskOp::Fetch(ids) => {
                 let records = self.store.fetch(&ids).expect("memory");
-                self.spool.fetched(records);
+                self.spool.fetched(self.now, Some(records));
             }
         }
     }
@@ -114,6 +114,21 @@ fn what_the_disk_has_lost_is_counted() {
     kept.store.remove(&[4]).expect("memory");
     assert_eq!(kept.drain(), [0, 1, 2, 3, 5, 6, 7, 8, 9]);
     assert_eq!(kept.spool.dropped(), 1);
+}
+
+#[test]
+fn a_disk_that_cannot_be_read_at_present_is_asked_again() {
+    let mut kept = Kept::new(100);
+    kept.push(0, Weight::Plain);
+    kept.spool.spill();
+    kept.settle();
+    assert!(matches!(kept.spool.backlog_batch(), (None, Some(DiskOp::Fetch(_)))));
+    kept.spool.fetched(kept.now, None);
+    assert!(!kept.spool.wants_batch());
+    assert_eq!(kept.spool.wake(), Some(kept.now + DISK_RETRY));
+    kept.spool.disk(kept.now + DISK_RETRY, false);
+    assert_eq!(kept.drain(), [0]);
+    assert_eq!(kept.spool.dropped(), 0);
 }
 
 #[test]

@@ -77,7 +77,11 @@ impl FileStore {
             }
         }
         let path = self.path(first);
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        if self.segments.contains_key(&first) {
+            return Err(io::Error::other("the ids of the spool do not grow"));
+        }
+        // What may stand there was never complete.
+        let mut file = File::create(&path)?;
         file.write_all(HEADER)?;
         file.sync_all()?;
         self.sync_directory()?;

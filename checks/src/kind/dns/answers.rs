@@ -18,16 +18,16 @@ use crate::text::{List, Pattern, Refused};
 #[serde(deny_unknown_fields)]
 pub(super) struct Answers {
     /// At least one record is one of these.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     any: List<Value>,
     /// Each of these is among the records.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     all: List<Value>,
     /// Every record is one of these.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     only: List<Value>,
     /// No record is one of these.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     none: List<Value>,
 }
 
@@ -90,7 +90,7 @@ fn shown(records: &[String]) -> String {
 
 /// One answer: its text, or a pattern that it matches.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-#[schemars(with = "ValueSchema")]
+#[schemars(with = "ValueSchema", rename = "DnsAnswer")]
 enum Value {
     Is(String),
     Matches(Pattern),
@@ -98,19 +98,19 @@ enum Value {
 
 /// How a value is written, for the schema.
 #[derive(JsonSchema)]
-#[schemars(untagged, rename = "DnsAnswer")]
+#[schemars(untagged)]
 #[expect(dead_code, reason = "its fields are the schema")]
 enum ValueSchema {
     /// The record's value: `192.0.2.1`, `10 mail.example.com`, text.
     Is(String),
     /// A pattern that the value matches.
-    Matches(MatchesSchema),
+    Matches(Matching),
 }
 
 /// A pattern for a record's value.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct MatchesSchema {
+struct Matching {
     /// A regular expression; names come without their final dot.
     matches: Pattern,
 }
@@ -175,7 +175,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-        let written = MatchesSchema::deserialize(MapAccessDeserializer::new(map))?;
+        let written = Matching::deserialize(MapAccessDeserializer::new(map))?;
         Ok(Value::Matches(written.matches))
     }
 }

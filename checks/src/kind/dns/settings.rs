@@ -27,7 +27,7 @@ pub(super) struct Settings {
     /// The name server to ask, with port 53 when left out; the probe's own when there is none.
     server: Option<Server>,
     /// The response codes wanted; NOERROR when left out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     rcode: List<Rcode>,
     /// The answers wanted. Left out, there must be one record of the type.
     answers: Option<Answers>,

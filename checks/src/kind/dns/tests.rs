@@ -2,7 +2,7 @@
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RData;
-use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::rdata::{A, TXT};
 use serde_json::{Value, json};
 
 use super::*;
@@ -80,6 +80,25 @@ async fn what_is_not_as_wanted_has_its_cause_and_an_excerpt() {
         assert_eq!((outcome.cause, outcome.status), (Some(cause), status), "{more} {code}");
         assert!(!outcome.excerpt.is_empty() && !outcome.detail.is_empty(), "{more} {code}");
     }
+}
+
+#[tokio::test]
+async fn what_the_server_says_is_quoted_within_bounds_and_without_control_characters() {
+    let server = NameServer::answering(|query| {
+        let mut message = reply(query, ResponseCode::NoError);
+        for line in 0..200 {
+            let text = RData::TXT(TXT::new(vec![format!("\u{1b}[31m{line} {}", "x".repeat(200))]));
+            message.add_answer(record("www.example.com.", text));
+        }
+        message
+    })
+    .await;
+    let wanted = json!({ "type": "TXT", "transport": "tcp", "answers": { "any": "y" } });
+    let outcome = run(&settings(server.address, wanted), PLENTY).await;
+    assert_eq!(outcome.cause, Some(Cause::Answer));
+    assert!(outcome.detail.len() <= DETAIL_LIMIT_BYTES, "{}", outcome.detail.len());
+    assert!(outcome.excerpt.len() <= 1024 && outcome.excerpt.contains("[31m0 x"));
+    assert!(!outcome.detail.contains('\u{1b}') && !outcome.excerpt.contains('\u{1b}'));
 }
 
 #[tokio::test]
@@ -170,6 +189,15 @@ async fn a_server_by_name_is_resolved_first() {
     let outcome = run(&json!({ "name": "www.example.com", "server": address }), PLENTY).await;
     assert_eq!(outcome.status, Status::Up, "{}", outcome.detail);
     assert!(outcome.phases.get(Phase::Dns).is_some());
+
+    let unknown = json!({ "name": "www.example.com", "server": "a..b" });
+    assert!(refusals(unknown)[0].1.contains("no host name"));
+    let nowhere = NameServer::answering(|query| reply(query, ResponseCode::NXDomain)).await;
+    let check = Dns.parse(&json!({ "name": "www.example.com", "server": "ns.example.com" }));
+    let resolving = env(Guard::Internal, vec![nowhere.address]);
+    let outcome = check.expect("well-formed").run(&resolving, PLENTY).await;
+    assert_eq!(outcome.cause, Some(Cause::DnsNxdomain));
+    assert!(outcome.detail.starts_with("cannot find the server"), "{}", outcome.detail);
 }
 
 #[test]
@@ -231,5 +259,21 @@ fn the_target_is_named_in_a_few_words() {
     ] {
         let check = Dns.parse(&settings).expect("well-formed");
         assert_eq!((check.target().as_str(), check.family()), (target, family));
+    }
+}
+
+#[test]
+fn the_schema_lists_the_names_that_are_understood() {
+    let mut generator = SchemaGenerator::default();
+    Dns.schema(&mut generator);
+    for (definition, key) in [("Type", "type"), ("Rcode", "rcode")] {
+        let names = generator.definitions()[definition]["enum"].as_array().expect("a list");
+        for name in names {
+            let parsed = Dns.parse(&json!({ "name": "a.example", key: name }));
+            assert!(parsed.is_ok(), "{key}: {name}");
+        }
+        let unknown = refusals(json!({ "name": "a.example", key: "?" })).remove(0).1;
+        let told = unknown.split("write one of ").nth(1).expect("the names");
+        assert_eq!(told.split(", ").collect::<Vec<_>>(), *names, "{key}");
     }
 }

@@ -232,6 +232,7 @@ impl Write for Sink {
 mod tests {
     use flate2::Compression;
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -334,6 +335,30 @@ mod tests {
         ] {
             let failure = receive(encoding, &[piece], MIB).expect_err(encoding);
             assert_eq!(failure.cause, Cause::Protocol, "{encoding}: {}", failure.detail);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_crash_a_decoder_or_pass_the_limit(
+            encoding in prop::sample::select(vec!["", "gzip", "deflate", "br", "zstd"]),
+            // A sound beginning leads deeper into the decoder than noise alone.
+            sound in any::<bool>(),
+            noise in prop::collection::vec(any::<u8>(), 0..600),
+            cut in 1_usize..64,
+        ) {
+            let begin: &[u8] = match encoding {
+                "gzip" => b"\x1f\x8b\x08\0\0\0\0\0\0\x03",
+                "deflate" => b"\x78\x9c",
+                "br" => b"\x0b\x02\x80hello",
+                "zstd" => b"\x28\xb5\x2f\xfd",
+                _ => b"",
+            };
+            let bytes = [if sound { begin } else { b"" }, &noise].concat();
+            let mut body = Body::new(encoding, 1 << 20, 4096).expect("known");
+            let _ = bytes.chunks(cut).try_for_each(|piece| body.push(piece)).and_then(|()| body.finish());
+            // A decoder's buffer may lie beyond the limit, and no more.
+            prop_assert!(body.decoded() <= 4096 + (128 << 10));
         }
     }
 

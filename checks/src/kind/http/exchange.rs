@@ -24,6 +24,7 @@ const HEAD_LIMIT_BYTES: u32 = 64 << 10;
 /// An answer whose body has not been read. Dropping it closes the connection.
 pub(super) struct Answer {
     pub(super) head: response::Parts,
+    pub(super) is_http2: bool,
     body: Incoming,
     began: Instant,
     marks: Shared,
@@ -78,7 +79,7 @@ where
     };
     drop(seen);
     let (head, body) = response.into_parts();
-    Ok(Answer { head, body, began, marks, _tasks: tasks })
+    Ok(Answer { head, is_http2, body, began, marks, _tasks: tasks })
 }
 
 async fn over_http1<I>(

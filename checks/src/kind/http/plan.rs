@@ -198,6 +198,11 @@ fn sent_headers(headers: &BTreeMap<String, Text>, faults: &mut Faults) -> Vec<(H
 }
 
 fn login(settings: &Settings, faults: &mut Faults) -> Option<Login> {
+    let user = settings.basic.iter().flat_map(|basic| basic.user.parts());
+    if user.into_iter().any(|part| matches!(part, Part::Plain(plain) if plain.contains(':'))) {
+        let message = "a user's name with a colon cannot be sent (RFC 7617)";
+        faults.add(&["basic", "user"], message, None);
+    }
     let basic = settings
         .basic
         .as_ref()

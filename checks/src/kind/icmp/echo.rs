@@ -54,6 +54,11 @@ const BURST: usize = 64;
 /// or else a few hundred dead hosts would hold up all checks.
 const BURST_WINDOW: Duration = Duration::from_millis(50);
 
+/// Tasks run between two looks at the sockets. A reply is stamped when it is read: with tokio's
+/// 61, a burst of sends came first and 0.9 ms were added to each round trip of 1000 checks at
+/// once; with 3 it is 0.04 ms, for a sixth of the throughput.
+const TURNS_BETWEEN_POLLS: u32 = 3;
+
 /// The byte of the payload.
 const FILL: u8 = 0x42;
 
@@ -278,7 +283,10 @@ fn thread_of_its_own() -> io::Result<Handle> {
     if let Some(handle) = &*started {
         return Ok(handle.clone());
     }
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .event_interval(TURNS_BETWEEN_POLLS)
+        .enable_all()
+        .build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new()
         .name("icmp".to_owned())

@@ -88,6 +88,11 @@ pub(super) fn result(
     if !phases.is_empty() {
         writeln!(out, "{:width$}  {}", "", phases.join(", "))?;
     }
+    if !outcome.values.is_empty() {
+        let value = |(name, value): (&String, &f64)| format!("{} {}", shown(name), number(*value));
+        let values: Vec<String> = outcome.values.iter().map(value).collect();
+        writeln!(out, "{:width$}  {}", "", values.join(", "))?;
+    }
     if let Some(cause) = outcome.cause {
         let detail = match outcome.detail.is_empty() {
             true => cause.explain().to_owned(),
@@ -97,10 +102,26 @@ pub(super) fn result(
     }
     if outcome.status != Status::Up {
         for line in outcome.excerpt.lines() {
-            writeln!(out, "{:width$}  | {}", "", shown(line))?;
+            writeln!(out, "{:width$}  | {}", "", cut(&shown(line)))?;
         }
     }
     Ok(())
+}
+
+/// The beginning of a line of an excerpt.
+fn cut(line: &str) -> String {
+    /// Two lines of a usual terminal tell an error page from another.
+    const SHOWN_CHARACTERS: usize = 160;
+    match line.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
+    }
+}
+
+/// A number with at most three decimals.
+fn number(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// `12.3 ms`.

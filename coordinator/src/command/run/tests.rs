@@ -110,8 +110,10 @@ fn each_check_is_drawn_with_its_phases_and_its_failure() {
 
     shop    UP          30.5 ms  ddddddddddddcccccccccccccccccccccccc  192.0.2.1:443
             dns 10.0 ms, connect 20.5 ms
+            bytes 12
     店 api  DOWN        30.5 ms  ddddddddddddcccccccccccccccccccccccc  192.0.2.1:443
             dns 10.0 ms, connect 20.5 ms
+            bytes 12
             status: status 500, wanted 200
             | <h1>oh [31m no</h1>
             | sorry

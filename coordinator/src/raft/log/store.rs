@@ -13,7 +13,8 @@ use crate::raft::wire::{seal, unseal};
 /// The version of the tables, kept in `user_version`.
 const VERSION: i64 = 1;
 
-/// `entry.idx` is the log index; `mark` holds the vote and the two log ids.
+/// `entry.idx` is the log index; `mark` holds the vote, two log ids and
+/// how many transactions there were.
 const TABLES: &str = "
 CREATE TABLE entry (idx INTEGER PRIMARY KEY, record BLOB NOT NULL);
 CREATE TABLE mark (place INTEGER PRIMARY KEY, record BLOB NOT NULL);
@@ -25,6 +26,7 @@ pub(super) enum Mark {
     Vote = 1,
     Committed = 2,
     Purged = 3,
+    Commits = 4,
 }
 
 impl Mark {
@@ -77,6 +79,7 @@ impl Store {
             committed: self.mark(Mark::Committed)?,
             purged,
             last,
+            commits: self.mark(Mark::Commits)?.unwrap_or_default(),
         })
     }
 

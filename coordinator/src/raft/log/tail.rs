@@ -17,6 +17,8 @@ pub(super) struct Loaded {
     pub(super) committed: Option<LogId>,
     pub(super) purged: Option<LogId>,
     pub(super) last: Option<LogId>,
+    /// Transactions so far.
+    pub(super) commits: u64,
 }
 
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use openraft::storage::IOFlushed;
 use rusqlite::params;
 use tokio::sync::oneshot;
 
+use super::head::Head;
 use super::store::{Mark, Store, put_mark};
 use super::tail::Tail;
 use super::{Entry, LogError, LogId, Vote, closed};
@@ -28,6 +29,14 @@ pub(super) enum Writing {
     Purge(LogId, oneshot::Sender<()>),
 }
 
+/// What the thread writes to.
+pub(super) struct LogFile {
+    pub(super) store: Store,
+    pub(super) head: Head,
+    /// Transactions so far.
+    pub(super) commits: u64,
+}
+
 /// Who is to be told after the sync, in order.
 enum Waiting {
     Appended(IOFlushed<Types>),
@@ -44,7 +53,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(
-        store: Store,
+        file: LogFile,
         reader: Store,
         tail: Arc<Tail>,
         fatal: Fatal,
@@ -52,7 +61,7 @@ impl Writer {
         let (orders, receiver) = channel();
         let thread = std::thread::Builder::new()
             .name("raft log".into())
-            .spawn(move || run(store, &receiver, &tail, &fatal))?;
+            .spawn(move || run(file, &receiver, &tail, &fatal))?;
         Ok(Self { orders: Some(orders), thread: Some(thread), reader: Mutex::new(reader) })
     }
 
@@ -76,7 +85,7 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut store: Store, orders: &Receiver<Writing>, tail: &Tail, fatal: &Fatal) {
+fn run(mut file: LogFile, orders: &Receiver<Writing>, tail: &Tail, fatal: &Fatal) {
     let mut held = None;
     while let Ok(first) = orders.recv() {
         let mut batch: Vec<Writing> = held.take().into_iter().chain([first]).collect();
@@ -91,21 +100,22 @@ fn run(mut store: Store, orders: &Receiver<Writing>, tail: &Tail, fatal: &Fatal)
             held = batch.pop();
             continue;
         }
-        if let Err(error) = write(&mut store, batch, tail) {
+        if let Err(error) = write(&mut file, batch, tail) {
             fatal.stop(error);
             return;
         }
     }
     // The last one, when the log is closed in order; nothing depends on it.
     if let Some(held) = held
-        && let Err(error) = write(&mut store, vec![held], tail)
+        && let Err(error) = write(&mut file, vec![held], tail)
     {
         tracing::warn!(%error, "the commit mark was not written");
     }
 }
 
-fn write(store: &mut Store, batch: Vec<Writing>, tail: &Tail) -> Result<(), LogError> {
-    let tx = store.0.transaction()?;
+fn write(file: &mut LogFile, batch: Vec<Writing>, tail: &Tail) -> Result<(), LogError> {
+    let commits = file.commits + 1;
+    let tx = file.store.0.transaction()?;
     let mut waiting = Vec::new();
     let mut votes = None;
     let mut appended = None;
@@ -140,7 +150,10 @@ fn write(store: &mut Store, batch: Vec<Writing>, tail: &Tail) -> Result<(), LogE
             }
         }
     }
+    put_mark(&tx, Mark::Commits, Some(&commits))?;
     tx.commit()?;
+    file.commits = commits;
+    file.head.write(commits)?;
     if let Some(vote) = votes {
         tail.set_vote(vote);
     }

@@ -21,6 +21,8 @@ async fn a_broken_answer_is_told_by_its_cause() {
         ("SSH-2.0-OpenSSH_9.2\r\n\r\n", Cause::Protocol),
         ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip at all", Cause::Protocol),
         ("HTTP/1.1 200 OK\r\nContent-Encoding: lzma\r\n\r\nx", Cause::Protocol),
+        ("HTTP/1.1 500 No\r\nContent-Encoding: lzma\r\n\r\nx", Cause::Status),
+        ("HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\nshort", Cause::Status),
     ];
     for (bytes, cause) in table {
         let (server, _) = server(bytes, Then::Close).await;

@@ -48,7 +48,7 @@ fn everything_that_contradicts_is_told_at_once() {
         "header": { "also bad": "x" },
         "body": { "contains": "x" },
         "json": { "items": 1, "$.ok": true },
-        "basic": { "user": "li", "password": "${env:PW}" },
+        "basic": { "user": "li:x", "password": "${env:PW}" },
         "bearer": "${env:T}",
         "ca": "/ca.pem",
         "certificate": { "warn_days": 21 },
@@ -62,6 +62,7 @@ fn everything_that_contradicts_is_told_at_once() {
     assert_eq!(
         paths,
         [
+            "basic.user",
             "bearer",
             "body",
             "body_limit",

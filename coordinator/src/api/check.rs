@@ -1,0 +1,131 @@
+//! `/api/v1/checks`: what is the case, and what each site says.
+
+use axum::extract::{Path, State as Shared};
+use axum::http::HeaderMap;
+use crosscheck_core::State;
+use crosscheck_core::state::{CheckState, SiteView};
+use crosscheck_model::{Cause, CheckId, Status, Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::time::Duration;
+
+use super::Api;
+use super::answer::{Answer, ApiError, milliseconds, read};
+use crate::page::{ask, reason};
+
+/// A check.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Check {
+    /// Unique: the name, preceded by `customer/` where a customer owns it.
+    pub(crate) id: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Whose it is; null for the installation's own.
+    pub(crate) customer: Option<String>,
+    /// The kind of check.
+    pub(crate) kind: String,
+    /// What is checked.
+    pub(crate) target: String,
+    /// The verdict.
+    pub(crate) status: Status,
+    /// Why, in one sentence.
+    pub(crate) reason: String,
+    /// Since when.
+    #[schemars(with = "String")]
+    pub(crate) since: Timestamp,
+    /// A maintenance is under way: nobody is told.
+    pub(crate) maintenance: bool,
+    /// The number of its open incident.
+    pub(crate) incident: Option<u64>,
+    /// What each site says.
+    pub(crate) sites: Vec<SiteVote>,
+}
+
+/// What one site says.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct SiteVote {
+    /// The site.
+    pub(crate) site: String,
+    /// Its region.
+    pub(crate) region: Option<String>,
+    /// Its carrier.
+    pub(crate) carrier: Option<String>,
+    /// The probe there.
+    pub(crate) probe: String,
+    /// Its vote; `unknown` when it has none that counts.
+    pub(crate) status: Status,
+    /// Why it is not up.
+    pub(crate) cause: Option<Cause>,
+    /// The cause in the probe's words.
+    pub(crate) detail: String,
+    /// How long the run took.
+    pub(crate) duration_ms: Option<f64>,
+    /// When the run ended.
+    #[schemars(with = "Option<String>")]
+    pub(crate) at: Option<Timestamp>,
+    /// Why its vote does not count.
+    pub(crate) silent: Option<String>,
+}
+
+impl Check {
+    fn new(state: &State, id: &CheckId, check: &CheckState) -> Self {
+        let views = state.site_views(check);
+        Self {
+            id: id.to_string(),
+            name: check.spec.name.clone(),
+            customer: check.spec.customer.as_ref().map(ToString::to_string),
+            kind: check.spec.kind.clone(),
+            target: check.spec.target.clone(),
+            status: check.verdict.status,
+            reason: reason(check, &views),
+            since: check.since,
+            maintenance: check.maintenance,
+            incident: check.incident.map(|id| id.0),
+            sites: views.iter().map(SiteVote::new).collect(),
+        }
+    }
+}
+
+impl SiteVote {
+    fn new(view: &SiteView<'_>) -> Self {
+        let vote = view.vote;
+        Self {
+            site: view.site.to_string(),
+            region: view.place.map(|place| place.region.clone()),
+            carrier: view.place.map(|place| place.carrier.clone()),
+            probe: view.probe.to_string(),
+            status: vote.map_or(Status::Unknown, |vote| vote.status),
+            cause: vote.and_then(|vote| vote.cause),
+            detail: vote.map_or_else(String::new, |vote| vote.detail.clone()),
+            duration_ms: vote.map(|vote| milliseconds(Duration::from_micros(vote.duration_us))),
+            at: vote.map(|vote| vote.at),
+            silent: view.silent.map(str::to_owned),
+        }
+    }
+}
+
+/// `GET /api/v1/checks`.
+pub(super) async fn list(Shared(api): Shared<Api>, headers: HeaderMap) -> Result<Answer, ApiError> {
+    read(api, move |reader| {
+        let checks = ask(reader, |state| {
+            let checks = state.checks.iter();
+            checks.map(|(id, check)| Check::new(state, id, check)).collect::<Vec<_>>()
+        });
+        Answer::new(&checks, &headers)
+    })
+    .await
+}
+
+/// `GET /api/v1/checks/{check}`.
+pub(super) async fn one(
+    Shared(api): Shared<Api>,
+    Path(check): Path<String>,
+    headers: HeaderMap,
+) -> Result<Answer, ApiError> {
+    read(api, move |reader| {
+        let id = CheckId::new(check);
+        let found = ask(reader, |state| Some(Check::new(state, &id, state.checks.get(&id)?)));
+        Answer::new(&found.ok_or_else(|| ApiError::no_check(&id))?, &headers)
+    })
+    .await
+}

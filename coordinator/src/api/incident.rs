@@ -1,0 +1,300 @@
+//! `/api/v1/incidents`: open and resolved of late, with everything that happened.
+
+use axum::extract::{Path, State as Shared};
+use axum::http::HeaderMap;
+use crosscheck_core::State;
+use crosscheck_core::incident::{self as core, EventKind, Subject};
+use crosscheck_core::outbox::SiteOpinion;
+use crosscheck_model::{Cause, IncidentId, Severity, Status, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::answer::{Answer, ApiError, Asked, read};
+use crate::page::ask;
+
+/// Incidents on one page of the list unless another number is asked for.
+const LIMIT: usize = 50;
+/// The most incidents on one page: about a megabyte with full timelines.
+const LIMIT_MOST: usize = 200;
+
+/// An incident.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Incident {
+    /// Its number.
+    id: u64,
+    /// The check it is about; null for the installation's own trouble.
+    check: Option<String>,
+    /// Whose check.
+    customer: Option<String>,
+    /// What is the case now, or was when it was resolved.
+    status: Status,
+    /// How far it is.
+    state: Stage,
+    /// How bad.
+    severity: Severity,
+    /// When it was decided.
+    #[schemars(with = "String")]
+    opened_at: Timestamp,
+    /// When the first failing run began.
+    #[schemars(with = "String")]
+    first_failed_at: Timestamp,
+    /// When it was over.
+    #[schemars(with = "Option<String>")]
+    resolved_at: Option<Timestamp>,
+    /// How wide: `check`, `blind`, or a failure domain such as `carrier china-telecom`.
+    scope: String,
+    /// In one sentence.
+    summary: String,
+    /// What is checked.
+    target: String,
+    /// Who has taken it on.
+    acknowledged: Option<Acknowledgement>,
+    /// The checks concerned.
+    checks: Vec<String>,
+    /// What happened, oldest first.
+    timeline: Vec<Event>,
+}
+
+/// How far an incident is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stage {
+    /// Nobody has taken it on.
+    Open,
+    /// Somebody has.
+    Acknowledged,
+    /// It is over.
+    Resolved,
+}
+
+/// Somebody has taken an incident on.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Acknowledgement {
+    /// Who.
+    by: String,
+    /// When.
+    #[schemars(with = "String")]
+    at: Timestamp,
+    /// What they said.
+    note: String,
+}
+
+/// An entry of a timeline.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Event {
+    /// When.
+    #[schemars(with = "String")]
+    at: Timestamp,
+    /// What: `first_failure`, `opened`, `changed`, `notified`, `delivered`, `undelivered`,
+    /// `acknowledged`, `resolved`.
+    #[schemars(with = "String")]
+    kind: EventKind,
+    /// In one sentence.
+    text: String,
+    /// What each site said, where a decision was made.
+    sites: Vec<Opinion>,
+}
+
+/// What one site said when a decision was made.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Opinion {
+    /// The site.
+    site: String,
+    /// Its region.
+    region: String,
+    /// Its carrier.
+    carrier: String,
+    /// What it said.
+    status: Status,
+    /// Why.
+    cause: Option<Cause>,
+    /// In the probe's words.
+    detail: String,
+    /// How long the run took.
+    duration_ms: u64,
+    /// When the run ended.
+    #[schemars(with = "String")]
+    at: Timestamp,
+}
+
+impl Incident {
+    fn new(incident: &core::Incident) -> Self {
+        let (check, checks) = match &incident.subject {
+            Subject::Check(id) => (Some(id.to_string()), vec![id.to_string()]),
+            Subject::Domain(_) | Subject::Blind => {
+                (None, incident.checks.iter().map(ToString::to_string).collect())
+            }
+        };
+        Self {
+            id: incident.id.0,
+            check,
+            customer: incident.customer.as_ref().map(ToString::to_string),
+            status: incident.status,
+            state: Stage::of(incident),
+            severity: incident.severity,
+            opened_at: incident.opened_at,
+            first_failed_at: incident.first_failed_at,
+            resolved_at: incident.resolved_at,
+            scope: scope(&incident.subject),
+            summary: incident.summary.clone(),
+            target: incident.target.clone(),
+            acknowledged: incident.acknowledged.as_ref().map(|taken| Acknowledgement {
+                by: taken.by.clone(),
+                at: taken.at,
+                note: taken.note.clone(),
+            }),
+            checks,
+            timeline: incident.timeline.iter().map(Event::new).collect(),
+        }
+    }
+}
+
+impl Stage {
+    const fn of(incident: &core::Incident) -> Self {
+        match (&incident.resolved_at, &incident.acknowledged) {
+            (Some(_), _) => Self::Resolved,
+            (None, Some(_)) => Self::Acknowledged,
+            (None, None) => Self::Open,
+        }
+    }
+
+    /// Whether a filter by this stage lets an incident through: `open` is all that is not over.
+    fn admits(self, incident: &core::Incident) -> bool {
+        match self {
+            Self::Open => incident.resolved_at.is_none(),
+            stage => stage == Self::of(incident),
+        }
+    }
+}
+
+impl Event {
+    fn new(event: &core::Event) -> Self {
+        let sites = event.sites.iter().map(Opinion::new).collect();
+        Self { at: event.at, kind: event.kind, text: event.text.clone(), sites }
+    }
+}
+
+impl Opinion {
+    fn new(opinion: &SiteOpinion) -> Self {
+        Self {
+            site: opinion.site.to_string(),
+            region: opinion.region.clone(),
+            carrier: opinion.carrier.clone(),
+            status: opinion.status,
+            cause: opinion.cause,
+            detail: opinion.detail.clone(),
+            duration_ms: opinion.duration_ms,
+            at: opinion.at,
+        }
+    }
+}
+
+/// How wide an incident is.
+fn scope(subject: &Subject) -> String {
+    match subject {
+        Subject::Check(_) => "check".to_owned(),
+        Subject::Domain(domain) => domain.to_string(),
+        Subject::Blind => "blind".to_owned(),
+    }
+}
+
+/// Which incidents are wanted.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct IncidentsQuery {
+    /// Only those at this stage; `open` includes acknowledged ones.
+    status: Option<Stage>,
+    /// Only those about this check, by its id.
+    check: Option<String>,
+    /// Only those with a number below this one: where the page before ended.
+    before: Option<u64>,
+    /// How many, at most 200.
+    limit: Option<usize>,
+}
+
+impl IncidentsQuery {
+    fn admits(&self, incident: &core::Incident) -> bool {
+        let about = |check: &String| match &incident.subject {
+            Subject::Check(id) => id.as_str() == check,
+            Subject::Domain(_) | Subject::Blind => {
+                incident.checks.iter().any(|id| id.as_str() == check)
+            }
+        };
+        self.before.is_none_or(|before| incident.id.0 < before)
+            && self.status.is_none_or(|stage| stage.admits(incident))
+            && self.check.as_ref().is_none_or(about)
+    }
+
+    /// Where the next page is.
+    fn next(&self, last: u64, limit: usize) -> String {
+        let mut next =
+            form_urlencode(&[("before", &last.to_string()), ("limit", &limit.to_string())]);
+        if let Some(stage) = self.status {
+            let word = match stage {
+                Stage::Open => "open",
+                Stage::Acknowledged => "acknowledged",
+                Stage::Resolved => "resolved",
+            };
+            next.push_str(&format!("&status={word}"));
+        }
+        if let Some(check) = &self.check {
+            next.push_str(&format!("&check={}", crate::page::segment(check)));
+        }
+        format!("/api/v1/incidents?{next}")
+    }
+}
+
+/// Pairs of plain words as a query string.
+fn form_urlencode(pairs: &[(&str, &str)]) -> String {
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+}
+
+/// `GET /api/v1/incidents`.
+pub(super) async fn list(
+    Shared(api): Shared<Api>,
+    Asked(query): Asked<IncidentsQuery>,
+    headers: HeaderMap,
+) -> Result<Answer, ApiError> {
+    read(api, move |reader| {
+        let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MOST);
+        let (page, more) = ask(reader, |state| wanted(state, &query, limit));
+        let next = page.last().filter(|_| more).map(|last| query.next(last.id, limit));
+        Ok(Answer::new(&page, &headers)?.with_next(next))
+    })
+    .await
+}
+
+/// One page of the incidents wanted, newest first, and whether there are more.
+fn wanted(state: &State, query: &IncidentsQuery, limit: usize) -> (Vec<Incident>, bool) {
+    let mut found = state.incidents.values().rev().filter(|incident| query.admits(incident));
+    let page = found.by_ref().take(limit).map(Incident::new).collect();
+    (page, found.next().is_some())
+}
+
+/// `GET /api/v1/incidents/{incident}`.
+pub(super) async fn one(
+    Shared(api): Shared<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Answer, ApiError> {
+    read(api, move |reader| {
+        let number = parse(&id)?;
+        let found = ask(reader, |state| state.incidents.get(&number).map(Incident::new));
+        Answer::new(&found.ok_or_else(|| missing(&id))?, &headers)
+    })
+    .await
+}
+
+/// An incident's number from a path.
+pub(super) fn parse(id: &str) -> Result<IncidentId, ApiError> {
+    id.parse().map(IncidentId).map_err(|_| missing(id))
+}
+
+/// There is no incident of that number.
+pub(super) fn missing(id: &str) -> ApiError {
+    ApiError::missing(
+        "incident",
+        id,
+        "GET /api/v1/incidents lists them; old ones are in the reports",
+    )
+}

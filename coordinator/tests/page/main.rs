@@ -1,0 +1,6 @@
+//! The status page and the API over HTTP, in states made up for it.
+
+mod api;
+mod client;
+mod fixture;
+mod pages;
