@@ -61,7 +61,7 @@ pub struct Catalogue<'a> {
 }
 
 /// A document that has been read.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Document {
     config: Config,
     diagnostics: Vec<Diagnostic>,

@@ -55,9 +55,7 @@ impl Link for InsideLink {
         hello: Hello,
     ) -> BoxFuture<'static, Result<Welcome, Failure>> {
         let gate = self.gate(coordinator);
-        Box::pin(async move {
-            gate.ok_or_else(unreachable)?.open(hello).await.map_err(refused)
-        })
+        Box::pin(async move { gate.ok_or_else(unreachable)?.open(hello).await.map_err(refused) })
     }
 
     fn report(

@@ -41,7 +41,8 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log();
-    crosscheck_checks::tls::install_provider();
+    // For clients that take the process's provider; checks have their own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let work = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(carry_out(&arguments.command)),
         Err(error) => Err(error.into()),
@@ -85,8 +86,8 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
 }
 
 fn log() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     if stderr().is_terminal() { log.init() } else { log.json().init() }
 }

@@ -66,7 +66,7 @@ impl Member {
 
     /// For everyone: the page and what is public of the API.
     pub fn public_routes(&self) -> Router {
-        page::routes(self.reader()).merge(api::public_routes(self.reader(), self.submit()))
+        page::routes(self.reader()).merge(api::public_routes(self.reader()))
     }
 
     /// For operators: everything that the public sees, and the whole API.

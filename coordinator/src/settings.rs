@@ -81,8 +81,13 @@ pub enum SettingsError {
     #[error("`{0}`: {1}")]
     Yaml(String, String),
     /// Something in it does not make sense.
-    #[error("`{0}`: {}", .1.join("; "))]
-    Wrong(String, Vec<String>),
+    #[error("`{name}`: {}", .wrong.join("; "))]
+    Wrong {
+        /// The file.
+        name: String,
+        /// All of it.
+        wrong: Vec<String>,
+    },
     /// A key cannot be read.
     #[error("{0}")]
     Key(#[from] SecretError),
@@ -108,7 +113,11 @@ impl Settings {
         let settings: Self = serde_saphyr::from_str(text)
             .map_err(|error| SettingsError::Yaml(name.to_owned(), error.to_string()))?;
         let wrong = settings.wrong();
-        if wrong.is_empty() { Ok(settings) } else { Err(SettingsError::Wrong(name.to_owned(), wrong)) }
+        if wrong.is_empty() {
+            Ok(settings)
+        } else {
+            Err(SettingsError::Wrong { name: name.to_owned(), wrong })
+        }
     }
 
     fn wrong(&self) -> Vec<String> {
@@ -118,7 +127,10 @@ impl Settings {
         }
         if self.members.len() % 2 == 0 {
             let count = self.members.len();
-            wrong.push(format!("{count} members stand the loss of no more than {} would; make it 1, 3 or 5", count - 1));
+            wrong.push(format!(
+                "{count} members stand the loss of no more than {} would; make it 1, 3 or 5",
+                count - 1
+            ));
         }
         for (node, url) in &self.members {
             if !url.starts_with("http://") && !url.starts_with("https://") {
@@ -140,16 +152,16 @@ impl Settings {
     ///
     /// # Errors
     /// The variable or the file is not there.
-    pub fn key(&self, secrets: &Secrets) -> Result<Option<String>, SecretError> {
-        self.key.as_ref().map(|key| secrets.resolve(key.text())).transpose()
+    pub fn key(&self, secrets: &Secrets) -> Result<Option<String>, SettingsError> {
+        Ok(self.key.as_ref().map(|key| secrets.resolve(key.text())).transpose()?)
     }
 
     /// The operators' key, read now.
     ///
     /// # Errors
     /// The variable or the file is not there.
-    pub fn operator_key(&self, secrets: &Secrets) -> Result<Option<String>, SecretError> {
-        self.operator_key.as_ref().map(|key| secrets.resolve(key.text())).transpose()
+    pub fn operator_key(&self, secrets: &Secrets) -> Result<Option<String>, SettingsError> {
+        Ok(self.operator_key.as_ref().map(|key| secrets.resolve(key.text())).transpose()?)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use crosscheck_checks::document::{self, Disk, Document, Level};
-use serde::Deserialize;
+use crosscheck_checks::document::{self, Disk, Document, Level, Source};
 
 use super::catalogue::catalogue;
 use super::remote::RemoteArgs;
 use super::{BAD_INPUT, FINE};
+use crate::api::configuration::{Applied, Configuration, File};
 
 /// Checks a configuration and has the cluster take it over: all of it, or none.
 #[derive(Debug, clap::Args)]
@@ -19,12 +19,6 @@ pub struct ApplyArgs {
     /// The coordinator: its listener for operators.
     #[command(flatten)]
     pub remote: RemoteArgs,
-}
-
-/// What the coordinator answers.
-#[derive(Deserialize)]
-struct Applied {
-    revision: u64,
 }
 
 /// Checks, sends, and says what came of it; the exit status.
@@ -44,9 +38,17 @@ pub async fn apply(
         return Ok(BAD_INPUT);
     };
     document::report(notes, document.diagnostics(), colour)?;
-    let body = serde_json::to_value(config)?;
-    let Applied { revision } = args.remote.post("/api/v1/config", &body).await?;
+    let file = |source: Source| File { name: source.name, text: source.text };
+    let files = document::read(&args.paths, &Disk, &mut Vec::new());
+    let body = Configuration { files: files.into_iter().map(file).collect() };
+    let applied: Applied =
+        args.remote.post("/api/v1/configuration", &serde_json::to_value(&body)?).await?;
+    let revision = applied.revision;
     let checks = config.checks.len();
-    writeln!(out, "revision {revision} is in force: {checks} checks, {} sites", config.sites.len())?;
+    writeln!(
+        out,
+        "revision {revision} is in force: {checks} checks, {} sites",
+        config.sites.len()
+    )?;
     Ok(FINE)
 }

@@ -12,7 +12,12 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 #[derive(Debug, clap::Args)]
 pub struct RemoteArgs {
     /// The coordinator: its listener for operators, or the page's.
-    #[arg(long, value_name = "URL", env = "CROSSCHECK_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CROSSCHECK_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     pub url: String,
     /// What the coordinator lets operators in by.
     #[arg(long, value_name = "KEY", env = "CROSSCHECK_KEY", hide_env_values = true)]

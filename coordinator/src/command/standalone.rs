@@ -120,9 +120,11 @@ fn load(
     found.extend(document.unreadable_secrets(&Secrets::of_process()));
     document::report(errors, &found, colour)?;
     let config = document.config().cloned();
-    let unknown = args.site.as_ref().zip(config.as_ref()).filter(|(site, config)| {
-        !config.sites.contains_key(&SiteId::new(site.as_str()))
-    });
+    let unknown = args
+        .site
+        .as_ref()
+        .zip(config.as_ref())
+        .filter(|(site, config)| !config.sites.contains_key(&SiteId::new(site.as_str())));
     if let Some((site, config)) = unknown {
         let known: Vec<&str> = config.sites.keys().map(SiteId::as_str).collect();
         writeln!(errors, "error: --site `{site}` is not configured; known: {}", known.join(", "))?;
@@ -194,11 +196,7 @@ fn embedded(
     crosscheck_probe::start(&config, link).context("start the probe")
 }
 
-async fn configure(
-    member: &Member,
-    config: Config,
-    args: &StandaloneArgs,
-) -> anyhow::Result<()> {
+async fn configure(member: &Member, config: Config, args: &StandaloneArgs) -> anyhow::Result<()> {
     let checks = config.checks.len();
     let revision = member.configure(config).await.context("take the configuration over")?;
     let paths: Vec<String> = args.paths.iter().map(|p| p.display().to_string()).collect();

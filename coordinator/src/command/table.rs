@@ -6,20 +6,20 @@ use unicode_width::UnicodeWidthStr;
 
 /// A cell: text, and the code of its colour.
 #[derive(Clone, Debug)]
-pub struct Cell {
+pub(super) struct Cell {
     text: String,
     colour: Option<&'static str>,
 }
 
 impl Cell {
     /// Text as it stands, without control characters: what targets say must not move the cursor.
-    pub fn plain(text: impl Into<String>) -> Self {
+    pub(super) fn plain(text: impl Into<String>) -> Self {
         let text = text.into().chars().filter(|c| !c.is_control()).collect();
         Self { text, colour: None }
     }
 
     /// A status word in its colour.
-    pub fn status(word: &str) -> Self {
+    pub(super) fn status(word: &str) -> Self {
         let colour = match word {
             "up" => "32",
             "degraded" => "33",
@@ -34,7 +34,7 @@ impl Cell {
 ///
 /// # Errors
 /// What the writer says.
-pub fn write(
+pub(super) fn write(
     out: &mut dyn Write,
     heads: &[&str],
     rows: &[Vec<Cell>],
