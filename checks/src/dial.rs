@@ -1,1 +1,415 @@
-//! Opening connections: resolve, connect, TLS, with a timing for each phase and the guard.
+//! Opening connections: resolve, ask the guard, connect, each phase timed against one deadline.
+//!
+//! All network kinds pass through here, so that no connection is made to an address that the
+//! guard has not seen, and no phase goes untimed. Nothing is pooled, cached or raced.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crosscheck_model::{Cause, Family, Outcome, Phase, Phases, Status};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::env::{Env, Secrets};
+use crate::excerpt;
+use crate::guard::Guard;
+use crate::resolve::Failure;
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Connected {
+    /// The connection, with Nagle's algorithm off.
+    pub stream: TcpStream,
+    /// Its other end.
+    pub address: SocketAddr,
+}
+
+/// One run's clock: its deadline, and what each phase took. It lives outside of the work that
+/// it bounds, so what was measured outlasts a timeout.
+#[derive(Debug)]
+pub struct Timer {
+    started: Instant,
+    deadline: Instant,
+    phases: Phases,
+    address: Option<SocketAddr>,
+}
+
+/// The longest detail: it is read on a telephone.
+const DETAIL_LIMIT_BYTES: usize = 1024;
+
+impl Timer {
+    /// Starts a run that must end within `limit`.
+    pub fn start(limit: Duration) -> Self {
+        let started = Instant::now();
+        Self { started, deadline: started + limit, phases: Phases::default(), address: None }
+    }
+
+    /// The time left.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// The time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What the phases took so far.
+    pub fn phases(&self) -> &Phases {
+        &self.phases
+    }
+
+    /// When the run must have ended.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Adds time to a phase that was measured elsewhere.
+    pub fn add(&mut self, phase: Phase, time: Duration) {
+        self.phases.add(phase, time);
+    }
+
+    /// Does the work as part of a phase, and adds its time to that phase if it ends.
+    ///
+    /// # Errors
+    /// The deadline fell: the cause is the phase's timeout.
+    pub async fn phase<T>(
+        &mut self,
+        phase: Phase,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let begun = Instant::now();
+        match timeout_at(self.deadline, work).await {
+            Ok(done) => {
+                self.phases.add(phase, begun.elapsed());
+                Ok(done)
+            }
+            Err(_) => Err(self.ran_out(phase)),
+        }
+    }
+
+    /// The outcome of the run: what was measured, and the failure if there is one. What is
+    /// reported has the secrets blotted out.
+    pub fn outcome(&self, secrets: &Secrets, failure: Option<Failure>) -> Outcome {
+        let mut outcome = match failure {
+            None => Outcome::new(Status::Up, None, ""),
+            Some(Failure { cause, detail }) => {
+                // Addresses of redirects and headers may be as long as the target likes.
+                let detail = excerpt::plain(&secrets.redact(&detail));
+                let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
+                Outcome::new(status_of(cause), Some(cause), detail)
+            }
+        };
+        outcome.duration = self.elapsed();
+        outcome.phases = self.phases;
+        outcome.address = self.address.map(|address| address.to_string());
+        outcome
+    }
+
+    /// The failure of a run whose deadline fell in this phase.
+    pub fn ran_out(&self, phase: Phase) -> Failure {
+        let (cause, what) = match phase {
+            Phase::Dns => (Cause::DnsTimeout, "no answer from the name server"),
+            Phase::Connect => (Cause::ConnectTimeout, "no connection"),
+            Phase::Tls => (Cause::TlsTimeout, "no end of the TLS handshake"),
+            Phase::Send => (Cause::SendTimeout, "the request was not taken"),
+            Phase::FirstByte => (Cause::FirstByteTimeout, "no answer"),
+            Phase::Transfer => (Cause::TransferTimeout, "no end of the answer"),
+        };
+        let limit = self.deadline - self.started;
+        Failure { cause, detail: format!("{what} within the run's {limit:?}") }
+    }
+}
+
+/// The status that a cause stands for: what says nothing about the target is Unknown, a flaw
+/// that does not stop users is Degraded.
+pub const fn status_of(cause: Cause) -> Status {
+    match cause {
+        Cause::Slow | Cause::CertificateExpiring => Status::Degraded,
+        // The probe may or could not look. A throttled probe is told nothing about other users
+        // of the target, and a vote for Down would punish the target for defending itself.
+        Cause::BlockedAddress
+        | Cause::Throttled
+        | Cause::ProbeUnfit
+        | Cause::ProbeLate
+        | Cause::Setup => Status::Unknown,
+        _ => Status::Down,
+    }
+}
+
+/// Resolves `host` and connects to the first of its addresses that answers.
+///
+/// # Errors
+/// The name has no address, the guard forbids all of them, or none answers in time.
+pub async fn connect(
+    env: &Env,
+    host: &str,
+    port: u16,
+    family: Family,
+    timer: &mut Timer,
+) -> Result<Connected, Failure> {
+    let lookup = env.resolver.lookup(host, family, timer.remaining());
+    let addresses = if host.parse::<IpAddr>().is_ok() {
+        lookup.await? // An address is no name: there is no phase to time.
+    } else {
+        timer.phase(Phase::Dns, lookup).await??
+    };
+    let addresses: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+    if addresses.is_empty() {
+        let detail = format!("`{host}` has no {} address", family_word(family));
+        return Err(Failure { cause: Cause::DnsNoAddress, detail });
+    }
+    connect_to(env.guard, &addresses, timer).await
+}
+
+/// Connects to the first of these addresses that answers, one after the other: a race would
+/// measure the race, and would knock at doors that the answer does not need.
+///
+/// # Errors
+/// The guard forbids all addresses, or none answers in time.
+pub async fn connect_to(
+    guard: Guard,
+    addresses: &[SocketAddr],
+    timer: &mut Timer,
+) -> Result<Connected, Failure> {
+    let mut allowed = Vec::with_capacity(addresses.len());
+    let mut blocked = None;
+    for address in addresses {
+        match guard.allows(address.ip()) {
+            Ok(()) => allowed.push(*address),
+            Err(why) => blocked = Some((address.ip(), why)),
+        }
+    }
+    if let (true, Some((ip, why))) = (allowed.is_empty(), blocked) {
+        let detail = format!("{ip} must not be connected to from this probe ({why})");
+        return Err(Failure { cause: Cause::BlockedAddress, detail });
+    }
+    let (deadline, mut last_tried) = (timer.deadline, None);
+    let attempts = attempt_each(&allowed, deadline, &mut last_tried);
+    let attempted = timer.phase(Phase::Connect, attempts).await;
+    timer.address = last_tried;
+    attempted?
+}
+
+/// Tries the addresses in order. While others wait, one gets an equal share of the time left
+/// and one share is kept for what follows the connection; the last may take all.
+async fn attempt_each(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+    last_tried: &mut Option<SocketAddr>,
+) -> Result<Connected, Failure> {
+    let mut failures = Vec::new();
+    for (index, &address) in addresses.iter().enumerate() {
+        *last_tried = Some(address);
+        let waiting = u32::try_from(addresses.len() - index - 1).unwrap_or(u32::MAX);
+        let attempt = open(address);
+        let opened = if waiting == 0 {
+            attempt.await
+        } else {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / waiting.saturating_add(2);
+            match timeout(share, attempt).await {
+                Ok(opened) => opened,
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            }
+        };
+        match opened {
+            Ok(stream) => return Ok(Connected { stream, address }),
+            Err(error) => failures.push(connect_failure(address, &error)),
+        }
+    }
+    Err(all_failed(failures))
+}
+
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_nodelay(true)?; // Waiting to fill a segment would be measured as the target's time.
+    socket.connect(address).await
+}
+
+/// One failure of several: what a host said counts for more than silence.
+fn all_failed(mut failures: Vec<Failure>) -> Failure {
+    let spoke = failures.iter().position(|failure| failure.cause != Cause::ConnectTimeout);
+    let count = failures.len();
+    let mut failure = failures.swap_remove(spoke.unwrap_or(count - 1));
+    if count > 1 {
+        failure.detail = format!("none of {count} addresses answers; {}", failure.detail);
+    }
+    failure
+}
+
+fn connect_failure(address: SocketAddr, error: &io::Error) -> Failure {
+    let cause = match error.kind() {
+        io::ErrorKind::ConnectionRefused => Cause::Refused,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Cause::Reset,
+        io::ErrorKind::TimedOut => Cause::ConnectTimeout,
+        // A packet filter on the way or on this host, as EPERM and EACCES.
+        io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::PermissionDenied => Cause::Unreachable,
+        // Out of descriptors, ports or memory, or no such family here: the probe's own trouble.
+        _ => Cause::Setup,
+    };
+    Failure { cause, detail: format!("{address}: {}", plain(error)) }
+}
+
+/// The cause of an error on an open connection.
+pub fn broken(error: &io::Error) -> Cause {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Cause::TransferTimeout,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Cause::Unreachable,
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Cause::Protocol,
+        _ => Cause::Reset,
+    }
+}
+
+/// The error in words, without the operating system's number.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    text[..end].to_lowercase()
+}
+
+/// The family as people say it.
+const fn family_word(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    async fn listening() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        (listener, address)
+    }
+
+    /// An address at which nobody listens: a port that was ours a moment ago.
+    async fn deserted() -> SocketAddr {
+        listening().await.1
+    }
+
+    #[tokio::test]
+    async fn connects_and_times_the_phase() {
+        let (_listener, address) = listening().await;
+        let mut timer = Timer::start(LIMIT);
+        let connected =
+            connect_to(Guard::Internal, &[address], &mut timer).await.expect("it listens");
+        assert_eq!(connected.address, address);
+        let outcome = timer.outcome(&Secrets::default(), None);
+        assert_eq!(outcome.status, Status::Up);
+        assert_eq!(outcome.address, Some(address.to_string()));
+        assert!(outcome.phases.get(Phase::Connect).is_some());
+        assert!(outcome.phases.get(Phase::Dns).is_none());
+    }
+
+    #[tokio::test]
+    async fn tries_the_next_address_when_one_refuses() {
+        let (_listener, address) = listening().await;
+        let addresses = [deserted().await, deserted().await, address];
+        let mut timer = Timer::start(LIMIT);
+        let connected = connect_to(Guard::Internal, &addresses, &mut timer).await;
+        assert_eq!(connected.expect("the last listens").address, address);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_all_is_told_with_their_number() {
+        let addresses = [deserted().await, deserted().await];
+        let mut timer = Timer::start(LIMIT);
+        let failure =
+            connect_to(Guard::Internal, &addresses, &mut timer).await.expect_err("nobody listens");
+        assert_eq!(failure.cause, Cause::Refused);
+        assert!(failure.detail.starts_with("none of 2 addresses answers"), "{}", failure.detail);
+        assert!(timer.phases().get(Phase::Connect).is_some(), "a refusal ends the phase");
+    }
+
+    /// A listener whose queue is full: the kernel drops what else knocks.
+    async fn silent() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+        let listener = socket.listen(1).expect("listens");
+        let address = listener.local_addr().expect("bound");
+        let mut queue = Vec::new();
+        while let Ok(opened) = timeout(Duration::from_millis(100), open(address)).await {
+            queue.push(opened.expect("it is taken or left waiting"));
+        }
+        (listener, address, queue)
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_gets_its_share_of_the_time_and_no_more() {
+        let (_full, silent, _queue) = silent().await;
+        let (_listener, address) = listening().await;
+        let mut timer = Timer::start(Duration::from_secs(1));
+        let connected = connect_to(Guard::Internal, &[silent, address], &mut timer).await;
+        assert_eq!(connected.expect("the second listens").address, address);
+
+        let mut timer = Timer::start(Duration::from_millis(100));
+        let failure = connect_to(Guard::Internal, &[silent], &mut timer).await.expect_err("silent");
+        assert_eq!(failure.cause, Cause::ConnectTimeout);
+        assert_eq!(timer.phases().get(Phase::Connect), None);
+        let outcome = timer.outcome(&Secrets::default(), Some(failure));
+        assert_eq!(outcome.address, Some(silent.to_string()), "the address that was tried");
+    }
+
+    #[test]
+    fn silence_gives_way_to_words() {
+        let of = |cause| Failure { cause, detail: cause.to_string() };
+        let causes = |list: &[Cause]| all_failed(list.iter().map(|c| of(*c)).collect()).cause;
+        assert_eq!(causes(&[Cause::ConnectTimeout, Cause::Refused]), Cause::Refused);
+        assert_eq!(causes(&[Cause::Unreachable, Cause::ConnectTimeout]), Cause::Unreachable);
+        assert_eq!(causes(&[Cause::ConnectTimeout, Cause::ConnectTimeout]), Cause::ConnectTimeout);
+    }
+
+    #[test]
+    fn the_probes_own_trouble_is_no_verdict_on_the_target() {
+        let address: SocketAddr = "192.0.2.1:80".parse().expect("an address");
+        let table = [
+            (io::ErrorKind::ConnectionRefused, Status::Down),
+            (io::ErrorKind::NetworkUnreachable, Status::Down),
+            (io::ErrorKind::TimedOut, Status::Down),
+            (io::ErrorKind::AddrNotAvailable, Status::Unknown),
+            (io::ErrorKind::OutOfMemory, Status::Unknown),
+        ];
+        for (kind, status) in table {
+            assert_eq!(status_of(connect_failure(address, &kind.into()).cause), status, "{kind}");
+        }
+        let descriptors = io::Error::from_raw_os_error(24); // EMFILE
+        assert_eq!(status_of(connect_failure(address, &descriptors).cause), Status::Unknown);
+    }
+
+    #[tokio::test]
+    async fn the_phase_in_which_the_deadline_falls_gives_the_cause() {
+        let table = [
+            (Phase::Dns, Cause::DnsTimeout),
+            (Phase::Connect, Cause::ConnectTimeout),
+            (Phase::Tls, Cause::TlsTimeout),
+            (Phase::Send, Cause::SendTimeout),
+            (Phase::FirstByte, Cause::FirstByteTimeout),
+            (Phase::Transfer, Cause::TransferTimeout),
+        ];
+        for (phase, cause) in table {
+            let mut timer = Timer::start(Duration::ZERO);
+            timer.phases.add(Phase::Send, Duration::from_millis(3));
+            let failure =
+                timer.phase(phase, std::future::pending::<()>()).await.expect_err("never ends");
+            assert_eq!(failure.cause, cause);
+            let outcome = timer.outcome(&Secrets::default(), Some(failure));
+            assert_eq!(outcome.phases.get(Phase::Send), Some(Duration::from_millis(3)), "kept");
+            assert_eq!(outcome.phases.iter().count(), 1, "a phase that did not end has no time");
+        }
+    }
+}

@@ -75,6 +75,16 @@ impl Secrets {
         seen.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "<redacted>"))
     }
 
+    /// Blots out this value too: one made of secrets, as the base64 of a password is.
+    pub fn remember(&self, value: &str) {
+        if value.len() >= REDACT_FROM_BYTES {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if !seen.iter().any(|known| known == value) {
+                seen.push(value.to_owned());
+            }
+        }
+    }
+
     fn read(&self, reference: Reference<'_>) -> Result<String, SecretError> {
         let value = match reference {
             Reference::Env(name) => match &self.fixed {
@@ -86,12 +96,7 @@ impl Secrets {
                 .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
                 .map_err(|error| SecretError::File(path.to_owned(), error))?,
         };
-        if value.len() >= REDACT_FROM_BYTES {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if !seen.contains(&value) {
-                seen.push(value.clone());
-            }
-        }
+        self.remember(&value);
         Ok(value)
     }
 }

@@ -1,5 +1,11 @@
 //! The kinds of check: the traits they implement and the one list of them.
 
+pub mod dns;
+pub mod http;
+pub mod icmp;
+pub mod tcp;
+pub mod tls;
+
 use std::time::Duration;
 
 use crosscheck_model::{Family, Outcome, Severity};
@@ -10,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::env::Env;
 
 /// Every kind, in the order of the manual. The order of the names in messages follows it.
-pub const KINDS: &[&dyn Kind] = &[];
+pub const KINDS: &[&dyn Kind] = &[&http::Http, &tcp::Tcp, &icmp::Icmp, &dns::Dns, &tls::Tls];
 
 /// The kind of that name.
 pub fn find(name: &str) -> Option<&'static dyn Kind> {
@@ -107,4 +113,27 @@ pub fn read<T: DeserializeOwned>(settings: &serde_json::Value) -> Result<T, Vec<
             .collect();
         vec![SettingsError { path, message: error.inner().to_string(), hint: None }]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_an_example_that_parses() {
+        for kind in KINDS {
+            let name = kind.name();
+            let path = format!("{}/examples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+            let document: Value = serde_saphyr::from_str(&text).expect("well-formed YAML");
+            let checks = document["checks"].as_array().expect("a list of checks");
+            for check in checks {
+                if let Err(errors) = kind.parse(&check[name]) {
+                    panic!("{path}: {}: {errors:?}", check["name"]);
+                }
+            }
+        }
+    }
 }

@@ -11,10 +11,13 @@
 //! - Every address is checked by the guard before it is connected to, again after each redirect.
 //! - A kind is one file in `kind/` and one line in [`kind::KINDS`].
 
+pub mod channel_kind;
 pub mod dial;
 pub mod document;
 pub mod env;
+pub mod excerpt;
 pub mod guard;
 pub mod kind;
 pub mod resolve;
 pub mod text;
+pub mod tls;

@@ -12,6 +12,7 @@
 mod acknowledge;
 mod answer;
 mod check;
+pub(crate) mod configuration;
 mod health;
 mod incident;
 mod openapi;
@@ -166,6 +167,19 @@ const OPERATIONS: &[Operation] = &[
         body: Some(schema::<acknowledge::Acknowledge>),
         answer: schema::<acknowledge::Acknowledged>,
         route: || post(acknowledge::acknowledge),
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/configuration",
+        summary: "Have the cluster take a configuration over",
+        audience: Audience::Operators,
+        query: None,
+        body: Some(schema::<configuration::Configuration>),
+        answer: schema::<configuration::Applied>,
+        route: || {
+            let limit = DefaultBodyLimit::max(configuration::BODY_LIMIT_BYTES);
+            post(configuration::apply).layer(limit)
+        },
     },
     Operation::get("/api/v1/sites", "Sites and their probes", schema::<Vec<site::Site>>, || {
         get(site::list)

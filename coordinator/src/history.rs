@@ -17,6 +17,8 @@ mod rollup;
 mod schema;
 mod sketch;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod writer;
 
@@ -35,7 +37,7 @@ pub use transfer::{Cursor, Page, Want};
 
 use crate::fatal::Fatal;
 use retain::Pruning;
-use tables::{Names, Progress};
+use tables::{Lack, Names, Progress};
 use writer::{Order, Writer, lock};
 
 /// Log entries that may wait for the writer: some seconds of a full load.
@@ -137,10 +139,8 @@ impl History {
 
     /// What to ask another coordinator for; `None` when nothing is lacking.
     pub fn wanted(&self) -> Option<Want> {
-        let progress = self.progress();
-        let (after, to) = progress.lacks?;
-        let (rollups_from, cursor) = (progress.raw_from, Cursor::Rollups(0));
-        Some(Want { after, to, rollups_from, cursor })
+        let Lack { after, to, from } = self.progress().lacks?;
+        Some(Want { after, to, rollups_from: from, cursor: Cursor::Rollups(0) })
     }
 
     /// Keeps a page that another coordinator gave. Returns whether pages go on fitting together:
@@ -220,14 +220,22 @@ impl Drop for Shared {
 }
 
 fn read_progress(db: &Connection) -> Result<Progress, HistoryError> {
-    let sql = "SELECT applied, raw_from, rollups_from, lacks_after, lacks_to FROM progress";
+    let sql = "SELECT applied, raw_from, rollups_from, lacks_after, lacks_to, lacks_from
+               FROM progress";
     let progress = db.query_row(sql, [], |row| {
-        let lacks: (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
+        let lacks = match row.get::<_, Option<i64>>(3)? {
+            None => None,
+            Some(after) => Some(Lack {
+                after: after.cast_unsigned(),
+                to: record::unsigned(row, 4)?,
+                from: record::unsigned(row, 5)?,
+            }),
+        };
         Ok(Progress {
             applied: record::unsigned(row, 0)?,
             raw_from: record::unsigned(row, 1)?,
             rollups_from: record::unsigned(row, 2)?,
-            lacks: lacks.0.zip(lacks.1).map(|(a, b)| (a.cast_unsigned(), b.cast_unsigned())),
+            lacks,
         })
     })?;
     Ok(progress)

@@ -1,1 +1,73 @@
-//! The probes' API: sessions, reports, orders.
+//! The probes' side door: sessions, reports, orders. Thin: everything is decided in the state
+//! machine, on the leader or not.
+//!
+//! A probe in the same process uses [`ProbeGate`] itself; others come through [`routes`].
+
+mod orders;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::pin::Pin;
+
+use crosscheck_core::{Command, Reply};
+use crosscheck_model::ProbeId;
+use crosscheck_model::wire::{Hello, Order, Receipt, Refusal, Report, Welcome};
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+pub use self::routes::routes;
+use crate::replica::Replica;
+
+/// Orders that may wait for a slow probe. A full queue ends the stream: the probe comes back and
+/// gets everything anew, which is less than what it missed.
+const ORDERS_QUEUE: usize = 64;
+
+/// What probes ask for.
+#[derive(Clone)]
+pub struct ProbeGate(Replica);
+
+impl ProbeGate {
+    /// Answers from this replica; what must be decided goes to the leader.
+    pub fn new(replica: Replica) -> Self {
+        Self(replica)
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// The state machine's refusal, or [`Refusal::Unavailable`] without a leader.
+    pub async fn open(&self, hello: Hello) -> Result<Welcome, Refusal> {
+        match self.0.submit(Command::Open(hello)).await {
+            Ok(Reply::Opened(answer)) => answer,
+            Ok(other) => {
+                tracing::error!(?other, "a request for a session got another command's reply");
+                Err(Refusal::Unavailable)
+            }
+            // A session that was opened all the same is replaced by the next one.
+            Err(_) => Err(Refusal::Unavailable),
+        }
+    }
+
+    /// Takes a report; the receipt means that it is on a majority of disks.
+    ///
+    /// # Errors
+    /// The state machine's refusal, or [`Refusal::Unavailable`] without a leader: the probe
+    /// sends it again, under the same number.
+    pub async fn report(&self, report: Report) -> Result<Receipt, Refusal> {
+        self.0.submit_report(report).await
+    }
+
+    /// The orders for a probe's session: first the log time and all that it is to run, then what
+    /// changes, until [`Order::Renew`] or until the probe is too slow.
+    pub fn orders(
+        &self,
+        probe: ProbeId,
+        epoch: u64,
+    ) -> Pin<Box<dyn Stream<Item = Order> + Send + 'static>> {
+        let (sender, receiver) = mpsc::channel(ORDERS_QUEUE);
+        self.0.0.spawn(orders::feed(self.0.clone(), probe, epoch, sender));
+        Box::pin(ReceiverStream::new(receiver))
+    }
+}

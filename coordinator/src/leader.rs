@@ -1,1 +1,128 @@
-//! What only a leader does: stamp the time, tick, batch reports, drain the outbox.
+//! What only a leader does: stamp the time, tick, expand maintenance windows.
+//!
+//! Nothing here remembers a decision: a new leader begins from the applied state, and every loop
+//! ends with the leadership.
+
+mod time;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crosscheck_core::Command;
+use crosscheck_core::command::Stamped;
+use crosscheck_model::Timestamp;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::time::Gate;
+pub use self::time::{Clock, SystemClock};
+use crate::raft::Standing;
+use crate::replica::{Inner, Leadership};
+use crate::windows;
+
+/// Deadlines in the state machine fire on these.
+const TICK: Duration = Duration::from_secs(1);
+/// Between two tries to take over.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How far ahead maintenance windows are known; they are computed anew every day.
+const WINDOWS_AHEAD: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+const WINDOWS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Follows who leads, and leads while it is this node.
+pub(crate) async fn follow(inner: Arc<Inner>) {
+    let mut news = inner.node.watch();
+    let mut standing = inner.node.standing();
+    loop {
+        publish(&inner, standing, false);
+        let lost = CancellationToken::new();
+        if standing.is_leader {
+            let (leading, lost) = (inner.clone(), lost.clone());
+            inner.spawn(async move {
+                lost.run_until_cancelled(lead(&leading, standing)).await;
+            });
+        }
+        let next = loop {
+            match inner.node.next_standing(&mut news).await {
+                Some(next) if next == standing => {}
+                next => break next,
+            }
+        };
+        lost.cancel();
+        inner.gate.close();
+        match next {
+            Some(next) => standing = next,
+            None => break,
+        }
+    }
+    inner.leadership.send_replace(Leadership::default());
+    // At a shutdown this loop ends first. So a storage error or a panic has ended Raft, and what
+    // this node would go on showing is nobody's state any more.
+    inner.fatal.stop("Raft has ended by itself");
+}
+
+fn publish(inner: &Inner, standing: Standing, is_leader: bool) {
+    let Standing { leader, term, .. } = standing;
+    inner.leadership.send_replace(Leadership { leader, term, is_leader });
+}
+
+async fn lead(inner: &Arc<Inner>, standing: Standing) {
+    // Everything that earlier leaders committed is applied after this, so the log time that
+    // this one starts from is the newest.
+    while !inner.node.confirm_leadership().await {
+        inner.pause(RETRY_PAUSE).await;
+    }
+    let (_, previous) = *inner.shared.progress.borrow();
+    let time = inner.gate.begin(previous);
+    // Counts in the first term of all only; nobody can guess it or use it twice.
+    let cluster = format!("{:032x}", rand::random::<u128>());
+    let command = Command::Lead { node: inner.id, term: standing.term, cluster };
+    loop {
+        let stamped = Stamped { at: time.stamp(inner.gate.clock()), command: command.clone() };
+        match inner.node.propose(&stamped).await {
+            Ok(_) => break,
+            Err(error) => tracing::debug!(%error, "cannot take over yet"),
+        }
+        inner.pause(RETRY_PAUSE).await;
+    }
+    tracing::info!(term = standing.term, "this node leads");
+    inner.gate.open(time);
+    publish(inner, standing, true);
+    tick(inner).await;
+}
+
+async fn tick(inner: &Arc<Inner>) {
+    let mut ticks = tokio::time::interval(TICK);
+    // Time that was missed has passed all the same: one tick tells it.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut expanded = None;
+    loop {
+        ticks.tick().await;
+        propose(inner, Command::Tick).await;
+        if let Some(command) = expand(inner, &mut expanded) {
+            propose(inner, command).await;
+        }
+    }
+}
+
+/// What is not taken is proposed again by the next tick, or by the next leader.
+async fn propose(inner: &Inner, command: Command) {
+    let Some(at) = inner.gate.stamp() else { return };
+    if let Err(error) = inner.node.propose(&Stamped { at, command }).await {
+        tracing::debug!(%error, "a leader's command was not taken");
+    }
+}
+
+/// The windows of the next days, when they may differ from those in the state.
+fn expand(inner: &Inner, expanded: &mut Option<(u64, Timestamp)>) -> Option<Command> {
+    let fresh = inner.shared.read(|state| {
+        let due = expanded.is_none_or(|(revision, at)| {
+            revision != state.revision || state.now.since(at) >= WINDOWS_EVERY
+        });
+        due.then(|| {
+            *expanded = Some((state.revision, state.now));
+            let windows = windows::expand(&state.config.maintenance, state.now, WINDOWS_AHEAD);
+            (windows != state.windows).then_some(windows)
+        })
+    });
+    fresh.flatten().map(Command::Windows)
+}

@@ -14,14 +14,20 @@
 //! - Only the leader sends, and only what it has claimed in the log.
 
 pub mod api;
+mod bearer;
 pub mod channel;
 pub mod command;
+pub mod courier;
 pub mod dispatch;
 pub mod fatal;
 pub mod history;
 pub mod ingest;
+pub mod inside;
 pub mod leader;
+pub mod member;
 pub mod page;
 pub mod raft;
-
+pub mod replica;
 pub mod serve;
+pub mod settings;
+pub mod windows;

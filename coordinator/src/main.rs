@@ -1,2 +1,93 @@
-//! stub
-fn main() {}
+//! The program `crosscheck`: arguments, log, exit status; nothing else.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use crosscheck_checks::env::{Env, Secrets};
+use crosscheck_checks::guard::Guard;
+use crosscheck_checks::resolve::Resolver;
+use crosscheck_coordinator::command::catalogue::catalogue;
+use crosscheck_coordinator::command::{
+    apply, colour, coordinator, incidents, run, schema, standalone, status, validate,
+};
+use tracing_subscriber::EnvFilter;
+
+/// A synthetic probe network: probes in several regions and carriers look at your targets, the
+/// coordinators agree on what is up, and whoever must know is told once.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, after_help = AFTER)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER: &str = "Start with `crosscheck standalone CHECKS.yaml`.\n\
+The log goes to standard error: text on a terminal, JSON elsewhere; RUST_LOG=debug says more.\n\
+Exit status: 0 fine, 1 not well or ours, 2 the input's.";
+
+#[derive(Subcommand)]
+enum Command {
+    Standalone(standalone::StandaloneArgs),
+    Coordinator(coordinator::CoordinatorArgs),
+    Validate(validate::ValidateArgs),
+    Run(run::RunArgs),
+    Schema(schema::SchemaArgs),
+    Apply(apply::ApplyArgs),
+    Status(status::StatusArgs),
+    Incidents(incidents::IncidentsArgs),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log();
+    // For clients that take the process's provider; checks have their own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let work = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(carry_out(&arguments.command)),
+        Err(error) => Err(error.into()),
+    };
+    match work {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            let _ = writeln!(stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn carry_out(command: &Command) -> anyhow::Result<u8> {
+    let shown = |terminal: bool| colour(terminal, |name| std::env::var_os(name));
+    let (out_colour, notes_colour) = (shown(stdout().is_terminal()), shown(stderr().is_terminal()));
+    let (mut out, mut notes) = (stdout(), stderr());
+    match command {
+        Command::Standalone(args) => standalone::standalone(args, notes_colour).await,
+        Command::Coordinator(args) => coordinator::coordinator(args).await,
+        Command::Validate(args) => {
+            let secrets = Secrets::of_process();
+            Ok(validate::validate(args, &catalogue(), &secrets, &mut out, out_colour)?)
+        }
+        Command::Run(args) => {
+            let env = Env {
+                guard: Guard::Internal,
+                resolver: Resolver::system(),
+                secrets: Secrets::of_process(),
+            };
+            let progress = stderr().is_terminal();
+            let (out, notes) = (&mut out, &mut notes);
+            let mut screen = run::Screen { out, notes, colour: out_colour, progress };
+            Ok(run::run(args, &catalogue(), &env, &mut screen).await?)
+        }
+        Command::Schema(args) => Ok(schema::schema(args, &catalogue(), &mut out)?),
+        Command::Apply(args) => apply::apply(args, &mut out, &mut notes, notes_colour).await,
+        Command::Status(args) => status::status(args, &mut out, out_colour).await,
+        Command::Incidents(args) => incidents::incidents(args, &mut out, out_colour).await,
+    }
+}
+
+fn log() {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    if stderr().is_terminal() { log.init() } else { log.json().init() }
+}

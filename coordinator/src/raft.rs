@@ -1,1 +1,20 @@
-//! Raft: the only files that name openraft.
+//! openraft, bound to crosscheck's log, state machine and network. Nothing outside this module
+//! names it.
+//!
+//! **Invariants**
+//! - A vote or an entry is acknowledged only when it is synced to the disk, and in that order.
+//! - What cannot be written, read or understood stops the node; nothing is cut or passed over.
+
+mod log;
+mod machine;
+mod network;
+mod node;
+mod snapshot;
+#[cfg(test)]
+mod suite;
+mod wire;
+
+pub(crate) use machine::Shared;
+pub(crate) use network::{Answer, Asked, CallError, Peers, Submitted};
+pub(crate) use node::{Node, NodeOptions, ProposeError, Standing};
+pub use node::{Profile, StartError};

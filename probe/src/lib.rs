@@ -1,1 +1,100 @@
-//! stub
+//! One probe: runs what is assigned to it, and reports what it saw.
+//!
+//! ```text
+//! main -> config -> start -> shell (thread, timer) --- events --> probe (pure) -- effects --+
+//!                              ^                                                            |
+//!                              +-- runner (checks) -- link (coordinators) -- store (disk) <-+
+//! ```
+//!
+//! **Invariants**
+//! - Every decision is made by [`probe::Probe`], which knows no clock, no randomness, no network
+//!   and no disk: it can be run in simulation.
+//! - An observation is delivered at least once unless the spool's bound costs it, which is
+//!   counted; a change of state is the last to go.
+//! - A probe that was late, stood still or cannot reach the world says Unknown, never Down.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crosscheck_checks::env::{Env, Secrets};
+use crosscheck_checks::resolve::Resolver;
+use crosscheck_model::Timestamp;
+
+pub mod anchor;
+pub mod average;
+pub mod config;
+pub mod figures;
+pub mod health;
+pub mod jitter;
+pub mod judge;
+pub mod link;
+pub mod metrics;
+mod notice;
+pub mod probe;
+pub mod runner;
+#[cfg(test)]
+mod sample;
+pub mod schedule;
+pub mod shell;
+pub mod spool;
+mod spread;
+pub mod state;
+pub mod store;
+pub mod uplink;
+
+pub use config::Config;
+pub use link::Link;
+pub use runner::Prober;
+pub use shell::{Parts, Running};
+
+use crate::probe::Setup;
+use crate::runner::KindProber;
+use crate::store::{FileStore, MemoryStore, Store};
+
+/// A moment on the monotonic clock: the time since the process began.
+pub type Mono = Duration;
+
+/// Puts a probe to work that runs real checks and talks over `link`. Needs a tokio runtime.
+///
+/// # Errors
+/// When the data directory cannot be used or a thread not be made.
+pub fn start(config: &Config, link: impl Link) -> io::Result<Running> {
+    let env =
+        Env { guard: config.guard(), resolver: Resolver::system(), secrets: Secrets::of_process() };
+    start_with(config, link, KindProber::new(env))
+}
+
+/// The same with another way of running checks.
+///
+/// # Errors
+/// When the data directory cannot be used or a thread not be made.
+pub fn start_with(config: &Config, link: impl Link, prober: impl Prober) -> io::Result<Running> {
+    let store: Box<dyn Store> = match &config.data {
+        Some(directory) => Box::new(FileStore::open(&directory.join("spool"))?),
+        None => Box::new(MemoryStore::default()),
+    };
+    let parts = Parts { link: Arc::new(link), prober: Arc::new(prober), store };
+    shell::start(setup(config, parts.link.coordinators()), parts)
+}
+
+/// Takes the randomness and the wall clock that a probe is given at its start.
+fn setup(config: &Config, coordinators: usize) -> Setup {
+    /// Two starts within the same millisecond still differ, but for one case in a million.
+    const RANDOM_BITS: u32 = 20;
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+    let seed: u64 = rand::random();
+    Setup {
+        probe: config.probe.clone(),
+        site: config.site.clone(),
+        boot: millis << RANDOM_BITS | seed >> (u64::BITS - RANDOM_BITS),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        coordinators,
+        concurrency: config.limits.concurrency,
+        spool: config.limits.spool,
+        seed,
+        wall: Timestamp::from_millis(millis),
+        kept: Vec::new(),
+    }
+}

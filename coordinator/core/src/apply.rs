@@ -1,6 +1,7 @@
 //! The one function: a command goes in, the state changes, a reply and effects come out.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crosscheck_model::{CheckId, Timestamp};
 
@@ -13,21 +14,20 @@ use crate::state::State;
 const GAP_LIMIT_MS: u64 = 30_000;
 
 /// How often probes' conduct is judged.
-const CONDUCT_EVERY_MS: u64 = 5_000;
+const CONDUCT_EVERY: Duration = Duration::from_secs(5);
 /// How often checks get new probes for lost ones, and old incidents go.
-const HOUSEKEEPING_EVERY_MS: u64 = 60_000;
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 
 /// Applies a command that carries the log time `at`. Total: a command that does not fit gets a
 /// refusal and changes nothing.
 pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
     let mut effects = Vec::new();
-    let before = state.now;
     state.pass_time(at, &mut effects);
     let scope = Scope::of(&command);
     let reply = match command {
         Command::Lead { term, cluster, node: _ } => state.lead(term, cluster),
         Command::Tick => {
-            state.on_tick(before, &mut effects);
+            state.on_tick(&mut effects);
             Reply::Done
         }
         Command::Configure(config) => state.configure(*config, &mut effects),
@@ -112,13 +112,14 @@ impl State {
         Reply::Done
     }
 
-    /// What needs a look at everything, and no more often than time passes.
-    fn on_tick(&mut self, before: Timestamp, effects: &mut Vec<Effect>) {
-        let step = |at: Timestamp, millis: u64| at.as_millis() / millis;
-        if step(before, CONDUCT_EVERY_MS) != step(self.now, CONDUCT_EVERY_MS) {
+    /// What needs a look at everything, and less often than every second.
+    fn on_tick(&mut self, effects: &mut Vec<Effect>) {
+        if self.now.since(self.conduct_judged_at) >= CONDUCT_EVERY {
+            self.conduct_judged_at = self.now;
             self.judge_conduct(effects);
         }
-        if step(before, HOUSEKEEPING_EVERY_MS) != step(self.now, HOUSEKEEPING_EVERY_MS) {
+        if self.now.since(self.house_kept_at) >= HOUSEKEEPING_EVERY {
+            self.house_kept_at = self.now;
             self.assign(effects);
             self.forget_the_old();
         }

@@ -7,6 +7,7 @@ use crosscheck_model::{CheckId, CheckSpec, Config, ProbeId, Timestamp};
 
 use crate::command::Reply;
 use crate::effect::Effect;
+use crate::outbox::Edge;
 use crate::state::{CheckState, State};
 use crate::verdict::{Tally, Verdict};
 
@@ -37,14 +38,30 @@ impl State {
         for (id, spec) in specs {
             told.extend(self.take_spec(id, spec));
         }
-        let sites = &self.config.sites;
-        self.probes.retain(|_, probe| sites.contains_key(&probe.site));
+        self.drop_probes_of_removed_sites(effects);
         if references_changed {
             told.extend(self.probes.keys().cloned());
         }
         self.tell_reassigned(told, effects);
         self.assign(effects);
         Reply::Configured(self.revision)
+    }
+
+    fn drop_probes_of_removed_sites(&mut self, effects: &mut Vec<Effect>) {
+        let sites = &self.config.sites;
+        let gone: Vec<ProbeId> = self
+            .probes
+            .iter()
+            .filter(|(_, probe)| !sites.contains_key(&probe.site))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            let Some(open) = self.probes.remove(&id).and_then(|probe| probe.incident) else {
+                continue;
+            };
+            let text = format!("the site of probe {id} was removed from the configuration");
+            self.resolve(open, self.now, text, Vec::new(), Edge::Removed, effects);
+        }
     }
 
     /// Adds or changes a check; gives the probes that must hear of it.

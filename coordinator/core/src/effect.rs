@@ -40,13 +40,6 @@ pub enum Effect {
     Reassigned(Vec<ProbeId>),
     /// Something is owed; see [`crate::State::due`].
     Owed,
-    /// A probe has become suspect, or is no longer.
-    Conduct {
-        /// The probe.
-        probe: ProbeId,
-        /// Whether its votes are withheld from now on.
-        suspect: bool,
-    },
     /// An incident opened, changed or closed.
     Incident(IncidentId),
 }

@@ -1,6 +1,8 @@
 //! Incidents: open, acknowledged, resolved, with a timeline.
 
-use crosscheck_model::{Cause, CheckId, CustomerId, IncidentId, Severity, Status, Timestamp};
+use crosscheck_model::{
+    Cause, CheckId, CustomerId, IncidentId, ProbeId, Severity, Status, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Reply;
@@ -17,6 +19,8 @@ pub enum Subject {
     Check(CheckId),
     /// A site, carrier or region from which targets fail that are up from elsewhere.
     Domain(Domain),
+    /// A probe whose votes are withheld.
+    Probe(ProbeId),
     /// Checks that too few live voters are left for.
     Blind,
 }

@@ -104,7 +104,7 @@ impl State {
     fn notice(&self, incident: &Incident, edge: Edge) -> Notice {
         let check = match &incident.subject {
             Subject::Check(id) => Some(id.clone()),
-            Subject::Domain(_) | Subject::Blind => None,
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => None,
         };
         let link = self
             .config

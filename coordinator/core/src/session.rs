@@ -46,6 +46,8 @@ impl State {
             assignment: 0,
             suspect: None,
             calm_since: None,
+            troubled_since: None,
+            incident: None,
         });
         probe.site = hello.site;
         probe.version = hello.version;

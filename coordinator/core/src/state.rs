@@ -48,6 +48,10 @@ pub struct State {
     pub domains: BTreeMap<Domain, IncidentId>,
     /// The open incident about blind checks.
     pub blind: Option<IncidentId>,
+    /// When probes' conduct was last judged.
+    pub conduct_judged_at: Timestamp,
+    /// When checks last got probes for lost ones, and the old was forgotten.
+    pub house_kept_at: Timestamp,
     /// Confirmation orders that may be given at once, in thousandths.
     pub confirm_tokens: u64,
 }
@@ -82,6 +86,10 @@ pub struct ProbeState {
     pub suspect: Option<Timestamp>,
     /// Since when its contradictions are below the bound again.
     pub calm_since: Option<Timestamp>,
+    /// Since when its votes are withheld though it is heard.
+    pub troubled_since: Option<Timestamp>,
+    /// The open incident about it.
+    pub incident: Option<IncidentId>,
 }
 
 /// A check.

@@ -302,9 +302,12 @@ impl State {
 
     fn verdict_of_lame(&self, check: &CheckState, lame: &Lame) -> Verdict {
         let present = &check.verdict;
-        let in_grace = self.now.since(self.lead_since) < LEADER_GRACE;
+        let lame_for = self.now.since(lame.since);
+        // One grace, however often the leader changes: leaders that come and go must not keep a
+        // check green that nobody sees.
+        let in_grace = self.now.since(self.lead_since) < LEADER_GRACE && lame_for < LEADER_GRACE;
         let settling = self.now < check.settling_until;
-        let brief = self.now.since(lame.since) < LAME_LIMIT;
+        let brief = lame_for < LAME_LIMIT;
         // What a quorum has called failing stays so until a quorum says otherwise.
         let keep = in_grace || settling || brief || present.reason == Reason::Failing;
         match (keep, lame.failing_since) {

@@ -82,6 +82,35 @@ fn a_carrier_cut_from_the_target_is_named_and_wakes_nobody() {
 }
 
 #[test]
+fn two_probes_that_fail_together_are_a_carrier_in_trouble_and_not_suspects() {
+    let mut world = steady("AABBCC", 8);
+    for probe in world.probes.iter_mut().filter(|probe| probe.carrier == "B") {
+        probe.targets = false;
+    }
+    world.seconds(120);
+    assert!(world.state.probes.values().all(|probe| probe.suspect.is_none()));
+    for check in world.state.checks.values() {
+        assert_eq!(format!("{:?}", check.verdict.reason), "Partial(Carrier(\"B\"))");
+    }
+}
+
+#[test]
+fn a_probe_that_contradicts_all_others_alone_is_withheld_and_its_operators_told() {
+    let mut world = steady("AABBC", 8);
+    world.probes[4].targets = false;
+    world.seconds(120);
+    assert!(world.state.probes[&ProbeId::new("p4")].suspect.is_some());
+    assert!((0..8).all(|check| world.verdict(check) == Status::Up));
+    world.seconds(200);
+    assert_eq!(world.mails.len(), 1);
+    assert!(world.mails[0].notice.summary.contains("p4"));
+    world.probes[4].targets = true;
+    world.seconds(600);
+    assert_eq!(world.mails.len(), 2);
+    assert!(world.state.probes[&ProbeId::new("p4")].suspect.is_none());
+}
+
+#[test]
 fn one_probe_or_carrier_cut_from_the_coordinators_changes_nothing() {
     let mut world = steady("AABBC", 2);
     for probe in world.probes.iter_mut().filter(|probe| probe.carrier == "A") {
@@ -185,7 +214,11 @@ fn in_a_maintenance_nobody_is_woken_and_at_its_end_what_is_still_down_is() {
     config.maintenance = vec![Maintenance {
         checks: vec!["check *".to_owned()],
         customer: None,
-        when: crosscheck_model::config::Window::Every { days: vec![1], from_minute: 0, to_minute: 1 },
+        when: crosscheck_model::config::Window::Every {
+            days: vec![1],
+            from_minute: 0,
+            to_minute: 1,
+        },
         zone: "UTC".to_owned(),
         reason: "release".to_owned(),
     }];

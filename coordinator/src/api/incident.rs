@@ -122,7 +122,7 @@ impl Incident {
     fn new(incident: &core::Incident) -> Self {
         let (check, checks) = match &incident.subject {
             Subject::Check(id) => (Some(id.to_string()), vec![id.to_string()]),
-            Subject::Domain(_) | Subject::Blind => {
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
                 (None, incident.checks.iter().map(ToString::to_string).collect())
             }
         };
@@ -195,6 +195,7 @@ fn scope(subject: &Subject) -> String {
     match subject {
         Subject::Check(_) => "check".to_owned(),
         Subject::Domain(domain) => domain.to_string(),
+        Subject::Probe(probe) => format!("probe {probe}"),
         Subject::Blind => "blind".to_owned(),
     }
 }
@@ -216,7 +217,7 @@ impl IncidentsQuery {
     fn admits(&self, incident: &core::Incident) -> bool {
         let about = |check: &String| match &incident.subject {
             Subject::Check(id) => id.as_str() == check,
-            Subject::Domain(_) | Subject::Blind => {
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
                 incident.checks.iter().any(|id| id.as_str() == check)
             }
         };

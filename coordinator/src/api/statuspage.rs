@@ -249,7 +249,9 @@ impl Incident {
         let updated_at = incident.timeline.last().map_or(incident.opened_at, |event| event.at);
         let concerned = |check: &CheckId| match &incident.subject {
             Subject::Check(about) => about == check,
-            Subject::Domain(_) | Subject::Blind => incident.checks.contains(check),
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
+                incident.checks.contains(check)
+            }
         };
         let updates = story.events.iter().zip((0..story.events.len()).rev());
         Self {

@@ -146,8 +146,8 @@ impl History {
         let parts = self.read(|db| match check_id(db, check)? {
             None => Ok(BTreeMap::new()),
             Some(id) => match grid.source {
-                None => grid.from_rows(db, id),
-                Some(width) => grid.from_rollups(db, id, width),
+                None => grid.add_rows(db, id),
+                Some(width) => grid.add_rollups(db, id, width),
             },
         })?;
         Ok(parts.into_iter().map(|((site, at), sum)| sum.point(site, at)).collect())
@@ -224,7 +224,7 @@ impl Grid {
         Timestamp::from_millis(self.start + past * self.step)
     }
 
-    fn from_rows(&self, db: &Connection, check: i64) -> Result<Parts, HistoryError> {
+    fn add_rows(&self, db: &Connection, check: i64) -> Result<Parts, HistoryError> {
         let mut query = db.prepare_cached(
             "SELECT s.name, o.started, o.status, o.duration FROM observation o
              JOIN name s ON s.id = o.site
@@ -240,7 +240,7 @@ impl Grid {
         Ok(parts)
     }
 
-    fn from_rollups(&self, db: &Connection, id: i64, width: Width) -> Result<Parts, HistoryError> {
+    fn add_rollups(&self, db: &Connection, id: i64, width: Width) -> Result<Parts, HistoryError> {
         let mut query = db.prepare_cached(
             "SELECT s.name, r.start, r.up, r.degraded, r.down, r.slowest, r.sketch
              FROM rollup r JOIN name s ON s.id = r.site

@@ -42,7 +42,7 @@ pub(super) struct Record {
 
 /// The first id that a row of log entry `entry` can have.
 pub(super) fn first_id(entry: u64) -> i64 {
-    i64::try_from(entry << POSITION_BITS).unwrap_or(i64::MAX)
+    i64::try_from(entry.saturating_mul(1 << POSITION_BITS)).unwrap_or(i64::MAX)
 }
 
 /// The columns that [`Record::read`] expects, with the tables they come from.

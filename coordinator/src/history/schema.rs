@@ -44,9 +44,9 @@ CREATE TABLE span (
 CREATE TABLE progress (
     one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL,
     raw_from INTEGER NOT NULL, rollups_from INTEGER NOT NULL,
-    lacks_after INTEGER, lacks_to INTEGER
+    lacks_after INTEGER, lacks_to INTEGER, lacks_from INTEGER
 );
-INSERT INTO progress VALUES (1, 0, 0, 0, NULL, NULL);
+INSERT INTO progress VALUES (1, 0, 0, 0, NULL, NULL, NULL);
 ";
 
 /// Opens the only connection that writes, and makes the tables of a new file.

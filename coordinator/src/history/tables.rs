@@ -20,9 +20,19 @@ pub(super) struct Progress {
     pub(super) raw_from: u64,
     /// Roll-ups and spans that ended earlier are not kept; a UTC midnight.
     pub(super) rollups_from: u64,
-    /// The entries after the first and up to the second number came as a snapshot of the state,
-    /// and their observations are still to be fetched from another coordinator.
-    pub(super) lacks: Option<(u64, u64)>,
+    /// What is still to be fetched from another coordinator.
+    pub(super) lacks: Option<Lack>,
+}
+
+/// Entries that came as a snapshot of the state, without their measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lack {
+    /// The entry before the first of them.
+    pub(super) after: u64,
+    /// The last of them.
+    pub(super) to: u64,
+    /// [`Progress::raw_from`] when the absence began: older roll-ups are complete.
+    pub(super) from: u64,
 }
 
 /// The numbers of names seen so far, so that they are not looked up for each row.
@@ -79,27 +89,33 @@ impl Tables<'_> {
     /// The state was replaced by a snapshot that stands for all entries up to `to`.
     pub(super) fn lack(&mut self, to: u64) {
         if to > self.progress.applied {
-            let after = self.progress.lacks.map_or(self.progress.applied, |(after, _)| after);
-            self.progress.lacks = Some((after, to));
+            let Progress { applied, raw_from, .. } = *self.progress;
+            let first = Lack { after: applied, to, from: raw_from };
+            self.progress.lacks = Some(Lack { to, ..self.progress.lacks.unwrap_or(first) });
             self.progress.applied = to;
         }
     }
 
+    /// Adds what was stored to the roll-ups.
+    pub(super) fn roll_up(&mut self) -> rusqlite::Result<()> {
+        std::mem::take(&mut self.additions).write(&self.tx)
+    }
+
     /// Ends the transaction.
     pub(super) fn commit(self) -> rusqlite::Result<()> {
-        self.additions.write(&self.tx)?;
         let p = *self.progress;
         self.tx
             .prepare_cached(
                 "UPDATE progress SET applied = ?1, raw_from = ?2, rollups_from = ?3,
-                 lacks_after = ?4, lacks_to = ?5",
+                 lacks_after = ?4, lacks_to = ?5, lacks_from = ?6",
             )?
             .execute(params![
                 p.applied.cast_signed(),
                 p.raw_from.cast_signed(),
                 p.rollups_from.cast_signed(),
-                p.lacks.map(|(after, _)| after.cast_signed()),
-                p.lacks.map(|(_, to)| to.cast_signed()),
+                p.lacks.map(|lack| lack.after.cast_signed()),
+                p.lacks.map(|lack| lack.to.cast_signed()),
+                p.lacks.map(|lack| lack.from.cast_signed()),
             ])?;
         self.tx.commit()
     }

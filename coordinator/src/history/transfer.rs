@@ -156,7 +156,11 @@ impl Page {
             });
         }
         let full = self.spans.len() == PAGE_ROWS;
-        Ok(Some(if full { last } else { Cursor::Records(first_id(want.after + 1) - 1) }))
+        Ok(Some(if full {
+            last
+        } else {
+            Cursor::Records(first_id(want.after.saturating_add(1)) - 1)
+        }))
     }
 
     fn read_records(
@@ -172,7 +176,7 @@ impl Page {
         ))?;
         let limits = params![
             after,
-            first_id(want.to + 1),
+            first_id(want.to.saturating_add(1)),
             self.raw_from.cast_signed(),
             PAGE_ROWS.cast_signed()
         ];

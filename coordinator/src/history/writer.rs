@@ -124,6 +124,8 @@ impl Writer {
                 }
             }
         }
+        // First the new, which may be too old already.
+        tables.roll_up()?;
         self.pruning.step(&tables.tx, tables.progress, tables.stored)?;
         tables.commit()?;
         Ok(waiting)

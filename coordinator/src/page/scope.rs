@@ -65,7 +65,9 @@ impl Scope {
     pub(crate) fn concerns(&self, incident: &Incident) -> bool {
         match &incident.subject {
             Subject::Check(check) => self.has(check),
-            Subject::Domain(_) | Subject::Blind => incident.checks.iter().any(|c| self.has(c)),
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
+                incident.checks.iter().any(|c| self.has(c))
+            }
         }
     }
 

@@ -123,6 +123,7 @@ pub(crate) fn title(state: &State, incident: &Incident) -> String {
             text::quote(name)
         }
         Subject::Domain(domain) => format!("Failures seen only from {}", domain_text(domain)),
+        Subject::Probe(probe) => format!("Probe {} is not heeded", text::quote(probe.as_str())),
         Subject::Blind => "Too few sites can judge".to_owned(),
     }
 }
@@ -142,7 +143,7 @@ fn summary(incident: &Incident, scope: &Scope) -> String {
 fn checks(state: &State, incident: &Incident, scope: &Scope) -> Vec<(String, String)> {
     let about = match &incident.subject {
         Subject::Check(id) => std::slice::from_ref(id),
-        Subject::Domain(_) | Subject::Blind => incident.checks.as_slice(),
+        Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => incident.checks.as_slice(),
     };
     let shown = about.iter().filter(|id| scope.has(id));
     let known = shown.filter_map(|id| Some((id, state.checks.get(id)?)));

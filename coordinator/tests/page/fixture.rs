@@ -198,6 +198,7 @@ fn spec(name: &str, customer: Option<&str>) -> CheckSpec {
         },
         rule: Rule::Consecutive(1),
         severity: Severity::Disaster,
+        recovery_hold: std::time::Duration::from_secs(60),
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,

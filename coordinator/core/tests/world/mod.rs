@@ -275,8 +275,7 @@ impl World {
     pub(crate) fn second(&mut self) {
         self.now = self.now.plus(Duration::from_secs(1));
         if self.random.chance(self.faults.leader) {
-            self.leaderless_until =
-                self.now.plus(Duration::from_secs(1 + self.random.below(8)));
+            self.leaderless_until = self.now.plus(Duration::from_secs(1 + self.random.below(8)));
         }
         let led = self.now >= self.leaderless_until;
         if led && self.leaderless_until != Timestamp::ZERO {
@@ -445,6 +444,9 @@ impl World {
         let due: Vec<Key> = self.state.due().iter().map(|owed| owed.key).collect();
         for key in due {
             let (term, node) = (self.term, self.term % 3);
+            // I11: a leader that does not know yet that it is deposed gets no claim.
+            let deposed = self.propose(Command::Claim { key, term: term - 1, node: 9 });
+            assert!(matches!(deposed, Reply::Rejected(_)), "{deposed:?}");
             let Reply::Claimed(attempt) = self.propose(Command::Claim { key, term, node }) else {
                 continue;
             };

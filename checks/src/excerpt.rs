@@ -1,0 +1,82 @@
+//! What a target sent, made fit for a mail and a page: without secrets and control characters,
+//! and short.
+
+use crosscheck_model::observation::EXCERPT_LIMIT_BYTES;
+
+use crate::env::Secrets;
+
+/// How much of what came back to keep for an excerpt: more than the excerpt itself, so that a
+/// secret is recognised whole before its end is cut off.
+pub const KEEP_BYTES: usize = 8 * EXCERPT_LIMIT_BYTES;
+
+/// The beginning of what came back, of at most [`EXCERPT_LIMIT_BYTES`].
+pub fn of(bytes: &[u8], secrets: &Secrets) -> String {
+    let kept = &bytes[..bytes.len().min(KEEP_BYTES)];
+    let text = secrets.redact(&String::from_utf8_lossy(kept));
+    shorten(&plain(&text), EXCERPT_LIMIT_BYTES)
+}
+
+/// A value that came back, short enough for a sentence.
+pub fn value(text: &str, secrets: &Secrets) -> String {
+    shorten(&plain(&secrets.redact(text)), VALUE_LIMIT_BYTES)
+}
+
+/// The longest value in a sentence.
+const VALUE_LIMIT_BYTES: usize = 200;
+
+/// The text without control characters, and without those that change the direction of others:
+/// they would make a terminal, a mail or a page show something else than what was sent.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' if out.ends_with(' ') => {}
+            '\n' | '\r' | '\t' => out.push(' '),
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// At most `limit` bytes of the text, cut between characters.
+pub fn shorten(text: &str, limit: usize) -> String {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crosscheck_model::Text;
+
+    use super::*;
+
+    #[test]
+    fn control_characters_go_and_lines_become_one() {
+        let text = of(b"a\r\n\tb\x1b[31m\x00c \xe2\x80\xaed", &Secrets::default());
+        assert_eq!(text, "a b[31mc d");
+    }
+
+    #[test]
+    fn it_is_cut_between_characters() {
+        let text = of("\u{20ac}".repeat(1000).as_bytes(), &Secrets::default());
+        assert_eq!(text.len(), 1023);
+        assert!(text.chars().all(|c| c == '\u{20ac}'));
+    }
+
+    #[test]
+    fn a_secret_at_the_cut_is_not_shown_in_part() {
+        let secrets = Secrets::fixed(BTreeMap::from([("PW".to_owned(), "hunter2!".to_owned())]));
+        let read = secrets.resolve(&Text::new("${env:PW}").expect("a reference"));
+        assert_eq!(read.expect("it is there"), "hunter2!");
+        let body = format!("{}hunter2!", "x".repeat(EXCERPT_LIMIT_BYTES - 4));
+        let text = of(body.as_bytes(), &secrets);
+        assert!(text.ends_with("x<red"), "{text}");
+    }
+}

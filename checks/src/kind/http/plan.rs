@@ -1,0 +1,266 @@
+//! Settings made ready to run: names and paths compiled, contradictions refused, all at once.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use crosscheck_model::secret::Part;
+use crosscheck_model::{Family, Phase, Secret, Text};
+use http::{HeaderName, HeaderValue, Method};
+use rustls_pki_types::ServerName;
+
+use super::assertions::Wanted;
+use super::json::Rule;
+use super::settings::{Settings, Slower, StatusRange, Version};
+use super::target::{Target, Verb};
+use crate::kind::SettingsError;
+use crate::tls;
+
+/// What a check does, without anything left to parse.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) target: Target,
+    pub(super) method: Method,
+    pub(super) headers: Vec<(HeaderName, Text)>,
+    pub(super) send: Option<Text>,
+    pub(super) login: Option<Login>,
+    pub(super) host: Option<HeaderValue>,
+    pub(super) server_name: Option<ServerName<'static>>,
+    pub(super) redirects: u32,
+    pub(super) version: Option<Version>,
+    pub(super) family: Family,
+    pub(super) tls: tls::Wanted,
+    pub(super) body_limit: u64,
+    pub(super) wanted: Wanted,
+}
+
+/// How the request shows who sends it.
+#[derive(Clone, Debug)]
+pub(super) enum Login {
+    Basic(Text, Secret),
+    Bearer(Secret),
+}
+
+/// What browsers follow; a longer chain is a fault of the target.
+const REDIRECTS_AT_MOST: u32 = 20;
+
+/// Many checks run at the same time, and each may hold its whole body in memory.
+const BODY_AT_MOST_BYTES: u64 = 64 << 20;
+
+/// Headers that say how the request is framed or where it goes: the probe's to set.
+const RESERVED: [(&str, &str); 5] = [
+    ("host", "write the setting `host`"),
+    ("content-length", "leave it out; it follows from `send`"),
+    ("transfer-encoding", "leave it out; it follows from `send`"),
+    ("connection", "leave it out; each run has its own connection"),
+    ("upgrade", "leave it out; choose with the setting `version`"),
+];
+
+/// Gathers what is wrong.
+#[derive(Default)]
+struct Faults(Vec<SettingsError>);
+
+impl Faults {
+    fn add(&mut self, path: &[&str], message: impl Display, hint: Option<&str>) {
+        self.0.push(SettingsError {
+            path: path.iter().map(|key| (*key).to_owned()).collect(),
+            message: message.to_string(),
+            hint: hint.map(str::to_owned),
+        });
+    }
+}
+
+impl Plan {
+    /// Compiles the settings.
+    pub(super) fn new(settings: Settings) -> Result<Self, Vec<SettingsError>> {
+        let mut faults = Faults::default();
+        check_bounds(&settings, &mut faults);
+        check_contradictions(&settings, &mut faults);
+        let headers = sent_headers(&settings.headers, &mut faults);
+        let login = login(&settings, &mut faults);
+        let family = settings.url.family(settings.family).unwrap_or_else(|refused| {
+            faults.add(&["family"], refused, None);
+            Family::default()
+        });
+        let host = settings.host.as_deref().and_then(|host| {
+            let value = HeaderValue::from_str(host).ok();
+            if value.is_none() || host.is_empty() || host.contains(['/', ' ']) {
+                faults.add(&["host"], format!("`{host}` cannot be a `Host` header"), None);
+            }
+            value
+        });
+        let server_name = settings.server_name.as_deref().and_then(|name| {
+            let parsed = ServerName::try_from(name.to_owned()).ok();
+            if parsed.is_none() {
+                let message = format!("`{name}` is no name that TLS can ask for");
+                faults.add(&["server_name"], message, Some("write a host name without a port"));
+            }
+            parsed
+        });
+        let wanted = wanted(&settings, &mut faults);
+        if !faults.0.is_empty() {
+            return Err(faults.0);
+        }
+        let default_method = if settings.send.is_some() { Method::POST } else { Method::GET };
+        Ok(Self {
+            method: settings.method.map_or(default_method, |Verb(method)| method),
+            headers,
+            send: settings.send,
+            login,
+            host,
+            server_name,
+            redirects: settings.redirects,
+            version: settings.version,
+            family,
+            tls: tls::Wanted {
+                ca: settings.ca,
+                client: settings.client,
+                alpn: offered(settings.version),
+                only_1_3: false,
+            },
+            body_limit: settings.body_limit.bytes(),
+            wanted,
+            target: settings.url,
+        })
+    }
+}
+
+/// Offering only what is wanted makes the server say so when it cannot.
+fn offered(version: Option<Version>) -> Vec<&'static [u8]> {
+    match version {
+        None => vec![b"h2", b"http/1.1"],
+        Some(Version::Http2) => vec![b"h2"],
+        Some(Version::Http11) => vec![b"http/1.1"],
+    }
+}
+
+fn check_bounds(settings: &Settings, faults: &mut Faults) {
+    if settings.redirects > REDIRECTS_AT_MOST {
+        let message = format!("{} redirects are too many", settings.redirects);
+        faults.add(&["redirects"], message, Some(&format!("at most {REDIRECTS_AT_MOST}")));
+    }
+    let limit = settings.body_limit.bytes();
+    if limit == 0 || limit > BODY_AT_MOST_BYTES {
+        let message = format!("`{}` is out of bounds", settings.body_limit);
+        faults.add(&["body_limit"], message, Some("from 1B to 64MiB"));
+    }
+}
+
+fn check_contradictions(settings: &Settings, faults: &mut Faults) {
+    let is_head = settings.method.as_ref().is_some_and(|Verb(method)| *method == Method::HEAD);
+    let wants_body = !settings.body.contains.is_empty() || !settings.body.matches.is_empty();
+    for (key, wanted) in [("body", wants_body), ("json", !settings.json.is_empty())] {
+        if is_head && wanted {
+            let hint = Some("use `method: GET`");
+            faults.add(&[key], "an answer to HEAD has no body to look at", hint);
+        }
+    }
+    // A redirect may lead from http to https, where these count.
+    if settings.url.is_https() || settings.redirects > 0 {
+        return;
+    }
+    for (key, given) in [
+        ("ca", settings.ca.is_some()),
+        ("client", settings.client.is_some()),
+        ("server_name", settings.server_name.is_some()),
+        ("certificate", settings.certificate.is_some()),
+    ] {
+        if given {
+            let hint = Some("write an `https://` URL, or leave it out");
+            faults.add(&[key], "there is no TLS with an `http://` URL", hint);
+        }
+    }
+}
+
+fn sent_headers(headers: &BTreeMap<String, Text>, faults: &mut Faults) -> Vec<(HeaderName, Text)> {
+    let mut compiled = Vec::with_capacity(headers.len());
+    for (written, text) in headers {
+        let path = ["headers", written.as_str()];
+        let Ok(name) = HeaderName::from_bytes(written.as_bytes()) else {
+            faults.add(&path, format!("`{written}` is no header's name"), None);
+            continue;
+        };
+        if let Some((_, hint)) = RESERVED.iter().find(|(reserved, _)| name == *reserved) {
+            faults.add(&path, format!("`{written}` is set by the probe"), Some(hint));
+        }
+        let plain = text.parts().into_iter().filter_map(|part| match part {
+            Part::Plain(plain) => Some(plain),
+            Part::Secret(_) => None,
+        });
+        for part in plain {
+            if HeaderValue::from_str(part).is_err() {
+                let message = format!("{part:?} cannot be sent in a header");
+                faults.add(&path, message, Some("headers are one line of visible characters"));
+            }
+        }
+        compiled.push((name, text.clone()));
+    }
+    compiled
+}
+
+fn login(settings: &Settings, faults: &mut Faults) -> Option<Login> {
+    let user = settings.basic.iter().flat_map(|basic| basic.user.parts());
+    if user.into_iter().any(|part| matches!(part, Part::Plain(plain) if plain.contains(':'))) {
+        let message = "a user's name with a colon cannot be sent (RFC 7617)";
+        faults.add(&["basic", "user"], message, None);
+    }
+    let basic = settings
+        .basic
+        .as_ref()
+        .map(|basic| Login::Basic(basic.user.clone(), basic.password.clone()));
+    let bearer = settings.bearer.clone().map(Login::Bearer);
+    let header = settings.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"));
+    let given = [("basic", basic.is_some()), ("bearer", bearer.is_some()), ("headers", header)];
+    let mut given = given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key);
+    if let (Some(first), Some(second)) = (given.next(), given.next()) {
+        let message = format!("`{first}` and `{second}` both set the Authorization header");
+        faults.add(&[second], message, Some("leave one of them out"));
+    }
+    basic.or(bearer)
+}
+
+fn wanted(settings: &Settings, faults: &mut Faults) -> Wanted {
+    let mut headers = Vec::with_capacity(settings.header.len());
+    for (written, wanted) in &settings.header {
+        match HeaderName::from_bytes(written.as_bytes()) {
+            Ok(name) => headers.push((name, wanted.clone())),
+            Err(_) => {
+                let message = format!("`{written}` is no header's name");
+                faults.add(&["header", written], message, None);
+            }
+        }
+    }
+    let mut json = Vec::with_capacity(settings.json.len());
+    for (path, expected) in &settings.json {
+        match Rule::new(path, expected.clone()) {
+            Ok(rule) => json.push(rule),
+            Err(message) => {
+                let hint = "a path starts with `$`, such as `$.items[0].total`";
+                faults.add(&["json", path], message, Some(hint));
+            }
+        }
+    }
+    let mut status = settings.status.to_vec();
+    if status.is_empty() {
+        status.push(StatusRange::SUCCESS);
+    }
+    Wanted {
+        status,
+        headers,
+        body: settings.body.clone(),
+        json,
+        slower_than: settings.slower_than.map(crate::text::Span::get),
+        slower: slower(&settings.slower),
+        warn_days: settings.certificate.as_ref().map(|wanted| wanted.warn_days),
+    }
+}
+
+fn slower(slower: &Slower) -> Vec<(Phase, std::time::Duration)> {
+    let phases = [
+        (Phase::Dns, slower.dns),
+        (Phase::Connect, slower.connect),
+        (Phase::Tls, slower.tls),
+        (Phase::FirstByte, slower.first_byte),
+        (Phase::Transfer, slower.transfer),
+    ];
+    phases.into_iter().filter_map(|(phase, limit)| Some((phase, limit?.get()))).collect()
+}

@@ -1,0 +1,196 @@
+//! The request of each hop: secrets read once per run, and kept from other origins.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use crosscheck_model::Cause;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, StatusCode, response};
+
+use super::body::ACCEPT_ENCODING;
+use super::plan::{Login, Plan};
+use super::target::Target;
+use crate::env::Secrets;
+use crate::resolve::Failure;
+
+/// Who asks, so that a target's owner finds out what the requests are.
+const USER_AGENT: &str = concat!("crosscheck/", env!("CARGO_PKG_VERSION"));
+
+/// Headers that say who asks, also when they hold no reference to a secret.
+const CREDENTIALS: [HeaderName; 3] =
+    [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+
+/// What is sent, with its secrets read.
+pub(super) struct Prepared {
+    headers: Vec<Header>,
+    body: Bytes,
+    body_is_secret: bool,
+}
+
+struct Header {
+    name: HeaderName,
+    value: HeaderValue,
+    is_secret: bool,
+}
+
+/// Where a run is on its way through redirects.
+pub(super) struct Hop {
+    pub(super) target: Target,
+    method: Method,
+    with_body: bool,
+    /// Still where the check was told to go: only there are its credentials sent, its names
+    /// used and its client certificate shown. Once left, it stays left (RFC 9110 15.4).
+    pub(super) at_home: bool,
+}
+
+impl Prepared {
+    /// Reads the secrets.
+    pub(super) fn new(plan: &Plan, secrets: &Secrets) -> Result<Self, Failure> {
+        let read = |text| secrets.resolve(text).map_err(|error| setup(&error.to_string()));
+        let mut headers = Vec::with_capacity(plan.headers.len() + 1);
+        for (name, text) in &plan.headers {
+            let is_secret = text.references().next().is_some() || CREDENTIALS.contains(name);
+            headers.push(Header {
+                name: name.clone(),
+                value: value(name, &read(text)?)?,
+                is_secret,
+            });
+        }
+        if let Some(login) = &plan.login {
+            let credentials = match login {
+                Login::Basic(user, password) => {
+                    let pair = format!("{}:{}", read(user)?, read(password.text())?);
+                    let encoded = BASE64.encode(pair);
+                    secrets.remember(&encoded);
+                    format!("Basic {encoded}")
+                }
+                Login::Bearer(token) => format!("Bearer {}", read(token.text())?),
+            };
+            let mut value = value(&header::AUTHORIZATION, &credentials)?;
+            value.set_sensitive(true); // Kept out of HTTP/2's compression table.
+            headers.push(Header { name: header::AUTHORIZATION, value, is_secret: true });
+        }
+        let body = plan.send.as_ref().map(read).transpose()?;
+        Ok(Self {
+            headers,
+            body: body.unwrap_or_default().into(),
+            body_is_secret: plan
+                .send
+                .as_ref()
+                .is_some_and(|text| text.references().next().is_some()),
+        })
+    }
+
+    /// The request of a hop. Its URI is the path alone for HTTP/1.1 (RFC 9112 3.2.1), and
+    /// absolute for HTTP/2, where it becomes the pseudo-headers (RFC 9113 8.3.1).
+    pub(super) fn request(
+        &self,
+        plan: &Plan,
+        hop: &Hop,
+        is_http2: bool,
+    ) -> Result<Request<Bytes>, Failure> {
+        let authority = match &plan.host {
+            Some(host) if hop.at_home => host.clone(),
+            _ => value(&header::HOST, &hop.target.authority())?,
+        };
+        let mut uri = hop.target.path();
+        if is_http2 {
+            let scheme = hop.target.url().scheme();
+            uri = format!("{scheme}://{}{uri}", authority.to_str().unwrap_or_default());
+        }
+        let mut request = Request::builder().method(hop.method.clone()).uri(uri);
+        if !is_http2 {
+            request = request.header(header::HOST, authority);
+        }
+        for header in self.headers.iter().filter(|header| hop.at_home || !header.is_secret) {
+            request = request.header(&header.name, &header.value);
+        }
+        for (name, value) in [
+            (header::USER_AGENT, USER_AGENT),
+            (header::ACCEPT, "*/*"),
+            (header::ACCEPT_ENCODING, ACCEPT_ENCODING),
+        ] {
+            if self.headers.iter().all(|header| header.name != name) {
+                request = request.header(name, value);
+            }
+        }
+        let body = if hop.with_body { self.body.clone() } else { Bytes::new() };
+        request.body(body).map_err(|error| setup(&format!("the request cannot be made: {error}")))
+    }
+}
+
+impl Hop {
+    /// The first one.
+    pub(super) fn first(plan: &Plan) -> Self {
+        Self {
+            target: plan.target.clone(),
+            method: plan.method.clone(),
+            with_body: plan.send.is_some(),
+            at_home: true,
+        }
+    }
+
+    /// Where an answer sends the client (RFC 9110 15.4); `None` when it does not.
+    pub(super) fn next(
+        &self,
+        head: &response::Parts,
+        prepared: &Prepared,
+    ) -> Option<Result<Self, Failure>> {
+        let becomes_get = match head.status {
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
+            StatusCode::SEE_OTHER => self.method != Method::HEAD,
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
+            _ => return None,
+        };
+        Some(self.follow(head, becomes_get, prepared))
+    }
+
+    fn follow(
+        &self,
+        head: &response::Parts,
+        becomes_get: bool,
+        prepared: &Prepared,
+    ) -> Result<Self, Failure> {
+        let status = head.status.as_u16();
+        let broken = |what: String| Failure { cause: Cause::Redirect, detail: what };
+        let location = head.headers.get(header::LOCATION);
+        let location =
+            location.and_then(|location| str::from_utf8(location.as_bytes()).ok()).ok_or_else(
+                || broken(format!("status {status} of {} says not where to go", self.target)),
+            )?;
+        let target = self
+            .target
+            .join(location)
+            .map_err(|why| broken(format!("{} redirects astray: {why}", self.target)))?;
+        let at_home = self.at_home && target.same_origin(&self.target);
+        let with_body = self.with_body && !becomes_get;
+        if with_body && !at_home && prepared.body_is_secret {
+            return Err(broken(format!(
+                "status {status} of {} would have the body, which holds a secret, sent to {target}",
+                self.target
+            )));
+        }
+        let method = if becomes_get { Method::GET } else { self.method.clone() };
+        Ok(Self { target, method, with_body, at_home })
+    }
+
+    /// Whether the same is asked of the same place.
+    pub(super) fn repeats(&self, (method, target): &(Method, Target)) -> bool {
+        self.method == *method && self.target == *target
+    }
+
+    /// What is asked of whom.
+    pub(super) fn question(&self) -> (Method, Target) {
+        (self.method.clone(), self.target.clone())
+    }
+}
+
+fn value(name: &HeaderName, text: &str) -> Result<HeaderValue, Failure> {
+    HeaderValue::from_str(text).map_err(|_| {
+        setup(&format!("the secret in header `{name}` cannot be sent: it is not one line of text"))
+    })
+}
+
+fn setup(detail: &str) -> Failure {
+    Failure { cause: Cause::Setup, detail: detail.to_owned() }
+}

@@ -1,0 +1,320 @@
+//! TLS for checks: a handshake that tells *why* a certificate is refused, and what it says.
+//!
+//! The handshake itself accepts every chain, so that a refused certificate can be reported with
+//! its names and dates; it still verifies that the server holds the key. The chain is judged
+//! right after it, and [`Session::trusted`] is the only way to the stream: no byte of a request,
+//! and no credential in it, reaches a server that is not trusted.
+//!
+//! Nothing is resumed: a resumed session shows no certificate and hides the handshake's time.
+
+mod certificate;
+mod files;
+#[cfg(test)]
+pub(crate) mod scripted;
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use crosscheck_model::{Cause, Phase};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, ProtocolVersion,
+    RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub use certificate::Certificate;
+pub use files::FileError;
+
+use crate::dial::{self, Timer};
+use crate::resolve::Failure;
+
+/// What a check wants of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// A PEM file of the only roots to trust; `None`: the system's.
+    pub ca: Option<String>,
+    /// The client's certificate chain and private key, two PEM files.
+    pub client: Option<Identity>,
+    /// Protocols to offer (RFC 7301), the preferred first.
+    pub alpn: Vec<&'static [u8]>,
+    /// TLS 1.3 only.
+    pub only_1_3: bool,
+}
+
+/// The PEM files of a client certificate.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The file of the certificate chain, the leaf first.
+    pub certificate: String,
+    /// The file of the private key.
+    pub key: String,
+}
+
+/// TLS as one check uses it. Building it reads files and costs far more than a run, so a check
+/// builds it once.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    judge: Arc<WebPkiServerVerifier>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not hold what it should.
+    pub fn new(wanted: &Wanted) -> Result<Self, FileError> {
+        let provider = provider();
+        let roots = match &wanted.ca {
+            Some(path) => Arc::new(files::roots(path)?),
+            None => system_roots(),
+        };
+        let judge = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+            .build()
+            .map_err(|error| FileError::Unusable(error.to_string()))?;
+        let verifier = SignaturesOnly(provider.signature_verification_algorithms);
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions(wanted.only_1_3))
+            .map_err(|error| FileError::Unusable(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match &wanted.client {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let (chain, key) = files::identity(identity)?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| FileError::Unusable(error.to_string()))?
+            }
+        };
+        config.alpn_protocols = wanted.alpn.iter().map(|name| name.to_vec()).collect();
+        config.resumption = Resumption::disabled();
+        Ok(Self { config: Arc::new(config), judge })
+    }
+
+    /// Shakes hands as a client of `name`, and judges the certificate.
+    ///
+    /// # Errors
+    /// There is no session. A session that must not be trusted is no error here.
+    pub async fn handshake(
+        &self,
+        stream: TcpStream,
+        name: &ServerName<'static>,
+        timer: &mut Timer,
+    ) -> Result<Session, Failure> {
+        let connector = TlsConnector::from(self.config.clone());
+        let shaken = timer.phase(Phase::Tls, connector.connect(name.clone(), stream)).await?;
+        let stream = shaken.map_err(|error| handshake_failure(&error))?;
+        let now = UnixTime::now();
+        let (_, connection) = stream.get_ref();
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let certificate = Certificate::read(chain, now);
+        let verdict = self.judge(chain, name, now, certificate.as_ref());
+        Ok(Session { stream, certificate, verdict })
+    }
+
+    fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+        certificate: Option<&Certificate>,
+    ) -> Result<(), Failure> {
+        let Some((leaf, intermediates)) = chain.split_first() else {
+            let detail = "the server shows no certificate".to_owned();
+            return Err(Failure { cause: Cause::TlsHandshake, detail });
+        };
+        match self.judge.verify_server_cert(leaf, intermediates, name, &[], now) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let mut detail = in_words(&error, name);
+                if let Some(certificate) = certificate {
+                    detail = format!("{detail}; {certificate}");
+                }
+                Err(Failure { cause: cause_of(&error), detail })
+            }
+        }
+    }
+}
+
+/// A handshake that ended.
+#[derive(Debug)]
+pub struct Session {
+    stream: TlsStream<TcpStream>,
+    certificate: Option<Certificate>,
+    verdict: Result<(), Failure>,
+}
+
+impl Session {
+    /// The server's certificate, trusted or not; `None` when it cannot be parsed.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// The protocol agreed on by ALPN.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.stream.get_ref().1.alpn_protocol()
+    }
+
+    /// The TLS version (`1.3`).
+    pub fn version(&self) -> &'static str {
+        match self.stream.get_ref().1.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "1.3",
+            Some(ProtocolVersion::TLSv1_2) => "1.2",
+            _ => "unknown",
+        }
+    }
+
+    /// The stream, if the server is who it must be.
+    ///
+    /// # Errors
+    /// Why the certificate is refused.
+    pub fn trusted(self) -> Result<TlsStream<TcpStream>, Failure> {
+        self.verdict.map(|()| self.stream)
+    }
+}
+
+/// The failure that an error of an open TLS stream, or of a plain one, stands for.
+pub fn stream_failure(error: &io::Error) -> Failure {
+    match tls_error(error) {
+        Some(inner) => Failure { cause: cause_of(inner), detail: alert_or_error(inner) },
+        None => Failure { cause: dial::broken(error), detail: error.to_string() },
+    }
+}
+
+fn handshake_failure(error: &io::Error) -> Failure {
+    let mut failure = stream_failure(error);
+    failure.detail = match failure.cause {
+        Cause::Reset => "the server closed the connection during the TLS handshake".to_owned(),
+        _ => format!("TLS handshake: {}", failure.detail),
+    };
+    failure
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// The cause of a TLS error. A chain that cannot be built and one that is broken are both
+/// "untrusted": the remedy is the same.
+fn cause_of(error: &rustls::Error) -> Cause {
+    use CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. } => Cause::TlsExpired,
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Cause::TlsName,
+            _ => Cause::TlsUntrusted,
+        },
+        // TLS is in order, and the protocol asked for within it is not spoken.
+        rustls::Error::NoApplicationProtocol
+        | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Cause::Protocol,
+        _ => Cause::TlsHandshake,
+    }
+}
+
+fn in_words(error: &rustls::Error, name: &ServerName<'_>) -> String {
+    use CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            Bad::Expired | Bad::ExpiredContext { .. } => "a certificate has expired".to_owned(),
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+                "a certificate is not valid yet".to_owned()
+            }
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+                format!("the certificate is not for `{}`", name.to_str())
+            }
+            Bad::UnknownIssuer => "the chain leads to no trusted root".to_owned(),
+            other => format!("the chain is refused: {other}"),
+        },
+        other => alert_or_error(other),
+    }
+}
+
+fn alert_or_error(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server wants a client certificate".to_owned()
+        }
+        rustls::Error::AlertReceived(alert) => format!("the server sent the alert {alert:?}"),
+        rustls::Error::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn versions(only_1_3: bool) -> &'static [&'static SupportedProtocolVersion] {
+    static ONLY_1_3: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
+    if only_1_3 { &ONLY_1_3 } else { rustls::ALL_VERSIONS }
+}
+
+/// One provider per process: its tables are the same for every check.
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| Arc::new(ring::default_provider())).clone()
+}
+
+/// The system's roots, read once per process; Mozilla's where the system has none.
+fn system_roots() -> Arc<RootCertStore> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let read = || {
+        let mut roots = RootCertStore::empty();
+        let native = rustls_native_certs::load_native_certs();
+        for error in &native.errors {
+            tracing::warn!(%error, "a root certificate of the system cannot be read");
+        }
+        roots.add_parsable_certificates(native.certs);
+        if roots.is_empty() {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        Arc::new(roots)
+    };
+    ROOTS.get_or_init(read).clone()
+}
+
+/// Verifies that the server holds its certificate's key, and leaves the chain to [`Tls::judge`].
+#[derive(Debug)]
+struct SignaturesOnly(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for SignaturesOnly {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}

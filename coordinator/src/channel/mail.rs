@@ -1,0 +1,128 @@
+//! The mail channel: one notification, one contact, one SMTP transaction.
+
+use crosscheck_checks::env::Secrets;
+use crosscheck_checks::kind::SettingsError;
+use crosscheck_core::outbox::SendResult;
+use crosscheck_model::config::Contact;
+use futures_util::future::BoxFuture;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use self::address::Address;
+use self::settings::{Route, Settings};
+use self::submit::{Accepted, Failure, Parcel};
+use super::{Channel, ChannelKind, Delivery};
+
+mod address;
+mod compose;
+mod letter;
+mod reply;
+mod settings;
+mod submit;
+mod trust;
+
+#[cfg(test)]
+mod samples;
+
+/// The kind.
+pub struct Mail;
+
+impl ChannelKind for Mail {
+    fn name(&self) -> &'static str {
+        "mail"
+    }
+
+    fn about(&self) -> &'static str {
+        "Mails the contact's addresses through an SMTP server."
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Settings::json_schema(generator)
+    }
+
+    fn lacks(&self, contact: &Contact) -> Option<&'static str> {
+        Recipients::of(contact).usable.is_empty().then_some("mail address")
+    }
+
+    fn open(&self, settings: &serde_json::Value) -> Result<Box<dyn Channel>, Vec<SettingsError>> {
+        Ok(Box::new(MailChannel { route: Route::parse(settings)? }))
+    }
+}
+
+/// Why an address cannot be mailed to, as a lowercase fragment; `None` when it can.
+pub fn objection(address: &str) -> Option<&'static str> {
+    Address::parse(address).err()
+}
+
+struct MailChannel {
+    route: Route,
+}
+
+impl Channel for MailChannel {
+    fn send<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, SendResult> {
+        Box::pin(async move {
+            let recipients = Recipients::of(delivery.to);
+            let outcome = self.attempt(&delivery, &recipients.usable).await;
+            let contact = &delivery.owed.contact;
+            let plain = |text: String| delivery.secrets.redact(&text);
+            match outcome {
+                Ok(Accepted { refused }) => {
+                    let missed: Vec<_> = recipients.unusable.into_iter().chain(refused).collect();
+                    if !missed.is_empty() {
+                        let missed = plain(missed.join("; "));
+                        tracing::warn!(%contact, missed, "a mail did not go to all addresses");
+                    }
+                    SendResult::Delivered
+                }
+                Err(Failure::Retry(text)) => SendResult::Retry(plain(text)),
+                Err(Failure::Ambiguous(text)) => SendResult::Ambiguous(plain(text)),
+                Err(Failure::Refused(text)) => {
+                    let all: Vec<_> = recipients.unusable.into_iter().chain([text]).collect();
+                    SendResult::Refused(plain(all.join("; ")))
+                }
+            }
+        })
+    }
+}
+
+impl MailChannel {
+    async fn attempt(&self, delivery: &Delivery<'_>, to: &[Address]) -> Result<Accepted, Failure> {
+        if to.is_empty() {
+            let text = format!("contact `{}` has no usable mail address", delivery.owed.contact);
+            return Err(Failure::Refused(text));
+        }
+        let login = self.login(delivery.secrets).map_err(Failure::Retry)?;
+        let from = &self.route.from;
+        let content = compose::compose(delivery.owed, from, to).map_err(Failure::Retry)?;
+        let parcel = Parcel { from: &from.address, to, content: &content, login };
+        submit::submit(&self.route, &parcel, delivery.deadline).await
+    }
+
+    /// User and password, read anew for each mail: a rotated secret needs no restart.
+    fn login(&self, secrets: &Secrets) -> Result<Option<(String, String)>, String> {
+        let Some((user, password)) = &self.route.login else { return Ok(None) };
+        let resolve = |text| secrets.resolve(text).map_err(|error| error.to_string());
+        Ok(Some((resolve(user)?, resolve(password.text())?)))
+    }
+}
+
+/// A contact's addresses.
+struct Recipients {
+    usable: Vec<Address>,
+    /// The others, each with what is wrong with it.
+    unusable: Vec<String>,
+}
+
+impl Recipients {
+    fn of(contact: &Contact) -> Self {
+        let mut recipients = Self { usable: Vec::new(), unusable: Vec::new() };
+        for text in &contact.mail {
+            match Address::parse(text) {
+                Ok(address) => recipients.usable.push(address),
+                Err(error) => {
+                    recipients.unusable.push(format!("{}: {error}", letter::one_line(text)))
+                }
+            }
+        }
+        recipients
+    }
+}

@@ -1,0 +1,302 @@
+//! What a mail says, in words: from a notice to the text and the HTML that people read.
+//!
+//! Everything comes from the notice, so that the same words can be written again by any node.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use askama::Template;
+use crosscheck_core::outbox::{Edge, Notice, SiteOpinion};
+use crosscheck_model::{Cause, Status, Timestamp};
+
+/// Sites shown with all they said, for each thing said: the rest of a large fleet is named only,
+/// so that a mail about it still fits one screen of a telephone.
+const SITES_IN_FULL: usize = 5;
+/// The longest line of what a site said, in characters: two lines of a telephone.
+const DETAIL_LIMIT_CHARS: usize = 120;
+
+/// The words of a mail.
+#[derive(Debug)]
+pub(super) struct Letter {
+    /// What is the case: `DOWN`, `DEGRADED`, `UNKNOWN`, `RECOVERED`, `REMOVED`.
+    pub(super) word: &'static str,
+    /// The check's name, or what else it is about.
+    pub(super) name: String,
+    color: &'static str,
+    target: String,
+    summary: String,
+    /// For an end whose alarm never arrived.
+    belated: Option<String>,
+    facts: Vec<Fact>,
+    groups: Vec<Group>,
+    runbook: Option<Pointer>,
+    link: Option<Pointer>,
+    incident: String,
+}
+
+#[derive(Debug)]
+struct Fact {
+    name: &'static str,
+    value: String,
+}
+
+/// Sites that say the same.
+#[derive(Debug)]
+struct Group {
+    word: String,
+    color: &'static str,
+    cause: Option<&'static str>,
+    /// What all of them add to the cause, in the same words; else it stands with each.
+    detail: String,
+    sites: Vec<Line>,
+    /// The sites beyond [`SITES_IN_FULL`].
+    more: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Line {
+    site: String,
+    place: String,
+    took: String,
+    detail: String,
+}
+
+/// A text, which may be an address on the web.
+#[derive(Debug)]
+struct Pointer {
+    text: String,
+    is_link: bool,
+}
+
+#[derive(Template)]
+#[template(path = "mail.txt")]
+struct Plain<'a> {
+    letter: &'a Letter,
+}
+
+#[derive(Template)]
+#[template(path = "mail.html")]
+struct Html<'a> {
+    letter: &'a Letter,
+}
+
+impl Letter {
+    /// The words for a notice.
+    pub(super) fn of(notice: &Notice) -> Self {
+        let (word, color) = match notice.edge {
+            Edge::Recovery => ("RECOVERED", color(Status::Up)),
+            Edge::Removed => ("REMOVED", color(Status::Unknown)),
+            Edge::Alarm(Status::Down) => ("DOWN", color(Status::Down)),
+            Edge::Alarm(Status::Degraded) => ("DEGRADED", color(Status::Degraded)),
+            Edge::Alarm(Status::Unknown) => ("UNKNOWN", color(Status::Unknown)),
+            Edge::Alarm(Status::Up) => ("UP", color(Status::Up)),
+        };
+        let target = one_line(&notice.target);
+        let name = notice.check.as_ref().map_or_else(|| target.clone(), |id| one_line(id.as_str()));
+        Self {
+            word,
+            color,
+            target: if target == name { String::new() } else { target },
+            name,
+            summary: sentence(&one_line(&notice.summary)),
+            belated: belated(notice),
+            facts: facts(notice),
+            groups: groups(&notice.sites),
+            runbook: notice.runbook.as_deref().map(Pointer::of),
+            link: notice.link.as_deref().map(Pointer::of),
+            incident: notice.incident.to_string(),
+        }
+    }
+
+    /// The subject: `[DOWN] shop home`.
+    pub(super) fn subject(&self) -> String {
+        format!("[{}] {}", self.word, self.name)
+    }
+
+    /// The text part.
+    pub(super) fn text(&self) -> Result<String, askama::Error> {
+        Plain { letter: self }.render()
+    }
+
+    /// The HTML part.
+    pub(super) fn html(&self) -> Result<String, askama::Error> {
+        Html { letter: self }.render()
+    }
+}
+
+impl Pointer {
+    fn of(text: &str) -> Self {
+        // A runbook may have several lines; they stay.
+        let text: String = text.chars().filter(|&char| char == '\n' || !is_harmful(char)).collect();
+        let text = text.trim().to_owned();
+        let is_web = text.starts_with("https://") || text.starts_with("http://");
+        Self { is_link: is_web && !text.contains(char::is_whitespace), text }
+    }
+}
+
+/// The colour of a status: dark enough for white letters on it, light enough to be seen on black.
+const fn color(status: Status) -> &'static str {
+    match status {
+        Status::Down => "#c8321f",
+        Status::Degraded => "#b45f06",
+        Status::Unknown => "#5b6b7c",
+        Status::Up => "#1a7f4b",
+    }
+}
+
+/// When it was, for who never heard that it was.
+fn belated(notice: &Notice) -> Option<String> {
+    if !notice.alarm_was_lost || matches!(notice.edge, Edge::Alarm(_)) {
+        return None;
+    }
+    let ended = notice.ended.unwrap_or(notice.decided);
+    let from = civil(notice.since, "%Y-%m-%d %H:%M");
+    let same_day = civil(notice.since, "%Y-%m-%d") == civil(ended, "%Y-%m-%d");
+    let to = civil(ended, if same_day { "%H:%M" } else { "%Y-%m-%d %H:%M" });
+    Some(format!("It was down {from}–{to} UTC. The alarm could not be delivered then."))
+}
+
+fn facts(notice: &Notice) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut fact = |name, value| facts.push(Fact { name, value });
+    let ended = notice.ended.unwrap_or(notice.decided);
+    match notice.edge {
+        Edge::Recovery => {
+            fact("Lasted", span(ended.since(notice.since)));
+            fact("From", second(notice.since));
+            fact("To", second(ended));
+        }
+        Edge::Removed => {
+            fact("Since", second(notice.since));
+            fact("Removed", second(ended));
+        }
+        Edge::Alarm(_) => {
+            let later = span(notice.decided.since(notice.since));
+            fact("Since", second(notice.since));
+            fact("Decided", format!("{later} after the first failing run"));
+        }
+    }
+    fact("Severity", notice.severity.to_string());
+    facts
+}
+
+/// Sites by what they say, the worst first, then what most say.
+fn groups(sites: &[SiteOpinion]) -> Vec<Group> {
+    let mut said: BTreeMap<(u8, Option<Cause>), Vec<&SiteOpinion>> = BTreeMap::new();
+    for opinion in sites {
+        said.entry((rank(opinion.status), opinion.cause)).or_default().push(opinion);
+    }
+    let mut said: Vec<Vec<&SiteOpinion>> = said.into_values().collect();
+    said.sort_by_key(|opinions| (rank(opinions[0].status), Reverse(opinions.len())));
+    said.iter().map(|opinions| group(opinions, sites.len())).collect()
+}
+
+/// Sites of the same status and cause, of which there is at least one.
+fn group(opinions: &[&SiteOpinion], all: usize) -> Group {
+    let first = opinions[0];
+    let in_common = opinions.iter().all(|opinion| opinion.detail == first.detail);
+    let (full, named) = opinions.split_at(opinions.len().min(SITES_IN_FULL));
+    Group {
+        word: format!(
+            "{} from {} of {all} {}",
+            first.status.as_str().to_uppercase(),
+            opinions.len(),
+            if all == 1 { "site" } else { "sites" },
+        ),
+        color: color(first.status),
+        cause: first.cause.map(Cause::explain),
+        detail: if in_common { detail(first) } else { String::new() },
+        sites: full
+            .iter()
+            .map(|opinion| Line {
+                site: one_line(opinion.site.as_str()),
+                place: format!("{}, {}", one_line(&opinion.region), one_line(&opinion.carrier)),
+                took: took(opinion.duration_ms),
+                detail: if in_common { String::new() } else { detail(opinion) },
+            })
+            .collect(),
+        more: named.iter().map(|opinion| one_line(opinion.site.as_str())).collect(),
+    }
+}
+
+fn detail(opinion: &SiteOpinion) -> String {
+    cut(&one_line(&opinion.detail), DETAIL_LIMIT_CHARS)
+}
+
+const fn rank(status: Status) -> u8 {
+    match status {
+        Status::Down => 0,
+        Status::Degraded => 1,
+        Status::Unknown => 2,
+        Status::Up => 3,
+    }
+}
+
+/// How long a run took; nothing for one that did not take place.
+fn took(ms: u64) -> String {
+    match ms {
+        0 => String::new(),
+        1..10_000 => format!("{ms} ms"),
+        _ => span(Duration::from_millis(ms)),
+    }
+}
+
+/// A length of time in its two largest units: `3 min 12 s`.
+fn span(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut rest = duration.as_secs();
+    let mut parts = Vec::new();
+    for (seconds, unit) in UNITS {
+        if rest >= seconds {
+            parts.push(format!("{} {unit}", rest / seconds));
+            rest %= seconds;
+        }
+    }
+    parts.truncate(2);
+    if parts.is_empty() { "less than 1 s".to_owned() } else { parts.join(" ") }
+}
+
+/// `2026-11-22 10:02:13 UTC`.
+fn second(at: Timestamp) -> String {
+    format!("{} UTC", civil(at, "%Y-%m-%d %H:%M:%S"))
+}
+
+/// A moment in UTC, as `strftime` writes it.
+fn civil(at: Timestamp, format: &str) -> String {
+    i64::try_from(at.as_millis())
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| at.to_string(), |moment| moment.strftime(format).to_string())
+}
+
+/// The text in one line: line breaks, control and direction characters become blanks, so that
+/// neither a header field nor what a line seems to say can be forged.
+pub(super) fn one_line(text: &str) -> String {
+    let blanked: String =
+        text.chars().map(|char| if is_harmful(char) { ' ' } else { char }).collect();
+    blanked.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Control characters, line separators, and those that turn the direction of writing.
+fn is_harmful(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+        || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A fragment, such as summaries are, as a sentence.
+fn sentence(fragment: &str) -> String {
+    let mut chars = fragment.chars();
+    let Some(first) = chars.next() else { return String::new() };
+    let stop = if fragment.ends_with(['.', '!', '?', '。']) { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), chars.as_str())
+}
+
+/// At most `limit` characters, with an ellipsis where something was cut off.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+    }
+}

@@ -1,0 +1,82 @@
+//! Talking to a coordinator from the command line.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
+
+/// An answer that takes longer will not come.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
+/// Where the coordinator is, and how to be let in.
+#[derive(Debug, clap::Args)]
+pub struct RemoteArgs {
+    /// The coordinator: its listener for operators, or the page's.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CROSSCHECK_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub url: String,
+    /// What the coordinator lets operators in by.
+    #[arg(long, value_name = "KEY", env = "CROSSCHECK_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+}
+
+impl RemoteArgs {
+    /// What the coordinator answers to a path of the API.
+    ///
+    /// # Errors
+    /// It is not reached, or refuses.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let request = self.client()?.get(self.address(path));
+        self.answer(request).await
+    }
+
+    /// What the coordinator answers to a body sent to a path of the API.
+    ///
+    /// # Errors
+    /// It is not reached, or refuses.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> anyhow::Result<T> {
+        let request = self.client()?.post(self.address(path)).json(body);
+        self.answer(request).await
+    }
+
+    fn client(&self) -> anyhow::Result<reqwest::Client> {
+        reqwest::Client::builder().timeout(ANSWER_LIMIT).build().context("make an HTTP client")
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.url.trim_end_matches('/'))
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> anyhow::Result<T> {
+        let request = match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        };
+        let response = request.send().await.with_context(|| {
+            format!("reach a coordinator at {} (--url, or CROSSCHECK_URL)", self.url)
+        })?;
+        let status = response.status();
+        let text = response.text().await.context("read the answer")?;
+        if status.is_success() {
+            return serde_json::from_str(&text).context("understand the answer");
+        }
+        let refusal: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let said = |key: &str| refusal.get(key).and_then(|value| value.as_str());
+        match (said("error"), said("hint")) {
+            (Some(error), Some(hint)) => bail!("{error}\nhint: {hint}"),
+            (Some(error), None) => bail!("{error}"),
+            _ => bail!("{} answered {status}", self.url),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Drains the outbox while this node leads: the tokio shell around [`crate::dispatch`].
+//!
+//! It decides nothing and remembers nothing that matters: what is owed stands in the replicated
+//! state, and another leader goes on from there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crosscheck_checks::env::Secrets;
+use crosscheck_core::outbox::{Key, Owed, SendResult};
+use crosscheck_core::{Command, Reply, State};
+use crosscheck_model::config;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::channel::{self, Channel, Delivery};
+use crate::dispatch::{Dispatcher, Due, Effect, Event, Moment, SEND_DEADLINE};
+
+mod replica;
+
+pub use replica::run;
+
+/// How often the outbox is looked at without being asked to: retries and ended leases become due
+/// by the passing of log time, which nobody announces.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What a channel may overrun its deadline before it is given up on, its end unknown.
+const OVERRUN: Duration = Duration::from_secs(5);
+/// The longest error that goes into the log, in characters: a few lines of a server's prose.
+const ERROR_LIMIT_CHARS: usize = 400;
+
+/// The replicated log, as the courier uses it.
+pub trait Log: Send + Sync + 'static {
+    /// Proposes a command and waits until it is applied. It ends within some seconds; an error
+    /// means that it is not known to be applied.
+    fn submit(&self, command: Command) -> impl Future<Output = Result<Reply, String>> + Send;
+
+    /// Asks a majority whether this node still leads in that term (ReadIndex, never a lease).
+    fn still_leads(&self, term: u64) -> impl Future<Output = bool> + Send;
+
+    /// Looks at the applied state.
+    fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R;
+}
+
+/// What the courier hears from the replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// This node leads in that term from now on and has applied all that came before; or it does
+    /// not lead any more.
+    Lead(Option<u64>),
+    /// Something became owed.
+    Owed,
+}
+
+/// One attempt, with what the configuration says of it now.
+#[derive(Clone, Debug)]
+pub struct Errand {
+    /// What to say to whom.
+    pub owed: Owed,
+    /// The contact, if it is still configured.
+    pub contact: Option<config::Contact>,
+    /// The channel, if it is still configured.
+    pub channel: Option<config::Channel>,
+}
+
+/// Carries an errand out.
+pub type Carrier = Arc<dyn Fn(Errand) -> BoxFuture<'static, SendResult> + Send + Sync>;
+
+/// Carries errands out by the configured channels.
+pub fn by_channels(secrets: Secrets) -> Carrier {
+    Arc::new(move |errand| {
+        let secrets = secrets.clone();
+        Box::pin(async move { carry(&errand, &secrets).await })
+    })
+}
+
+async fn carry(errand: &Errand, secrets: &Secrets) -> SendResult {
+    let Some(to) = &errand.contact else {
+        return SendResult::Refused("the contact is not configured any more".to_owned());
+    };
+    match open(errand) {
+        Ok(channel) => {
+            let delivery = Delivery { owed: &errand.owed, to, secrets, deadline: SEND_DEADLINE };
+            channel.send(delivery).await
+        }
+        // An operator can mend it, and until then nothing is lost.
+        Err(error) => SendResult::Retry(format!("channel `{}`: {error}", errand.owed.channel)),
+    }
+}
+
+fn open(errand: &Errand) -> Result<Box<dyn Channel>, String> {
+    let channel = errand.channel.as_ref().ok_or("it is not configured any more")?;
+    let kind = channel::find(&channel.kind)
+        .ok_or_else(|| format!("this version knows no kind `{}`", channel.kind))?;
+    let settings = serde_json::from_str(&channel.settings).map_err(|error| error.to_string())?;
+    kind.open(&settings).map_err(|errors| {
+        let text = |error: &crosscheck_checks::kind::SettingsError| {
+            format!("{}: {}", error.path.join("."), error.message)
+        };
+        errors.iter().map(text).collect::<Vec<_>>().join("; ")
+    })
+}
+
+/// The leader's courier.
+pub struct Courier<L> {
+    log: Arc<L>,
+    node: u64,
+    carry: Carrier,
+}
+
+impl<L: Log> Courier<L> {
+    /// A courier for this node.
+    pub fn new(log: Arc<L>, node: u64, carry: Carrier) -> Self {
+        Self { log, node, carry }
+    }
+
+    /// Runs until `stop` or the end of the news, and then until what has begun is settled or its
+    /// lease over.
+    pub async fn run(self, mut news: mpsc::Receiver<News>, stop: CancellationToken) {
+        let origin = Instant::now();
+        let mut dispatcher = Dispatcher::default();
+        let mut running = FuturesUnordered::new();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut wake: Option<Moment> = None;
+        let mut stopping = false;
+        while !(stopping && dispatcher.is_idle()) {
+            let alarm = origin + wake.unwrap_or_default();
+            let event = tokio::select! {
+                // A lost leadership is heard before any claim that came through.
+                biased;
+                () = stop.cancelled(), if !stopping => Event::LostLeadership,
+                next = news.recv(), if !stopping => match next {
+                    Some(News::Lead(Some(term))) => Event::Leads(term),
+                    Some(News::Owed) => self.due(),
+                    Some(News::Lead(None)) => Event::LostLeadership,
+                    None => { stopping = true; Event::LostLeadership }
+                },
+                Some(event) = running.next() => event,
+                _ = look.tick() => self.due(),
+                () = sleep_until(alarm), if wake.is_some() => Event::Woken,
+            };
+            stopping |= stop.is_cancelled();
+            // A term begun or a place freed: what waits need not wait for the next look.
+            let look_at_once = matches!(event, Event::Leads(_) | Event::Settled(_));
+            let mut effects = dispatcher.step(origin.elapsed(), event);
+            if look_at_once && !stopping {
+                effects.extend(dispatcher.step(origin.elapsed(), self.due()));
+            }
+            wake = None;
+            for effect in effects {
+                match effect {
+                    Effect::Claim { key, term } => running.push(self.claim(key, term)),
+                    Effect::Send { key } => running.push(self.send(key)),
+                    Effect::Settle { key, attempt, result } => {
+                        running.push(self.settle(key, attempt, result));
+                    }
+                    Effect::Forget { key } => {
+                        tracing::warn!(%key, "the result of a send could not be committed in time");
+                    }
+                    Effect::Wake(at) => wake = Some(at),
+                }
+            }
+        }
+    }
+
+    fn due(&self) -> Event {
+        Event::Due(self.log.read(|state| state.due().into_iter().map(Due::from).collect()))
+    }
+
+    fn claim(&self, key: Key, term: u64) -> BoxFuture<'static, Event> {
+        let (log, node) = (Arc::clone(&self.log), self.node);
+        Box::pin(async move {
+            match log.submit(Command::Claim { key, term, node }).await {
+                Ok(Reply::Claimed(attempt)) if log.still_leads(term).await => {
+                    return Event::Claimed(key, attempt);
+                }
+                Ok(Reply::Claimed(_)) => tracing::info!(%key, "claimed, but not sure to lead"),
+                Ok(reply) => tracing::debug!(%key, ?reply, "not claimed"),
+                Err(error) => tracing::debug!(%key, error, "not claimed"),
+            }
+            Event::NotClaimed(key)
+        })
+    }
+
+    fn send(&self, key: Key) -> BoxFuture<'static, Event> {
+        let errand = self.log.read(|state| {
+            let owed = state.outbox.get(&key)?.clone();
+            let contact = state.config.contacts.get(&owed.contact).cloned();
+            let channel = state.config.channels.get(&owed.channel).cloned();
+            Some(Errand { owed, contact, channel })
+        });
+        let carry = Arc::clone(&self.carry);
+        Box::pin(async move {
+            let Some(errand) = errand else {
+                return Event::Sent(key, SendResult::Refused("it is owed no more".to_owned()));
+            };
+            let (contact, channel) = (errand.owed.contact.clone(), errand.owed.channel.clone());
+            // A task of its own: a panic in a channel must not take the courier along.
+            let attempt = tokio::spawn(timeout(SEND_DEADLINE + OVERRUN, carry(errand)));
+            let result = match attempt.await {
+                Ok(Ok(result)) => bounded(result),
+                Ok(Err(_)) => SendResult::Ambiguous("the channel did not end in time".to_owned()),
+                Err(_) => SendResult::Ambiguous("the channel broke down".to_owned()),
+            };
+            match &result {
+                SendResult::Delivered => tracing::info!(%key, %contact, channel, "delivered"),
+                other => tracing::warn!(%key, %contact, channel, result = ?other, "not delivered"),
+            }
+            Event::Sent(key, result)
+        })
+    }
+
+    fn settle(&self, key: Key, attempt: u32, result: SendResult) -> BoxFuture<'static, Event> {
+        let log = Arc::clone(&self.log);
+        Box::pin(async move {
+            match log.submit(Command::Settle { key, attempt, result }).await {
+                Ok(_) => Event::Settled(key),
+                Err(error) => {
+                    tracing::debug!(%key, error, "not settled");
+                    Event::NotSettled(key)
+                }
+            }
+        })
+    }
+}
+
+/// The result with a text that the log can carry.
+fn bounded(result: SendResult) -> SendResult {
+    let cut = |text: String| text.chars().take(ERROR_LIMIT_CHARS).collect();
+    match result {
+        SendResult::Delivered => SendResult::Delivered,
+        SendResult::Retry(text) => SendResult::Retry(cut(text)),
+        SendResult::Refused(text) => SendResult::Refused(cut(text)),
+        SendResult::Ambiguous(text) => SendResult::Ambiguous(cut(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! The log time: never back, and within a term as fast as the leader's monotonic clock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crosscheck_model::Timestamp;
+
+/// Where a leader takes the time from.
+pub trait Clock: Send + Sync + 'static {
+    /// The wall clock; may jump.
+    fn wall(&self) -> Timestamp;
+    /// Time since some fixed moment; never jumps.
+    fn elapsed(&self) -> Duration;
+}
+
+/// The machine's clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock(Instant);
+
+impl SystemClock {
+    /// A clock that starts now.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for SystemClock {
+    fn wall(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// The log time of one term.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogTime {
+    base: Timestamp,
+    since: Duration,
+}
+
+impl LogTime {
+    /// Starts at the later of the log time so far and the leader's own wall clock, which is
+    /// looked at this once only.
+    pub(crate) fn begin(previous: Timestamp, clock: &dyn Clock) -> Self {
+        Self { base: previous.max(clock.wall()), since: clock.elapsed() }
+    }
+
+    /// The log time now.
+    pub(crate) fn stamp(&self, clock: &dyn Clock) -> Timestamp {
+        self.base.plus(clock.elapsed().saturating_sub(self.since))
+    }
+}
+
+/// Commands get in and get their time here, while this node leads.
+pub(crate) struct Gate {
+    clock: Arc<dyn Clock>,
+    time: Mutex<Option<LogTime>>,
+}
+
+impl Gate {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, time: Mutex::default() }
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(crate) fn begin(&self, previous: Timestamp) -> LogTime {
+        LogTime::begin(previous, self.clock())
+    }
+
+    pub(crate) fn open(&self, time: LogTime) {
+        *self.lock() = Some(time);
+    }
+
+    pub(crate) fn close(&self) {
+        *self.lock() = None;
+    }
+
+    /// The log time, while this node leads.
+    pub(crate) fn stamp(&self) -> Option<Timestamp> {
+        self.lock().as_ref().map(|time| time.stamp(self.clock()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<LogTime>> {
+        self.time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Set(Mutex<(u64, u64)>);
+
+    impl Clock for Set {
+        fn wall(&self) -> Timestamp {
+            Timestamp::from_millis(self.0.lock().expect("whole").0)
+        }
+
+        fn elapsed(&self) -> Duration {
+            Duration::from_millis(self.0.lock().expect("whole").1)
+        }
+    }
+
+    #[test]
+    fn a_term_starts_at_the_later_time_and_ignores_jumps_of_the_wall_clock() {
+        for (previous, wall, start) in [(5_000, 9_000, 9_000), (9_000, 5_000, 9_000)] {
+            let clock = Arc::new(Set(Mutex::new((wall, 100))));
+            let gate = Gate::new(clock.clone());
+            assert_eq!(gate.stamp(), None, "closed before the term");
+            gate.open(gate.begin(Timestamp::from_millis(previous)));
+            assert_eq!(gate.stamp(), Some(Timestamp::from_millis(start)));
+            for jumped in [0, 1_000_000] {
+                *clock.0.lock().expect("whole") = (jumped, 350);
+                assert_eq!(gate.stamp(), Some(Timestamp::from_millis(start + 250)));
+            }
+            gate.close();
+            assert_eq!(gate.stamp(), None, "closed after the term");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The thread that writes the log: everything that waits in one transaction, then the answers.
+
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use openraft::storage::IOFlushed;
+use rusqlite::params;
+use tokio::sync::oneshot;
+
+use super::head::Head;
+use super::store::{Mark, Store, put_mark};
+use super::tail::Tail;
+use super::{Entry, LogError, LogId, Vote, closed};
+use crate::fatal::Fatal;
+use crate::raft::wire::Types;
+
+/// The most changes in one transaction. openraft itself bounds how much can wait.
+const BATCH: usize = 1_024;
+
+/// A change of the log.
+pub(super) enum Writing {
+    Append(Vec<(u64, Vec<u8>)>, IOFlushed<Types>),
+    Vote(Vote, oneshot::Sender<()>),
+    Committed(Option<LogId>),
+    /// Everything from this index on goes.
+    Truncate(u64, oneshot::Sender<()>),
+    Purge(LogId, oneshot::Sender<()>),
+}
+
+/// What the thread writes to.
+pub(super) struct LogFile {
+    pub(super) store: Store,
+    pub(super) head: Head,
+    /// Transactions so far.
+    pub(super) commits: u64,
+}
+
+/// Who is to be told after the sync, in order.
+enum Waiting {
+    Appended(IOFlushed<Types>),
+    Written(oneshot::Sender<()>),
+}
+
+/// The handle of the thread, and the connection that readers share.
+pub(super) struct Writer {
+    // Both are `None` only while this is dropped.
+    orders: Option<Sender<Writing>>,
+    thread: Option<JoinHandle<()>>,
+    reader: Mutex<Store>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        file: LogFile,
+        reader: Store,
+        tail: Arc<Tail>,
+        fatal: Fatal,
+    ) -> Result<Self, LogError> {
+        let (orders, receiver) = channel();
+        let thread = std::thread::Builder::new()
+            .name("raft log".into())
+            .spawn(move || run(file, &receiver, &tail, &fatal))?;
+        Ok(Self { orders: Some(orders), thread: Some(thread), reader: Mutex::new(reader) })
+    }
+
+    pub(super) fn hand(&self, writing: Writing) -> io::Result<()> {
+        let orders = self.orders.as_ref().ok_or_else(closed)?;
+        orders.send(writing).map_err(|_| closed())
+    }
+
+    pub(super) fn read(&self, from: u64, to: u64) -> Result<Vec<Entry>, LogError> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).read(from, to)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        if let Some(thread) = self.thread.take() {
+            // It reports its errors itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(mut file: LogFile, orders: &Receiver<Writing>, tail: &Tail, fatal: &Fatal) {
+    let mut held = None;
+    while let Ok(first) = orders.recv() {
+        let mut batch: Vec<Writing> = held.take().into_iter().chain([first]).collect();
+        while batch.len() < BATCH
+            && let Ok(next) = orders.try_recv()
+        {
+            batch.push(next);
+        }
+        // A commit mark alone is not worth a sync: it waits for company.
+        if let [Writing::Committed(_)] | [Writing::Committed(_), Writing::Committed(_)] = &batch[..]
+        {
+            held = batch.pop();
+            continue;
+        }
+        if let Err(error) = write(&mut file, batch, tail) {
+            fatal.stop(error);
+            return;
+        }
+    }
+    // The last one, when the log is closed in order; nothing depends on it.
+    if let Some(held) = held
+        && let Err(error) = write(&mut file, vec![held], tail)
+    {
+        tracing::warn!(%error, "the commit mark was not written");
+    }
+}
+
+fn write(file: &mut LogFile, batch: Vec<Writing>, tail: &Tail) -> Result<(), LogError> {
+    let commits = file.commits + 1;
+    let tx = file.store.0.transaction()?;
+    let mut waiting = Vec::new();
+    let mut votes = None;
+    let mut appended = None;
+    for writing in batch {
+        match writing {
+            Writing::Append(records, callback) => {
+                let mut insert =
+                    tx.prepare_cached("INSERT OR REPLACE INTO entry VALUES (?1, ?2)")?;
+                for (index, record) in records {
+                    insert.execute(params![index.cast_signed(), record])?;
+                    appended = Some(index + 1);
+                }
+                waiting.push(Waiting::Appended(callback));
+            }
+            Writing::Vote(vote, done) => {
+                put_mark(&tx, Mark::Vote, Some(&vote))?;
+                votes = Some(vote);
+                waiting.push(Waiting::Written(done));
+            }
+            Writing::Committed(upto) => {
+                put_mark(&tx, Mark::Committed, upto.as_ref())?;
+            }
+            Writing::Truncate(first, done) => {
+                tx.execute("DELETE FROM entry WHERE idx >= ?1", [first.cast_signed()])?;
+                appended = appended.map(|to: u64| to.min(first));
+                waiting.push(Waiting::Written(done));
+            }
+            Writing::Purge(upto, done) => {
+                tx.execute("DELETE FROM entry WHERE idx <= ?1", [upto.index.cast_signed()])?;
+                put_mark(&tx, Mark::Purged, Some(&upto))?;
+                waiting.push(Waiting::Written(done));
+            }
+        }
+    }
+    put_mark(&tx, Mark::Commits, Some(&commits))?;
+    tx.commit()?;
+    file.commits = commits;
+    file.head.write(commits)?;
+    if let Some(vote) = votes {
+        tail.set_vote(vote);
+    }
+    if let Some(index) = appended {
+        tail.synced(index);
+    }
+    for waiting in waiting {
+        match waiting {
+            Waiting::Appended(callback) => callback.io_completed(Ok(())),
+            // Whoever asked may have gone.
+            Waiting::Written(done) => drop(done.send(())),
+        }
+    }
+    Ok(())
+}

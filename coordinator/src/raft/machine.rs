@@ -1,0 +1,261 @@
+//! The replicated state machine's shell: applies entries, hands effects on, keeps snapshots.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+use crosscheck_core::{Effect, Reply, State};
+use crosscheck_model::Timestamp;
+use futures_util::{Stream, TryStreamExt};
+use openraft::alias::{SnapshotOf, StoredMembershipOf};
+use openraft::entry::EntryPayload;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{OptionalSend, Snapshot};
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::log::{Entry, LogId};
+use super::snapshot::{Content, Meta, SnapshotError, Snapshots};
+use super::wire::{Answered, Proposal, Types};
+use crate::fatal::Fatal;
+use crate::history::{History, HistoryError};
+
+/// How many entries' effects a subscriber may be behind before it is told that it missed some.
+const EFFECTS_QUEUE: usize = 1_024;
+/// How often old measurements are forgotten, in log time.
+const RETAIN_EVERY_MILLIS: u64 = 60 * 60 * 1_000;
+
+type Membership = StoredMembershipOf<Types>;
+
+/// What the state machine shares with those who read and follow it.
+pub(crate) struct Shared {
+    applied: RwLock<Applied>,
+    /// The last applied entry's index and the log time.
+    pub(crate) progress: watch::Sender<(u64, Timestamp)>,
+    pub(crate) effects: broadcast::Sender<Arc<Vec<Effect>>>,
+    pub(crate) history: History,
+    /// A snapshot was installed, so the history may lack something.
+    pub(crate) installed: Notify,
+    fatal: Fatal,
+}
+
+#[derive(Clone, Default)]
+struct Applied {
+    state: State,
+    last: Option<LogId>,
+    membership: Membership,
+}
+
+impl Shared {
+    pub(crate) fn new(history: History, fatal: Fatal) -> Arc<Self> {
+        Arc::new(Self {
+            applied: RwLock::default(),
+            progress: watch::Sender::new((0, Timestamp::ZERO)),
+            effects: broadcast::Sender::new(EFFECTS_QUEUE),
+            history,
+            installed: Notify::new(),
+            fatal,
+        })
+    }
+
+    /// Looks at the applied state.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.lock().state)
+    }
+
+    fn lock(&self) -> RwLockReadGuard<'_, Applied> {
+        self.applied.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `crosscheck_core::apply` is total; should it panic all the same, the node stops with it.
+    fn lock_for_change(&self) -> RwLockWriteGuard<'_, Applied> {
+        self.applied.write().unwrap_or_else(|_| {
+            self.fatal.stop("the state machine panicked");
+            std::process::abort()
+        })
+    }
+
+    fn stop<E: Into<io::Error> + std::fmt::Display>(&self, error: E) -> io::Error {
+        self.fatal.stop(&error);
+        error.into()
+    }
+}
+
+/// openraft's view of the state machine.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    shared: Arc<Shared>,
+    snapshots: Snapshots,
+}
+
+impl Machine {
+    pub(crate) fn open(data: &Path, shared: Arc<Shared>) -> Result<Self, SnapshotError> {
+        Ok(Self { shared, snapshots: Snapshots::open(data)? })
+    }
+
+    /// Applies one entry to the state: the reply, what the history keeps, what others carry out.
+    fn change(&self, entry: Entry) -> Result<(Answered, Vec<Effect>, Timestamp), ApplyError> {
+        let stamped = match &entry.payload {
+            EntryPayload::Normal(proposal) => Some(decode(entry.log_id.index, proposal)?),
+            _ => None,
+        };
+        let mut applied = self.shared.lock_for_change();
+        applied.last = Some(entry.log_id);
+        if let EntryPayload::Membership(membership) = entry.payload {
+            applied.membership = Membership::new(Some(entry.log_id), membership);
+        }
+        let Some(stamped) = stamped else {
+            return Ok((Answered(None), Vec::new(), applied.state.now));
+        };
+        let done = crosscheck_core::apply(&mut applied.state, stamped.at, stamped.command);
+        Ok((Answered(Some(done.reply)), done.effects, applied.state.now))
+    }
+
+    async fn apply_one(&self, entry: Entry) -> Result<Answered, ApplyError> {
+        let index = entry.log_id.index;
+        let before = self.shared.progress.borrow().1;
+        let (answer, effects, now) = self.change(entry)?;
+        let is_record = |effect: &Effect| matches!(effect, Effect::Record { .. });
+        let others: Vec<Effect> = effects.iter().filter(|e| !is_record(e)).cloned().collect();
+        let is_kept = |effect: &Effect| is_record(effect) || matches!(effect, Effect::Span { .. });
+        let kept: Vec<Effect> = effects.into_iter().filter(is_kept).collect();
+        self.shared.history.append(index, Arc::new(kept)).await?;
+        let hour = |at: Timestamp| at.as_millis() / RETAIN_EVERY_MILLIS;
+        if hour(now) != hour(before) {
+            // At the same entry on every node, so that all forget the same.
+            let retention = self.shared.read(|state| state.config.retention.clone());
+            self.shared.history.retain(now, &retention).await?;
+        }
+        self.shared.progress.send_replace((index, now));
+        if !others.is_empty() {
+            // Without subscribers nobody misses it.
+            let _ = self.shared.effects.send(Arc::new(others));
+        }
+        Ok(answer)
+    }
+}
+
+/// Why an entry could not be applied; the node stops.
+#[derive(Debug, thiserror::Error)]
+enum ApplyError {
+    #[error("entry {index} of the log cannot be applied: {error}")]
+    Format { index: u64, error: super::wire::FormatError },
+    #[error(transparent)]
+    History(#[from] HistoryError),
+}
+
+impl From<ApplyError> for io::Error {
+    fn from(error: ApplyError) -> Self {
+        Self::other(error)
+    }
+}
+
+fn decode(
+    index: u64,
+    proposal: &Proposal,
+) -> Result<crosscheck_core::command::Stamped, ApplyError> {
+    proposal.decode().map_err(|error| ApplyError::Format { index, error })
+}
+
+impl RaftStateMachine<Types> for Machine {
+    type SnapshotData = Bytes;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, Membership)> {
+        let applied = self.shared.lock();
+        Ok((applied.last, applied.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let answer = self.apply_one(entry).await.map_err(|error| self.shared.stop(error))?;
+            if let Some(responder) = responder {
+                responder.send(answer);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        let view = self.shared.lock().clone();
+        Builder { machine: self.clone(), view }
+    }
+
+    async fn install_snapshot(&mut self, meta: &Meta, bytes: Bytes) -> io::Result<()> {
+        let index = meta.last_log_id.map_or(0, |last| last.index);
+        let snapshots = self.snapshots.clone();
+        let content = blocking(move || {
+            let content = Content::decode(index, &bytes)?;
+            snapshots.write(index, &bytes)?;
+            Ok::<_, SnapshotError>(content)
+        })
+        .await?
+        .map_err(|error| self.shared.stop(error))?;
+        let lack = self.shared.history.lack(index).await;
+        lack.map_err(|error| self.shared.stop(io::Error::other(error)))?;
+        let now = content.state.now;
+        *self.shared.lock_for_change() = Applied {
+            state: content.state,
+            last: content.meta.last_log_id,
+            membership: content.meta.last_membership,
+        };
+        self.shared.progress.send_replace((index, now));
+        self.shared.installed.notify_one();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Types, Bytes>>> {
+        let snapshots = self.snapshots.clone();
+        let newest = blocking(move || snapshots.newest()).await?;
+        let newest = newest.map_err(|error| self.shared.stop(error))?;
+        Ok(newest.map(|(bytes, content)| Snapshot { meta: content.meta, snapshot: bytes }))
+    }
+}
+
+/// A view of the state at one entry, on its way to a file.
+pub(crate) struct Builder {
+    machine: Machine,
+    view: Applied,
+}
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = Bytes;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<Types, Bytes>> {
+        let shared = self.machine.shared.clone();
+        let index = self.view.last.map_or(0, |last| last.index);
+        // Once the snapshot is there the log may be purged up to it: the measurements of those
+        // entries must be on the disk before.
+        let kept = shared.history.flush().await.map_err(|e| shared.stop(io::Error::other(e)))?;
+        if kept < index {
+            let missing = format!("the history ends at entry {kept}, the state at {index}");
+            return Err(shared.stop(io::Error::other(missing)));
+        }
+        let meta =
+            Meta { last_log_id: self.view.last, last_membership: self.view.membership.clone() };
+        let content = Content { meta: meta.clone(), state: std::mem::take(&mut self.view.state) };
+        let snapshots = self.machine.snapshots.clone();
+        let bytes = blocking(move || {
+            let bytes = content.encode()?;
+            snapshots.write(index, &bytes)?;
+            Ok::<_, SnapshotError>(bytes)
+        })
+        .await?
+        .map_err(|error| shared.stop(error))?;
+        Ok(Snapshot { meta, snapshot: bytes })
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+}
+
+impl Answered {
+    /// The reply, which every command has.
+    pub(super) fn into_reply(self) -> Option<Reply> {
+        self.0
+    }
+}

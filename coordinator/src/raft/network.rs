@@ -1,0 +1,243 @@
+//! How coordinators reach each other: postcard over HTTP, each call bounded, the peer confirmed.
+
+mod routes;
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crosscheck_core::Reply;
+use openraft::alias::{SnapshotMetaOf, SnapshotOf, VoteOf};
+use openraft::errors::{
+    NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable,
+};
+use openraft::impls::BasicNode;
+use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub(super) use self::routes::routes;
+use super::wire::{Blob, Types};
+
+/// Names the node that a request is for, and the node that answers: after an address was given
+/// to another machine, its log must not be taken for the old one's.
+const NODE_HEADER: &str = "x-crosscheck-node";
+
+/// What other nodes ask this one for, besides Raft itself.
+pub(crate) trait Asked: Clone + Send + Sync + 'static {
+    /// A command for the log; only a leader takes it.
+    fn submit(&self, command: crosscheck_core::Command) -> impl Future<Output = Submitted> + Send;
+
+    /// A page of the history; `None` when this node lacks it too.
+    fn page(
+        &self,
+        want: crate::history::Want,
+    ) -> impl Future<Output = Option<crate::history::Page>> + Send;
+}
+
+/// What came of a command handed to another node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Submitted {
+    /// It is committed and applied.
+    Done(Reply),
+    /// It is not in the log: that node does not lead. Who does, if it knows.
+    NotLeader(Option<u64>),
+    /// It may or may not be in the log.
+    Unknown,
+}
+
+/// What a peer answered to a question that may have no answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Answer<T>(pub(crate) Option<T>);
+
+/// A snapshot on its way.
+#[derive(Serialize, Deserialize)]
+struct SnapshotMessage {
+    vote: VoteOf<Types>,
+    meta: SnapshotMetaOf<Types>,
+    content: Blob,
+}
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The request was not taken: nothing happened there.
+    #[error("{url} was not reached: {reason}")]
+    NotTaken {
+        /// Where it went.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The request may have been carried out.
+    #[error("{url} gave no answer: {reason}")]
+    Unanswered {
+        /// Where it went.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The same, after all the time there was.
+    #[error("{url} did not answer in time")]
+    TimedOut {
+        /// Where it went.
+        url: String,
+    },
+}
+
+/// A client for the other nodes of the cluster. Clones share its connections.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    client: reqwest::Client,
+    key: Option<String>,
+    id: u64,
+    append_limit: Duration,
+}
+
+impl Peers {
+    /// A client of node `id` that shows the cluster's key; `append_limit` bounds what carries
+    /// entries, which openraft's own limit (one heartbeat) is too short for on a slow disk.
+    pub(crate) fn new(
+        id: u64,
+        key: Option<String>,
+        append_limit: Duration,
+    ) -> Result<Self, reqwest::Error> {
+        // Someone else may have chosen the provider already: there is one in the program.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Self { client, key, id, append_limit })
+    }
+
+    /// Posts `question` to `path` of the node `target` at `base` and reads its answer.
+    pub(crate) async fn call<A: DeserializeOwned>(
+        &self,
+        (target, base): (u64, &str),
+        path: &str,
+        question: &impl Serialize,
+        limit: Duration,
+    ) -> Result<A, CallError> {
+        let url = format!("{}/raft/v1/{path}", base.trim_end_matches('/'));
+        let not_taken = |reason: String| CallError::NotTaken { url: url.clone(), reason };
+        let body = postcard::to_stdvec(question).map_err(|error| not_taken(error.to_string()))?;
+        let mut request = self.client.post(&url).timeout(limit).header(NODE_HEADER, target);
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        let lost = |error: reqwest::Error| {
+            let reason = error.to_string();
+            match () {
+                () if error.is_connect() => not_taken(reason),
+                () if error.is_timeout() => CallError::TimedOut { url: url.clone() },
+                () => CallError::Unanswered { url: url.clone(), reason },
+            }
+        };
+        let response = request.body(body).send().await.map_err(lost)?;
+        if !response.status().is_success() {
+            return Err(not_taken(format!("it answered {}", response.status())));
+        }
+        let who = response.headers().get(NODE_HEADER).and_then(|id| id.to_str().ok());
+        if who.and_then(|id| id.parse().ok()) != Some(target) {
+            return Err(not_taken(format!("it is not node {target} that answers there")));
+        }
+        let answer = response.bytes().await.map_err(lost)?;
+        postcard::from_bytes(&answer)
+            .map_err(|error| CallError::Unanswered { url, reason: error.to_string() })
+    }
+}
+
+impl RaftNetworkFactory<Types> for Peers {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
+        Peer { peers: self.clone(), target, base: node.addr.clone() }
+    }
+}
+
+/// One other node, as openraft sees it.
+pub(crate) struct Peer {
+    peers: Peers,
+    target: u64,
+    base: String,
+}
+
+impl Peer {
+    async fn rpc<A: DeserializeOwned>(
+        &self,
+        action: RPCTypes,
+        path: &str,
+        question: &impl Serialize,
+        limit: Duration,
+    ) -> Result<A, RPCError<Types>> {
+        let to = (self.target, self.base.as_str());
+        self.peers.call(to, path, question, limit).await.map_err(|error| match error {
+            CallError::NotTaken { .. } => RPCError::Unreachable(Unreachable::new(&error)),
+            CallError::Unanswered { .. } => RPCError::Network(NetworkError::new(&error)),
+            CallError::TimedOut { .. } => RPCError::Timeout(Timeout {
+                action,
+                id: self.peers.id,
+                target: self.target,
+                timeout: limit,
+            }),
+        })
+    }
+}
+
+impl RaftNetworkV2<Types> for Peer {
+    type SnapshotData = Bytes;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        let limit = option.soft_ttl().max(self.peers.append_limit);
+        self.rpc(RPCTypes::AppendEntries, "append", &rpc, limit).await
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        self.rpc(RPCTypes::Vote, "vote", &rpc, option.soft_ttl()).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        self.rpc(RPCTypes::Vote, "pre-vote", &rpc, option.soft_ttl()).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: VoteOf<Types>,
+        snapshot: SnapshotOf<Types, Bytes>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let message =
+            SnapshotMessage { vote, meta: snapshot.meta, content: Blob(snapshot.snapshot) };
+        tokio::select! {
+            sent = self.rpc(RPCTypes::InstallSnapshot, "snapshot", &message, option.soft_ttl()) => {
+                sent.map_err(|error| match error {
+                    RPCError::Timeout(error) => StreamingError::Timeout(error),
+                    RPCError::Unreachable(error) => StreamingError::Unreachable(error),
+                    RPCError::Network(error) => StreamingError::Network(error),
+                    RPCError::RemoteError(error) => {
+                        StreamingError::Network(NetworkError::new(&error))
+                    }
+                })
+            }
+            closed = cancel => Err(StreamingError::Closed(closed)),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The Raft listener's routes. Only nodes of the cluster get in.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use openraft::{Raft, Snapshot};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Answer, Asked, NODE_HEADER, SnapshotMessage};
+use crate::bearer::BearerKey;
+use crate::raft::machine::Machine;
+use crate::raft::wire::Types;
+
+/// The most that an append may carry: 64 entries (see `node.rs`) of two full reports each.
+const APPEND_LIMIT_BYTES: usize = 256 * 1024 * 1024;
+/// The largest state that can be sent whole.
+const SNAPSHOT_LIMIT_BYTES: usize = 1024 * 1024 * 1024;
+
+struct Serving<A> {
+    raft: Raft<Types, Machine>,
+    asked: A,
+    id: u64,
+    key: Option<BearerKey>,
+}
+
+/// The routes of node `id`, for holders of `key`.
+pub(in crate::raft) fn routes<A: Asked>(
+    raft: Raft<Types, Machine>,
+    asked: A,
+    id: u64,
+    key: Option<&str>,
+) -> Router {
+    let key = key.map(BearerKey::new);
+    let serving = Arc::new(Serving { raft, asked, id, key });
+    Router::new()
+        .route("/raft/v1/append", post(append::<A>))
+        .route("/raft/v1/vote", post(vote::<A>))
+        .route("/raft/v1/pre-vote", post(pre_vote::<A>))
+        .route("/raft/v1/submit", post(submit::<A>))
+        .route("/raft/v1/history", post(history::<A>))
+        .layer(DefaultBodyLimit::max(APPEND_LIMIT_BYTES))
+        .merge(
+            Router::new()
+                .route("/raft/v1/snapshot", post(snapshot::<A>))
+                .layer(DefaultBodyLimit::max(SNAPSHOT_LIMIT_BYTES)),
+        )
+        .layer(middleware::from_fn_with_state(serving.clone(), guard::<A>))
+        .with_state(serving)
+}
+
+/// Lets in who knows the key and means this node, and signs the answer with the node's id.
+async fn guard<A: Asked>(
+    State(serving): State<Arc<Serving<A>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Err(status) = serving.admit(request.headers()) {
+        return status.into_response();
+    }
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(NODE_HEADER, serving.id.into());
+    response
+}
+
+impl<A> Serving<A> {
+    fn admit(&self, headers: &HeaderMap) -> Result<(), StatusCode> {
+        if self.key.as_ref().is_some_and(|key| !key.admits(headers)) {
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+        let meant = headers.get(NODE_HEADER).and_then(|id| id.to_str().ok()?.parse().ok());
+        if meant == Some(self.id) { Ok(()) } else { Err(StatusCode::MISDIRECTED_REQUEST) }
+    }
+}
+
+type Serve<A> = State<Arc<Serving<A>>>;
+
+async fn append<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    reply(serving.raft.append_entries(parse(&body)?).await)
+}
+
+async fn vote<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    reply(serving.raft.vote(parse(&body)?).await)
+}
+
+async fn pre_vote<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    reply(serving.raft.pre_vote(parse(&body)?).await)
+}
+
+async fn snapshot<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    let message: SnapshotMessage = parse(&body)?;
+    let snapshot = Snapshot { meta: message.meta, snapshot: message.content.0 };
+    reply(serving.raft.install_full_snapshot(message.vote, snapshot).await)
+}
+
+async fn submit<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    encode(&serving.asked.submit(parse(&body)?).await)
+}
+
+async fn history<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    encode(&Answer(serving.asked.page(parse(&body)?).await))
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, StatusCode> {
+    postcard::from_bytes(body).map_err(|_| StatusCode::BAD_REQUEST)
+}
+
+/// An error here is the node's own end: the other side hears that nobody is there.
+fn reply<T: Serialize, E: std::fmt::Display>(result: Result<T, E>) -> Result<Vec<u8>, StatusCode> {
+    match result {
+        Ok(answer) => encode(&answer),
+        Err(error) => {
+            tracing::warn!(%error, "a Raft request failed");
+            Err(StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+}
+
+fn encode<T: Serialize>(answer: &T) -> Result<Vec<u8>, StatusCode> {
+    postcard::to_stdvec(answer).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}

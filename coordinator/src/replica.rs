@@ -1,0 +1,241 @@
+//! This node's replica: the one handle that the rest of the coordinator uses.
+//!
+//! ```text
+//! submit -> leader stamps -> Raft log -> apply -> state (read), history, effects (subscribe)
+//! ```
+//!
+//! **Invariants**
+//! - A reply means: committed, and applied here or on the leader.
+//! - What is read may be behind the leader; [`Replica::applied`] says how far it is.
+
+mod batch;
+mod catch_up;
+mod submit;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crosscheck_core::{Command, Effect, Reply, State};
+use crosscheck_model::Timestamp;
+use crosscheck_model::wire::{Receipt, Refusal, Report};
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::submit::SubmitError;
+use crate::fatal::Fatal;
+use crate::history::History;
+use crate::leader::{self, Clock, Gate};
+use crate::raft::{Node, NodeOptions, Peers, Shared};
+pub use crate::raft::{Profile, StartError};
+use batch::Batcher;
+
+/// Entries between two snapshots: some minutes of a full load, an hour of an idle cluster.
+pub const SNAPSHOT_EVERY: u64 = 5_000;
+
+/// What a replica needs.
+#[derive(Clone)]
+pub struct ReplicaConfig {
+    /// This node's id; never given to another node.
+    pub id: u64,
+    /// All members, this one too: the base URLs of their Raft listeners.
+    pub peers: BTreeMap<u64, String>,
+    /// The directory of the log, the snapshots and the history.
+    pub data: PathBuf,
+    /// How patient the members are with each other.
+    pub profile: Profile,
+    /// What members show each other; `None` only where nobody else can reach them.
+    pub key: Option<String>,
+    /// Entries between two snapshots.
+    pub snapshot_every: u64,
+    /// The leader's clock.
+    pub clock: Arc<dyn Clock>,
+    /// What ends the node when the disk cannot be trusted.
+    pub fatal: Fatal,
+}
+
+/// Who leads, as far as this node knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The leader's id.
+    pub leader: Option<u64>,
+    /// The newest term known.
+    pub term: u64,
+    /// This node leads, and its taking over ([`Command::Lead`]) is committed.
+    pub is_leader: bool,
+}
+
+/// A member of the cluster. A handle: clones are the same replica.
+#[derive(Clone)]
+pub struct Replica(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) id: u64,
+    pub(crate) node: Node,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) leadership: watch::Sender<Leadership>,
+    pub(crate) gate: Gate,
+    pub(crate) fatal: Fatal,
+    peers: Peers,
+    members: BTreeMap<u64, String>,
+    profile: Profile,
+    key: Option<String>,
+    batcher: Batcher,
+    /// When something was last applied here.
+    progressed: Mutex<Option<Instant>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Replica {
+    /// Opens the data directory and starts this member. Its routes must then be served.
+    pub async fn start(config: ReplicaConfig) -> Result<Self, StartError> {
+        let ReplicaConfig { id, peers: members, data, profile, key, snapshot_every, .. } = config;
+        let (fatal, path) = (config.fatal, data.clone());
+        let fate = fatal.clone();
+        let history = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&path).map_err(StartError::new)?;
+            History::open(&path, fate).map_err(StartError::new)
+        })
+        .await
+        .map_err(StartError::new)??;
+        let shared = Shared::new(history, fatal.clone());
+        let peers = Peers::new(id, key.clone(), profile.append_limit()).map_err(StartError::new)?;
+        let options = NodeOptions { id, data, profile, snapshot_every, fatal: fatal.clone() };
+        let node = Node::start(options, shared.clone(), peers.clone()).await?;
+        let (batcher, reports) = Batcher::new();
+        let inner = Arc::new(Inner {
+            id,
+            node,
+            shared,
+            leadership: watch::Sender::default(),
+            gate: Gate::new(config.clock),
+            fatal,
+            peers,
+            members,
+            profile,
+            key,
+            batcher,
+            progressed: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        inner.spawn(leader::follow(inner.clone()));
+        inner.spawn(batch::run(inner.clone(), reports));
+        inner.spawn(catch_up::run(inner.clone()));
+        inner.spawn(watch_progress(inner.clone()));
+        Ok(Self(inner))
+    }
+
+    /// The routes of the Raft listener.
+    pub fn raft_routes(&self) -> axum::Router {
+        self.0.node.routes(self.clone(), self.0.key.as_deref())
+    }
+
+    /// Forms the cluster of the configured members, once; on a node that has a log already it
+    /// does nothing.
+    pub async fn initialize(&self) -> Result<(), StartError> {
+        self.0.node.initialize(&self.0.members).await
+    }
+
+    /// Has the leader put a command into the log, wherever it is, and waits until it is applied
+    /// there.
+    pub async fn submit(&self, command: Command) -> Result<Reply, SubmitError> {
+        self.0.submit(command).await
+    }
+
+    /// Takes a probe's report; answers when it is on a majority of disks.
+    pub async fn submit_report(&self, report: Report) -> Result<Receipt, Refusal> {
+        self.0.batcher.submit(report).await
+    }
+
+    /// This member's id.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// Looks at the applied state. Be quick: nothing is applied meanwhile.
+    pub fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        self.0.shared.read(look)
+    }
+
+    /// The effects of entries applied from now on, one message an entry, without the
+    /// measurements. A subscriber that is too slow hears that it lags and must look at the
+    /// state instead.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Effect>>> {
+        self.0.shared.effects.subscribe()
+    }
+
+    /// Who leads.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.0.leadership.subscribe()
+    }
+
+    /// The last applied entry's index and the log time after it.
+    pub fn applied(&self) -> (u64, Timestamp) {
+        *self.0.shared.progress.borrow()
+    }
+
+    /// The measurements.
+    pub fn history(&self) -> &History {
+        &self.0.shared.history
+    }
+
+    /// Whether the history has everything up to the applied state: after a long absence the
+    /// measurements are fetched from other members.
+    pub fn is_caught_up(&self) -> bool {
+        self.0.shared.history.wanted().is_none()
+    }
+
+    /// Whether the cluster works, as seen from here: something was committed lately.
+    pub fn has_quorum(&self) -> bool {
+        let progressed = *self.0.progressed.lock().unwrap_or_else(PoisonError::into_inner);
+        progressed.is_some_and(|at| at.elapsed() < self.0.profile.progress_limit())
+            && self.0.leadership.borrow().leader.is_some()
+    }
+
+    /// Whether this member still leads, asked of a majority: before something is done that only
+    /// the leader may do.
+    pub async fn confirm_leadership(&self) -> bool {
+        let limit = self.0.profile.submit_limit();
+        tokio::time::timeout(limit, self.0.node.confirm_leadership()).await.unwrap_or(false)
+    }
+
+    /// Stops the loops and Raft, and writes what is left of the history.
+    pub async fn shutdown(self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.node.shutdown().await;
+        if let Err(error) = self.0.shared.history.flush().await {
+            tracing::warn!(%error, "the history was not flushed at the end");
+        }
+    }
+}
+
+impl Inner {
+    /// Runs a loop until it ends or the replica is shut down.
+    pub(crate) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(work).await;
+        });
+    }
+
+    /// Waits `time`, or less when the replica is shut down.
+    pub(crate) async fn pause(&self, time: Duration) {
+        self.stop.run_until_cancelled(tokio::time::sleep(time)).await;
+    }
+}
+
+async fn watch_progress(inner: Arc<Inner>) {
+    let mut progress = inner.shared.progress.subscribe();
+    while progress.changed().await.is_ok() {
+        *inner.progressed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}

@@ -1,0 +1,283 @@
+//! Three replicas in one process, over real listeners on loopback.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crosscheck_core::{Command, Reply};
+use crosscheck_model::config::Site;
+use crosscheck_model::observation::{Firmness, Trigger};
+use crosscheck_model::wire::{Health, Hello, WIRE_VERSION};
+use crosscheck_model::{CheckId, Config, Observation, Outcome, ProbeId, SiteId, Status, Timestamp};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::leader::SystemClock;
+
+/// Nothing here takes nearly as long; a test that gets here has hung.
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct Member {
+    replica: Replica,
+    server: JoinHandle<()>,
+}
+
+struct Cluster {
+    members: BTreeMap<u64, Member>,
+    directories: BTreeMap<u64, TempDir>,
+    addresses: BTreeMap<u64, std::net::SocketAddr>,
+}
+
+fn config(id: u64, peers: BTreeMap<u64, String>, data: &Path) -> ReplicaConfig {
+    ReplicaConfig {
+        id,
+        peers,
+        data: data.to_owned(),
+        profile: Profile::Lan,
+        key: Some("the cluster's key".into()),
+        snapshot_every: 20,
+        clock: Arc::new(SystemClock::start()),
+        fatal: Fatal::new(|reason| panic!("{reason}")),
+    }
+}
+
+impl Cluster {
+    async fn start(size: u64) -> Self {
+        let mut listeners = BTreeMap::new();
+        for id in 1..=size {
+            listeners.insert(id, TcpListener::bind("127.0.0.1:0").await.expect("a port"));
+        }
+        let addresses = listeners
+            .iter()
+            .map(|(id, listener)| (*id, listener.local_addr().expect("bound")))
+            .collect();
+        let directories =
+            (1..=size).map(|id| (id, tempfile::tempdir().expect("a directory"))).collect();
+        let mut cluster = Self { members: BTreeMap::new(), directories, addresses };
+        for (id, listener) in listeners {
+            cluster.join(id, listener).await;
+        }
+        cluster.members[&1].replica.initialize().await.expect("forms the cluster");
+        cluster
+    }
+
+    async fn join(&mut self, id: u64, listener: TcpListener) {
+        let peers = self.addresses.iter().map(|(id, at)| (*id, format!("http://{at}"))).collect();
+        let config = config(id, peers, self.directories[&id].path());
+        let replica = Replica::start(config).await.expect("starts");
+        let routes = replica.raft_routes();
+        let server = tokio::spawn(async move {
+            axum::serve(listener, routes).await.expect("serves");
+        });
+        self.members.insert(id, Member { replica, server });
+    }
+
+    async fn stop(&mut self, id: u64) {
+        let member = self.members.remove(&id).expect("runs");
+        member.server.abort();
+        let _ = member.server.await;
+        member.replica.shutdown().await;
+    }
+
+    async fn restart(&mut self, id: u64) {
+        let listener = TcpListener::bind(self.addresses[&id]).await.expect("the same port");
+        self.join(id, listener).await;
+    }
+
+    fn replica(&self, id: u64) -> &Replica {
+        &self.members[&id].replica
+    }
+
+    /// The member that leads, as soon as there is one among those that run.
+    async fn leader(&self) -> u64 {
+        let leading = self.members.iter().map(|(id, member)| {
+            let mut leadership = member.replica.leadership();
+            Box::pin(async move {
+                let led = leadership.wait_for(|leadership| leadership.is_leader).await;
+                led.map(|_| *id).expect("runs")
+            })
+        });
+        within(futures_util::future::select_all(leading)).await.0
+    }
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, work).await.expect("an end in time")
+}
+
+async fn applied(replica: &Replica, index: u64) {
+    let mut progress = replica.0.shared.progress.subscribe();
+    within(progress.wait_for(|progress| progress.0 >= index)).await.expect("runs");
+}
+
+/// What a command was answered with, tried again when a leader was lost on the way.
+async fn submit(replica: &Replica, command: Command) -> Reply {
+    within(async {
+        loop {
+            match replica.submit(command.clone()).await {
+                Ok(reply) => break reply,
+                Err(SubmitError::NoLeader | SubmitError::Unknown) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_forwards_and_all_apply() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    for (id, member) in &cluster.members {
+        assert_eq!(submit(&member.replica, Command::Tick).await, Reply::Done, "by {id}");
+    }
+    let (index, now) = cluster.replica(leader).applied();
+    assert!(now > Timestamp::ZERO);
+    for member in cluster.members.values() {
+        applied(&member.replica, index).await;
+        assert!(member.replica.applied().1 >= now);
+        assert!(member.replica.has_quorum() && member.replica.is_caught_up());
+    }
+    assert!(cluster.replica(leader).confirm_leadership().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_leads_when_the_leader_stops_and_time_goes_on() {
+    let mut cluster = Cluster::start(3).await;
+    let first = cluster.leader().await;
+    submit(cluster.replica(first), Command::Tick).await;
+    let (index, now) = cluster.replica(first).applied();
+    cluster.stop(first).await;
+    let second = cluster.leader().await;
+    assert_ne!(first, second);
+    submit(cluster.replica(second), Command::Tick).await;
+    let after = cluster.replica(second).applied();
+    assert!(after.0 > index && after.1 >= now, "{after:?} after {index} {now}");
+    cluster.restart(first).await;
+    applied(cluster.replica(first), after.0).await;
+    let term = cluster.replica(second).leadership().borrow().term;
+    assert!(term > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_minority_commits_nothing_and_says_so() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let others: Vec<u64> = cluster.members.keys().copied().filter(|id| *id != leader).collect();
+    for id in others {
+        cluster.stop(id).await;
+    }
+    let replica = cluster.replica(leader);
+    let before = replica.applied().0;
+    let error = within(replica.submit(Command::Tick)).await.expect_err("no majority");
+    assert!(matches!(error, SubmitError::Unknown | SubmitError::NoLeader), "{error}");
+    assert_eq!(replica.applied().0, before);
+    assert!(!replica.confirm_leadership().await);
+}
+
+/// A report of ten runs, after `seq - 1` others like it.
+fn report(epoch: u64, seq: u64, now: Timestamp) -> Report {
+    let observations = (seq * 10..seq * 10 + 10).map(|run| Observation {
+        check: CheckId::new("shop"),
+        rev: 1,
+        boot: 1,
+        seq: run,
+        started: now.minus(Duration::from_millis(run)),
+        at: now,
+        clock: crosscheck_model::observation::Clock::Leader,
+        trigger: Trigger::Schedule,
+        firmness: Firmness::Hard,
+        failing_since: None,
+        outcome: Outcome::new(Status::Up, None, ""),
+    });
+    Report {
+        probe: ProbeId::new("p"),
+        epoch,
+        seq,
+        echo: now,
+        health: Health::UNTESTED,
+        observations: observations.collect(),
+        spooled: 0,
+        dropped: 0,
+        running: 1,
+    }
+}
+
+fn rows(replica: &Replica) -> Vec<crate::history::Row> {
+    let (from, to) = (Timestamp::ZERO, Timestamp::from_millis(u64::MAX));
+    let history = replica.history();
+    history.observations(&CheckId::new("shop"), None, from, to, 10_000).expect("reads")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_was_away_gets_a_snapshot_and_the_measurements() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let away = *cluster.members.keys().find(|id| **id != leader).expect("three");
+    submit(cluster.replica(away), Command::Tick).await;
+    let left_at = cluster.replica(away).applied().0;
+    cluster.stop(away).await;
+
+    let replica = cluster.replica(leader);
+    let site = Site { region: "north".into(), carrier: "one".into() };
+    let config = Config { sites: [(SiteId::new("a"), site)].into(), ..Config::default() };
+    submit(replica, Command::Configure(Box::new(config))).await;
+    let hello = Hello {
+        wire: WIRE_VERSION,
+        probe: ProbeId::new("p"),
+        site: SiteId::new("a"),
+        boot: 1,
+        version: String::new(),
+    };
+    let Reply::Opened(Ok(welcome)) = submit(replica, Command::Open(hello)).await else {
+        panic!("no session")
+    };
+    for seq in 1..=30 {
+        let receipt = within(replica.submit_report(report(welcome.epoch, seq, welcome.now))).await;
+        assert_eq!(receipt.map(|receipt| receipt.seq), Ok(seq));
+        submit(replica, Command::Tick).await;
+        submit(replica, Command::Tick).await;
+    }
+    within(replica.0.node.purged_beyond(left_at + 1)).await;
+
+    cluster.restart(away).await;
+    let (leader, away) = (cluster.replica(leader), cluster.replica(away));
+    applied(away, leader.applied().0).await;
+    within(async {
+        while !away.is_caught_up() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for replica in [leader, away] {
+        replica.history().flush().await.expect("flushed");
+    }
+    assert_eq!(rows(leader).len(), 300);
+    assert!(rows(leader) == rows(away), "the rows differ");
+    assert_eq!(leader.read(|state| state.probes.clone()), away.read(|state| state.probes.clone()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_stay_outside() {
+    let cluster = Cluster::start(1).await;
+    cluster.leader().await;
+    let address = cluster.addresses[&1];
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    for (key, node, status) in [
+        (None, "1", 401),
+        (Some("another key"), "1", 401),
+        (Some("the cluster's key"), "2", 421),
+        (Some("the cluster's key"), "1", 400),
+    ] {
+        let mut request =
+            client.post(format!("http://{address}/raft/v1/vote")).header("x-crosscheck-node", node);
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        let response = within(request.body("nonsense").send()).await.expect("answers");
+        assert_eq!(response.status().as_u16(), status, "{key:?} {node}");
+    }
+}

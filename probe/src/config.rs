@@ -1,0 +1,253 @@
+//! What a probe is told at its start: from a YAML file, or in code by whoever embeds it.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crosscheck_checks::env::Secrets;
+use crosscheck_checks::guard::Guard;
+use crosscheck_model::{ProbeId, Secret, SiteId};
+use reqwest::Url;
+use serde::Deserialize;
+
+use crate::link::{HttpLink, LinkError};
+
+/// Runs at the same time, unless configured: at 10 s of time-out that is 100 dead targets a
+/// second, and a few hundred MiB at worst.
+pub const CONCURRENCY: usize = 1000;
+
+/// Observations kept while cut off, unless configured: about 60 MiB, or three hours of 1,000
+/// checks a minute.
+pub const SPOOL: usize = 200_000;
+
+/// A probe's configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The probe's name, unique in the installation.
+    pub probe: ProbeId,
+    /// Where it stands: one of the sites of the installation's configuration.
+    pub site: SiteId,
+    /// URLs of the coordinators' listeners for probes; all of them, in any order.
+    #[serde(default)]
+    pub coordinators: Vec<String>,
+    /// Where undelivered observations are kept over a restart; left out: in memory only.
+    #[serde(default)]
+    pub data: Option<PathBuf>,
+    /// Whether checks may connect to private addresses.
+    #[serde(default)]
+    pub internal: bool,
+    /// What the coordinators let this probe in by.
+    #[serde(default)]
+    pub key: Option<Secret>,
+    /// A PEM file of the authorities that vouch for the coordinators; left out: the system's.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// Where `/metrics` is served; left out: nowhere.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
+    /// Bounds.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Bounds of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The most runs at the same time.
+    pub concurrency: usize,
+    /// The most observations that wait for delivery.
+    pub spool: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrency: CONCURRENCY, spool: SPOOL }
+    }
+}
+
+/// Why a configuration cannot be used; all of it the user's to correct.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("read `{0}`: {1}")]
+    Read(String, std::io::Error),
+    /// It is not YAML of this shape.
+    #[error("`{0}`: {1}")]
+    Yaml(String, String),
+    /// Something in it does not make sense.
+    #[error("{}", .0.join("\n"))]
+    Wrong(Vec<String>),
+    /// The way to the coordinators cannot be made.
+    #[error("{0}")]
+    Link(#[from] LinkError),
+}
+
+impl Config {
+    /// A probe of this name at this site, everything else left out: for embedding.
+    pub fn new(probe: &str, site: &str) -> Self {
+        Self {
+            probe: probe.into(),
+            site: site.into(),
+            coordinators: Vec::new(),
+            data: None,
+            internal: false,
+            key: None,
+            ca: None,
+            metrics: None,
+            limits: Limits::default(),
+        }
+    }
+
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// What the user must correct.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Read(name.clone(), error))?;
+        Self::parse(&name, &text)
+    }
+
+    /// Reads and checks a text, whose `name` stands in errors.
+    ///
+    /// # Errors
+    /// What the user must correct.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let config: Self = serde_saphyr::from_str(text)
+            .map_err(|error| ConfigError::Yaml(name.to_owned(), error.to_string()))?;
+        let wrong = config.wrong();
+        if wrong.is_empty() {
+            Ok(config)
+        } else {
+            let place = |what| format!("`{name}`: {what}");
+            Err(ConfigError::Wrong(wrong.into_iter().map(place).collect()))
+        }
+    }
+
+    /// Which addresses its checks may connect to.
+    pub fn guard(&self) -> Guard {
+        if self.internal { Guard::Internal } else { Guard::Public }
+    }
+
+    /// The link over HTTP that this configuration describes.
+    ///
+    /// # Errors
+    /// When the key or the authorities cannot be read, or a URL is none.
+    pub fn link(&self) -> Result<HttpLink, ConfigError> {
+        let key = self.key.as_ref().map(|key| Secrets::of_process().resolve(key.text()));
+        let key =
+            key.transpose().map_err(|error| ConfigError::Wrong(vec![format!("`key`: {error}")]))?;
+        let urls = self.coordinators.iter().map(|url| base(url)).collect::<Result<Vec<_>, _>>();
+        let urls = urls.map_err(|wrong| ConfigError::Wrong(vec![wrong]))?;
+        Ok(HttpLink::new(urls, key.as_deref(), self.ca.as_deref())?)
+    }
+
+    /// Everything that does not make sense, at once.
+    fn wrong(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (key, value) in [("probe", self.probe.as_str()), ("site", self.site.as_str())] {
+            if value.trim().is_empty() {
+                wrong.push(format!("`{key}` is empty; give it a name"));
+            }
+        }
+        if self.coordinators.is_empty() {
+            wrong.push(
+                "`coordinators` is empty; list the URLs of all coordinators' probe listeners"
+                    .to_owned(),
+            );
+        }
+        wrong.extend(self.coordinators.iter().filter_map(|url| base(url).err()));
+        let different: BTreeSet<&String> = self.coordinators.iter().collect();
+        if different.len() < self.coordinators.len() {
+            wrong.push("`coordinators` names one of them twice".to_owned());
+        }
+        for (key, value) in [("concurrency", self.limits.concurrency), ("spool", self.limits.spool)]
+        {
+            if value == 0 {
+                wrong.push(format!("`limits.{key}` is 0; write 1 or more, or leave it out"));
+            }
+        }
+        wrong
+    }
+}
+
+/// A coordinator's URL, ending in `/` so that paths can be joined to it.
+fn base(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| {
+        format!("`coordinators`: `{text}` is no URL: {error}; write `https://host:port`")
+    })?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(format!("`coordinators`: `{text}` is no HTTP URL; write `https://host:port`"));
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"
+probe: bj-1
+site: bj-ct
+coordinators: ["https://a.example:8443", "http://[::1]:9000/x"]
+data: /var/lib/crosscheck-probe
+internal: true
+key: "${file:/run/secrets/probe}"
+ca: /etc/crosscheck/ca.pem
+metrics: 127.0.0.1:9464
+limits: { concurrency: 50 }
+"#;
+
+    #[test]
+    fn a_whole_file_is_understood() {
+        let config = Config::parse("probe.yaml", WHOLE).expect("valid");
+        assert_eq!(config.probe, ProbeId::new("bj-1"));
+        assert_eq!(config.limits, Limits { concurrency: 50, spool: SPOOL });
+        assert_eq!(config.guard(), Guard::Internal);
+        assert_eq!(base(&config.coordinators[1]).expect("a URL").as_str(), "http://[::1]:9000/x/");
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_safe_meaning() {
+        let text = "probe: p\nsite: s\ncoordinators: [\"https://a\"]\n";
+        let config = Config::parse("probe.yaml", text).expect("valid");
+        assert_eq!(config.guard(), Guard::Public);
+        assert!(config.data.is_none() && config.metrics.is_none() && config.key.is_none());
+    }
+
+    #[test]
+    fn mistakes_are_named_all_at_once() {
+        let base = "probe: p\nsite: s\ncoordinators: [\"https://a\"]\n";
+        for (text, wanted) in [
+            ("site: s\ncoordinators: [\"https://a\"]", vec!["probe"]),
+            (&*format!("{base}colour: red"), vec!["colour"]),
+            (&*format!("{base}limits: {{ speed: 1 }}"), vec!["speed"]),
+            (&*format!("{base}key: hunter2"), vec!["clear text", "${env:NAME}"]),
+            (&*format!("{base}metrics: here"), vec!["socket address"]),
+            (
+                "probe: \"\"\nsite: s\ncoordinators: []",
+                vec!["`probe` is empty", "`coordinators` is empty"],
+            ),
+            (
+                "probe: p\nsite: s\ncoordinators: [\"a:1\", \"nonsense\"]",
+                vec!["`a:1`", "`nonsense`"],
+            ),
+            (
+                &*format!("{base}limits: {{ spool: 0, concurrency: 0 }}"),
+                vec!["limits.spool", "limits.concurrency"],
+            ),
+        ] {
+            let error = Config::parse("probe.yaml", text).expect_err(text).to_string();
+            assert!(error.contains("probe.yaml"), "{error}");
+            for part in wanted {
+                assert!(error.contains(part), "`{part}` in: {error}");
+            }
+        }
+    }
+}

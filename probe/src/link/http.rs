@@ -1,0 +1,234 @@
+//! The link over HTTP: JSON, compressed with zstd on the way up; orders as one JSON per line.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use crosscheck_model::ProbeId;
+use crosscheck_model::wire::{Hello, Order, Receipt, Refusal, Report, Welcome};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
+use reqwest::{Client, RequestBuilder, Response, Url, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Link, Orders};
+use crate::uplink::{Failure, STREAM_SILENCE};
+
+/// The level of compression: the cheapest; JSON shrinks to a tenth with it.
+const ZSTD_LEVEL: i32 = 1;
+
+/// Making a connection takes no longer, so that a time-out leaves room for the request itself.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// An answer to a request is small; more is not from a coordinator.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// An order fits into this: an assignment of 100,000 checks takes about 100 MiB.
+const LINE_LIMIT: usize = 256 * 1024 * 1024;
+
+/// Reaches coordinators by their URLs.
+#[derive(Clone, Debug)]
+pub struct HttpLink {
+    client: Client,
+    coordinators: Arc<[Url]>,
+    key: Option<Arc<str>>,
+}
+
+/// Why a link cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The file of certificates cannot be used.
+    #[error("read `ca` file `{0}`: {1}")]
+    Ca(String, Box<dyn std::error::Error + Send + Sync>),
+    /// The HTTP client cannot be made.
+    #[error("make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl HttpLink {
+    /// Reaches these coordinators, showing `key`; with `ca`, only certificates of that PEM file's
+    /// authorities are trusted, otherwise the system's.
+    ///
+    /// # Errors
+    /// When the certificates cannot be used.
+    pub fn new(
+        coordinators: Vec<Url>,
+        key: Option<&str>,
+        ca: Option<&Path>,
+    ) -> Result<Self, LinkError> {
+        // An error means that the process has chosen its cryptography already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(STREAM_SILENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        if let Some(path) = ca {
+            let bad = |error: Box<dyn std::error::Error + Send + Sync>| {
+                LinkError::Ca(path.display().to_string(), error)
+            };
+            let pem = std::fs::read(path).map_err(|error| bad(error.into()))?;
+            let roots =
+                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(error.into()))?;
+            if roots.is_empty() {
+                return Err(bad("no certificate in it".into()));
+            }
+            builder = builder.tls_certs_only(roots);
+        }
+        let client = builder.build()?;
+        Ok(Self { client, coordinators: coordinators.into(), key: key.map(Arc::from) })
+    }
+
+    fn url(&self, coordinator: usize, path: &str) -> Result<Url, Failure> {
+        let url = self.coordinators.get(coordinator);
+        url.and_then(|url| url.join(path).ok())
+            .ok_or_else(|| Failure::Unreachable(format!("no coordinator {coordinator}")))
+    }
+
+    fn admit(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    fn post<T: Serialize, R: DeserializeOwned>(
+        &self,
+        coordinator: usize,
+        path: &str,
+        message: &T,
+    ) -> BoxFuture<'static, Result<R, Failure>> {
+        let request = self.url(coordinator, path).and_then(|url| {
+            let body = compressed(message).map_err(|error| unreachable(&error))?;
+            let request = self.client.post(url);
+            Ok(self
+                .admit(request)
+                .header(header::CONTENT_TYPE, "application/json")
+                .header(header::CONTENT_ENCODING, "zstd")
+                .body(body))
+        });
+        async move {
+            let response = request?.send().await.map_err(|error| unreachable(&error))?;
+            let body = answer(accepted(response).await?).await?;
+            serde_json::from_slice(&body).map_err(|error| unreachable(&error))
+        }
+        .boxed()
+    }
+}
+
+impl Link for HttpLink {
+    fn coordinators(&self) -> usize {
+        self.coordinators.len()
+    }
+
+    fn open(
+        &self,
+        coordinator: usize,
+        hello: Hello,
+    ) -> BoxFuture<'static, Result<Welcome, Failure>> {
+        self.post(coordinator, "probe/v1/session", &hello)
+    }
+
+    fn report(
+        &self,
+        coordinator: usize,
+        report: Arc<Report>,
+    ) -> BoxFuture<'static, Result<Receipt, Failure>> {
+        self.post(coordinator, "probe/v1/report", &*report)
+    }
+
+    fn orders(
+        &self,
+        coordinator: usize,
+        probe: ProbeId,
+        epoch: u64,
+    ) -> BoxFuture<'static, Result<Orders, Failure>> {
+        let request = self.url(coordinator, "probe/v1/orders").map(|mut url| {
+            url.query_pairs_mut()
+                .append_pair("probe", probe.as_str())
+                .append_pair("epoch", &epoch.to_string());
+            self.admit(self.client.get(url))
+        });
+        async move {
+            let response = request?.send().await.map_err(|error| unreachable(&error))?;
+            Ok(lines(accepted(response).await?.bytes_stream().boxed()))
+        }
+        .boxed()
+    }
+}
+
+fn compressed<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_vec(message)?;
+    zstd::bulk::compress(&json, ZSTD_LEVEL)
+}
+
+/// The response, if the coordinator did as asked.
+async fn accepted(response: Response) -> Result<Response, Failure> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let body = answer(response).await?;
+    match serde_json::from_slice::<Refusal>(&body) {
+        Ok(refusal) => Err(Failure::Refused(refusal)),
+        Err(_) => Err(Failure::Unreachable(format!("answered with status {status}"))),
+    }
+}
+
+async fn answer(mut response: Response) -> Result<Bytes, Failure> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| unreachable(&error))? {
+        if body.len() + piece.len() > ANSWER_LIMIT {
+            return Err(Failure::Unreachable("the answer is too long".to_owned()));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+/// The whole chain of causes: the outermost error alone often says nothing.
+fn unreachable(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    Failure::Unreachable(text)
+}
+
+type Pieces = BoxStream<'static, Result<Bytes, reqwest::Error>>;
+
+/// Orders out of bytes: one JSON per line.
+fn lines(pieces: Pieces) -> Orders {
+    let start = (pieces, BytesMut::new());
+    stream::try_unfold(start, |(mut pieces, mut buffer)| async move {
+        let mut searched = 0;
+        loop {
+            if let Some(end) = buffer[searched..].iter().position(|byte| *byte == b'\n') {
+                let line = buffer.split_to(searched + end + 1);
+                searched = 0;
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                let order =
+                    serde_json::from_slice::<Order>(&line).map_err(|error| unreachable(&error))?;
+                return Ok(Some((order, (pieces, buffer))));
+            }
+            searched = buffer.len();
+            if searched > LINE_LIMIT {
+                return Err(Failure::Unreachable("an order is too long".to_owned()));
+            }
+            match pieces.next().await {
+                Some(Ok(piece)) => buffer.extend_from_slice(&piece),
+                Some(Err(error)) => return Err(unreachable(&error)),
+                None => return Ok(None),
+            }
+        }
+    })
+    .boxed()
+}
