@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_core::{Command, Reply};
-use crosscheck_model::config::Site;
+use crosscheck_model::config::{Maintenance, Site, Window};
 use crosscheck_model::observation::{Firmness, Trigger};
 use crosscheck_model::wire::{Health, Hello, WIRE_VERSION};
 use crosscheck_model::{CheckId, Config, Observation, Outcome, ProbeId, SiteId, Status, Timestamp};
@@ -19,6 +19,7 @@ use crate::leader::SystemClock;
 
 /// Nothing here takes nearly as long; a test that gets here has hung.
 const LIMIT: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
 
 struct Member {
     replica: Replica,
@@ -286,6 +287,30 @@ async fn one_who_was_away_gets_a_snapshot_and_the_measurements() {
     assert_eq!(rows(leader).len(), 300);
     assert!(rows(leader) == rows(away), "the rows differ");
     assert_eq!(leader.read(|state| state.probes.clone()), away.read(|state| state.probes.clone()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configured_maintenance_becomes_windows_everywhere() {
+    let cluster = Cluster::start(3).await;
+    let daily = Maintenance {
+        checks: vec!["*".into()],
+        customer: None,
+        when: Window::Every { days: (1..=7).collect(), from_minute: 60, to_minute: 120 },
+        zone: "Asia/Shanghai".into(),
+        reason: "release".into(),
+    };
+    let config = Config { maintenance: vec![daily], ..Config::default() };
+    submit(cluster.replica(1), Command::Configure(Box::new(config))).await;
+    for member in cluster.members.values() {
+        let replica = &member.replica;
+        let mut progress = replica.0.shared.progress.subscribe();
+        let expanded = progress.wait_for(|_| replica.read(|state| !state.windows.is_empty()));
+        drop(within(expanded).await.expect("runs"));
+        let (now, windows) = replica.read(|state| (state.now, state.windows.clone()));
+        assert!(windows.len() >= 8, "{windows:?}");
+        assert!(windows.iter().all(|window| window.to.since(window.from) == 3_600 * SECOND));
+        assert!(windows[0].to > now.minus(24 * 3_600 * SECOND));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
