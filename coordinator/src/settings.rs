@@ -125,7 +125,7 @@ impl Settings {
         if !self.members.contains_key(&self.node) {
             wrong.push(format!("`node` is {}, which is not among `members`", self.node));
         }
-        if self.members.len() % 2 == 0 {
+        if self.members.len().is_multiple_of(2) {
             let count = self.members.len();
             wrong.push(format!(
                 "{count} members stand the loss of no more than {} would; make it 1, 3 or 5",

@@ -89,7 +89,7 @@ impl State {
             effects.push(Effect::Record {
                 probe: report.probe.clone(),
                 site: site.clone(),
-                observation,
+                observation: Box::new(observation),
             });
         }
         Ok(receipt)

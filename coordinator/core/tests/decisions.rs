@@ -1,7 +1,5 @@
 //! The decision table and the promises around it, one story each.
 
-#![expect(clippy::unwrap_used, reason = "a test that finds nothing has failed")]
-
 mod world;
 
 use std::time::Duration;
@@ -249,6 +247,17 @@ fn an_edit_alone_opens_closes_and_repeats_nothing() {
     world.seconds(120);
     assert_eq!(world.mails.len(), mails);
     assert_eq!((world.verdict(0), world.verdict(1)), (Status::Down, Status::Up));
+}
+
+#[test]
+fn a_probe_that_starts_anew_votes_on() {
+    let mut world = steady("AABBC", 1);
+    (0..5).for_each(|probe| world.restart(probe));
+    world.seconds(60);
+    assert_eq!(world.verdict(0), Status::Up);
+    world.set_down(0, true);
+    world.seconds(60);
+    assert_eq!(world.mails_of(is_down).len(), 2);
 }
 
 #[test]
