@@ -1,0 +1,26 @@
+//! I12, time: the log time never goes back. (That probes' wall clocks decide nothing is shown by
+//! pairs of runs; see the runner.)
+
+use crosscheck_model::Timestamp;
+
+use super::{Checker, Entry, Finding, View};
+
+#[derive(Default)]
+pub(super) struct Time {
+    last: Timestamp,
+}
+
+impl Checker for Time {
+    fn name(&self) -> &'static str {
+        "I12 time"
+    }
+
+    fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
+        let (stamp, now) = (entry.stamped.at, view.state().now);
+        if stamp < self.last || now != stamp {
+            return Err(format!("the log time goes from {} to {stamp} ({now})", self.last));
+        }
+        self.last = stamp;
+        Ok(())
+    }
+}
