@@ -48,7 +48,7 @@ impl Stalls {
     /// The process is awake; it had asked to be woken at the moment last promised.
     pub fn awake(&mut self, now: Mono) {
         if let Some(promised) = self.promised.take()
-            && now > promised + STALL
+            && now > promised.saturating_add(STALL)
         {
             self.stalls.push_back((promised, now));
             if self.stalls.len() > STALLS_KEPT {
@@ -155,6 +155,16 @@ mod tests {
                 assert_eq!(judged.cause == Some(Cause::ProbeLate), !kept);
             }
         }
+    }
+
+    #[test]
+    fn a_process_that_asked_for_nothing_did_not_stand_still() {
+        let mut stalls = Stalls::default();
+        // While it ends, a probe waits for its disk alone.
+        stalls.promise(Mono::MAX);
+        stalls.awake(ms(5));
+        let times = Times { due: ms(0), started: ms(0), ended: ms(9) };
+        assert_eq!(stalls.during(&times), None);
     }
 
     #[test]

@@ -94,7 +94,11 @@ pub fn run(seed: u64) -> Outcome {
 fn once(plan: Plan) -> Outcome {
     let seed = plan.seed;
     let mut world = World::new(plan, checker::all());
-    world.run();
+    // A panic is a violation like any other: nothing in the state machines may.
+    let run = std::panic::AssertUnwindSafe(|| world.run());
+    if std::panic::catch_unwind(run).is_err() {
+        world.fail("no panic", "a state machine panicked; its message stands above".to_owned());
+    }
     Outcome {
         seed,
         tail: world.trace.tail(TAIL),

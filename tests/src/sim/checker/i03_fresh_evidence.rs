@@ -11,7 +11,8 @@ use super::{Checker, Entry, Finding, View};
 
 #[derive(Default)]
 pub(super) struct FreshEvidence {
-    failing: BTreeMap<CheckId, bool>,
+    /// By the checks' numbers.
+    failing: BTreeMap<usize, bool>,
 }
 
 impl Checker for FreshEvidence {
@@ -22,14 +23,8 @@ impl Checker for FreshEvidence {
     fn entry(&mut self, view: &View<'_>, _: &Entry<'_>) -> Finding {
         for (id, check) in &view.state().checks {
             let fails = check.verdict.reason == Reason::Failing;
-            let before = match self.failing.get_mut(id) {
-                Some(known) => std::mem::replace(known, fails),
-                None => {
-                    self.failing.insert(id.clone(), fails);
-                    false
-                }
-            };
-            if fails && !before {
+            let Some(index) = view.world.check_index(id) else { continue };
+            if self.failing.insert(index, fails) != Some(true) && fails {
                 decided(view, id, check)?;
             }
         }

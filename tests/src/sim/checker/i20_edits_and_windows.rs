@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crosscheck_core::outbox::{Key, Owed};
 use crosscheck_core::state::{CheckState, State};
 use crosscheck_core::verdict::Reason;
-use crosscheck_core::{Command, apply};
+use crosscheck_core::{Command, Effect, apply};
 use crosscheck_model::{Config, IncidentId, pattern};
 
 use super::{Checker, Entry, Finding, View};
@@ -27,12 +27,12 @@ impl Checker for EditsAndWindows {
         if let (Command::Configure(config), Some(before)) = (&entry.stamped.command, entry.before) {
             edited(before, config, state)?;
         }
-        for owed in state.outbox.values() {
-            if self.known.contains(&owed.key) {
-                continue;
+        if entry.applied.effects.contains(&Effect::Owed) {
+            for owed in state.outbox.values() {
+                if self.known.insert(owed.key) {
+                    quiet(state, owed)?;
+                }
             }
-            self.known.insert(owed.key);
-            quiet(state, owed)?;
         }
         if entry.stamped.command == Command::Tick {
             let silent = |(_, check): &(_, &CheckState)| {
