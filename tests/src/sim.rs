@@ -21,6 +21,7 @@ mod evidence;
 mod fault;
 mod host;
 mod log;
+mod many;
 mod nemesis;
 mod network;
 mod network_reports;
@@ -34,6 +35,7 @@ mod trace;
 mod world;
 
 pub use coverage::Coverage;
+pub use many::{Sum, corpus, run_all};
 pub use world::Violation;
 
 use plan::Plan;

@@ -1,16 +1,12 @@
 //! `cargo sim`: runs seeds of the deterministic simulation, and proves on mutants that it notices.
 
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
 use crosscheck_model::mutant::{self, Mutant};
-use crosscheck_tests::sim::{self, Coverage, Outcome};
+use crosscheck_tests::sim::{self, Outcome};
 
-/// Seeds of which every fault and every row of the decision table must have been met.
-const COVERED_BY: u64 = 200;
 /// Seeds within which every mutant must be caught.
 const MUTANT_SEEDS: u64 = 200;
 
@@ -24,9 +20,9 @@ struct Arguments {
     /// How many seeds.
     #[arg(long, default_value_t = 200)]
     seeds: u64,
-    /// The first of them.
-    #[arg(long, default_value_t = 0)]
-    first: u64,
+    /// The first of them; without it, the seeds that once failed are run as well.
+    #[arg(long)]
+    first: Option<u64>,
     /// Plant one wrong decision after the other, and see that each is noticed.
     #[arg(long)]
     mutants: bool,
@@ -50,69 +46,19 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-/// What many seeds came to.
-#[derive(Default)]
-struct Sum {
-    seeds: u64,
-    runs: u64,
-    entries: u64,
-    mails: u64,
-    hours: f64,
-    coverage: Coverage,
-    violations: Vec<Outcome>,
-}
-
-impl Sum {
-    fn add(&mut self, outcome: Outcome) {
-        self.seeds += 1;
-        self.runs += outcome.runs;
-        self.entries += outcome.entries;
-        self.mails += outcome.mails;
-        self.hours += outcome.simulated.as_secs_f64() / 3600.0;
-        self.coverage.merge(&outcome.coverage);
-        if outcome.violation.is_some() {
-            self.violations.push(outcome);
-        }
-    }
-}
-
-/// Runs seeds on all cores; with `until_violation`, no more than needed for one.
-fn run(seeds: &[u64], until_violation: bool) -> Sum {
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-    let sum = Mutex::new(Sum::default());
-    let work = || {
-        while !stop.load(Ordering::Relaxed) {
-            let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
-            let Some(seed) = seeds.get(at) else { return };
-            let outcome = sim::run(*seed);
-            if until_violation && outcome.violation.is_some() {
-                stop.store(true, Ordering::Relaxed);
-            }
-            sum.lock().expect("no thread panics here").add(outcome);
-        }
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(work);
-        }
-    });
-    let mut sum = sum.into_inner().expect("no thread panics here");
-    sum.violations.sort_by_key(|outcome| outcome.seed);
-    sum
-}
-
 fn seeds(arguments: &Arguments) -> bool {
     let began = Instant::now();
-    let seeds: Vec<u64> = (arguments.first..arguments.first + arguments.seeds).collect();
-    let sum = run(&seeds, false);
+    let first = arguments.first.unwrap_or(0);
+    let once_failed = if arguments.first.is_none() { sim::corpus() } else { Vec::new() };
+    let seeds: Vec<u64> = once_failed.into_iter().chain(first..first + arguments.seeds).collect();
+    let sum = sim::run_all(&seeds, false);
     for outcome in sum.violations.iter().take(3) {
         show(outcome);
     }
     if arguments.coverage {
         sum.coverage.iter().for_each(|(name, count)| say(&format!("{count:10}  {name}")));
     }
-    let missing = if sum.seeds >= COVERED_BY { sum.coverage.missing() } else { Vec::new() };
+    let missing = sum.missing();
     for name in &missing {
         say(&format!("never met: {name}"));
     }
@@ -145,8 +91,9 @@ fn mutants(arguments: &Arguments) -> bool {
     let mut caught = 0;
     for mutant in Mutant::ALL {
         mutant::plant(*mutant);
-        let seeds: Vec<u64> = (arguments.first..arguments.first + MUTANT_SEEDS).collect();
-        let sum = run(&seeds, true);
+        let first = arguments.first.unwrap_or(0);
+        let seeds: Vec<u64> = (first..first + MUTANT_SEEDS).collect();
+        let sum = sim::run_all(&seeds, true);
         let found = sum.violations.first().and_then(|outcome| outcome.violation.as_ref());
         match found {
             Some(violation) => {

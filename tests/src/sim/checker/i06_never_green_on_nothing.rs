@@ -18,6 +18,8 @@ const TICK: Duration = Duration::from_secs(2);
 pub(super) struct NeverGreenOnNothing {
     /// When each check was last borne by evidence; moved on while nobody could look.
     borne: BTreeMap<CheckId, Timestamp>,
+    /// Since when the votes left say nothing; moved on likewise.
+    blind: BTreeMap<CheckId, Timestamp>,
     /// When a change last took a check's evidence away.
     changed: BTreeMap<CheckId, Timestamp>,
     assigned: BTreeMap<CheckId, (u64, usize)>,
@@ -44,19 +46,22 @@ impl Checker for NeverGreenOnNothing {
             let ballot = view.world.evidence.ballots[id];
             let row = view.world.evidence.row(&ballot);
             let borne = self.borne.entry(id.clone()).or_insert(state.now);
+            let blind = self.blind.entry(id.clone()).or_insert(state.now);
             if row == Row::Fine {
                 *borne = state.now;
             } else if silence > TICK {
                 *borne = borne.plus(silence);
             }
+            if !matches!(row, Row::Blind | Row::Suspect) {
+                *blind = state.now;
+            } else if silence > TICK {
+                *blind = blind.plus(silence);
+            }
             let settling = state.now.since(self.changed[id]) <= check.spec.validity() + TICK;
-            let blind = matches!(row, Row::Blind | Row::Suspect);
+            let in_the_dark = !settling && state.now.since(*blind) > LEADER_GRACE + TICK;
             // While the votes say anything at all, a rule may want several rounds of it.
-            let grace = match blind && !settling {
-                true => LEADER_GRACE,
-                false => check.spec.validity() + LEADER_GRACE,
-            };
-            let bare = state.now.since(*borne) > grace + TICK;
+            let old = state.now.since(*borne) > check.spec.validity() + LEADER_GRACE + TICK;
+            let bare = in_the_dark || old;
             let up = check.verdict.status == Status::Up && !check.maintenance;
             if up && bare {
                 let since = state.now.since(*borne);
