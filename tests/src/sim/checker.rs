@@ -72,6 +72,9 @@ pub(super) trait Checker {
         Ok(())
     }
 
+    /// How often it was put to the test: one that never is proves nothing.
+    fn tested(&self) -> u64;
+
     /// All has healed, and time has passed.
     fn end(&mut self, _view: &View<'_>) -> Finding {
         Ok(())
@@ -81,15 +84,15 @@ pub(super) trait Checker {
 /// All of them, as new.
 pub(super) fn all() -> Vec<Box<dyn Checker>> {
     vec![
-        Box::new(i01_single_domain::SingleDomain),
-        Box::new(i02_exclusive::Exclusive),
+        Box::<i01_single_domain::SingleDomain>::default(),
+        Box::<i02_exclusive::Exclusive>::default(),
         Box::<i03_fresh_evidence::FreshEvidence>::default(),
-        Box::new(i04_only_fit_voters::OnlyFitVoters),
+        Box::<i04_only_fit_voters::OnlyFitVoters>::default(),
         Box::<i05_bounded_detection::BoundedDetection>::default(),
         Box::<i06_never_green_on_nothing::NeverGreenOnNothing>::default(),
         Box::<i07_paired_edges::PairedEdges>::default(),
         Box::<i08_one_intent::OneIntent>::default(),
-        Box::new(i09_never_lost::NeverLost),
+        Box::<i09_never_lost::NeverLost>::default(),
         Box::<i10_duplicates::Duplicates>::default(),
         Box::<i11_no_send_without_claim::NoSendWithoutClaim>::default(),
         Box::<i12_time::Time>::default(),

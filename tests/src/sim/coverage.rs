@@ -59,6 +59,7 @@ impl Coverage {
     pub fn missing(&self) -> Vec<String> {
         let faults = Fault::ALL.iter().map(|fault| format!("fault {fault:?}"));
         let rows = ROWS.iter().map(|row| (*row).to_owned());
-        faults.chain(rows).filter(|name| self.of(name) == 0).collect()
+        let invariants = self.0.keys().filter(|name| name.starts_with("tested")).cloned();
+        faults.chain(rows).chain(invariants).filter(|name| self.of(name) == 0).collect()
     }
 }

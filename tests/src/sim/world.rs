@@ -164,6 +164,9 @@ impl World {
         if self.violation.is_none() {
             self.check(|checker, view| checker.end(view));
         }
+        for checker in &self.checkers {
+            self.coverage.add(&format!("tested {}", checker.name()), checker.tested());
+        }
     }
 
     fn run_until(&mut self, end: Duration) {

@@ -20,6 +20,7 @@ pub(super) struct Budgets {
     /// When runs began, by probe and check, in one process life and revision.
     runs: BTreeMap<(usize, CheckId), Runs>,
     orders: VecDeque<Duration>,
+    tested: u64,
 }
 
 #[derive(Default)]
@@ -35,6 +36,10 @@ impl Checker for Budgets {
         "B1 budgets"
     }
 
+    fn tested(&self) -> u64 {
+        self.tested
+    }
+
     fn run(&mut self, view: &View<'_>, host: usize, check: &Assigned) -> Finding {
         let (now, life) = (view.world.now, view.world.hosts[host].life);
         let runs = self.runs.entry((host, check.spec.id.clone())).or_default();
@@ -42,6 +47,7 @@ impl Checker for Budgets {
         if (runs.life, runs.rev) != (life, check.rev) || runs.schedule.as_ref() != Some(times) {
             *runs = Runs { life, rev: check.rev, schedule: Some(times.clone()), ..Runs::default() };
         }
+        self.tested += 1;
         runs.began.push_back(now);
         while runs.began.front().is_some_and(|began| *began + times.interval < now) {
             runs.began.pop_front();

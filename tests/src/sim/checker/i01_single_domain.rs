@@ -5,17 +5,25 @@ use crosscheck_core::verdict::Reason;
 
 use super::{Checker, Entry, Finding, View};
 
-pub(super) struct SingleDomain;
+#[derive(Default)]
+pub(super) struct SingleDomain {
+    tested: u64,
+}
 
 impl Checker for SingleDomain {
     fn name(&self) -> &'static str {
         "I1 single-domain immunity"
     }
 
+    fn tested(&self) -> u64 {
+        self.tested
+    }
+
     fn entry(&mut self, view: &View<'_>, _: &Entry<'_>) -> Finding {
         if !view.world.is_one_domain() {
             return Ok(());
         }
+        self.tested += 1;
         let wrong = view.state().checks.iter().find(|(_, c)| c.verdict.reason == Reason::Failing);
         match wrong {
             Some((id, _)) => Err(format!("{id} is called down, and only one domain suffers")),

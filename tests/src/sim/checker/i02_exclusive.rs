@@ -8,11 +8,18 @@ use crosscheck_core::verdict::Reason;
 use super::super::evidence::Row;
 use super::{Checker, Entry, Finding, View};
 
-pub(super) struct Exclusive;
+#[derive(Default)]
+pub(super) struct Exclusive {
+    tested: u64,
+}
 
 impl Checker for Exclusive {
     fn name(&self) -> &'static str {
         "I2 exclusive and pure"
+    }
+
+    fn tested(&self) -> u64 {
+        self.tested
     }
 
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
@@ -31,6 +38,7 @@ impl Checker for Exclusive {
             if fails && evidence.suffices(ballot.assigned, ballot.live, fine) {
                 return Err(format!("{id} both fails and works: {ballot:?}"));
             }
+            self.tested += 1;
             let row = evidence.row(&ballot);
             if !agrees(check, row) {
                 let (tally, verdict) = (&check.tally, &check.verdict);

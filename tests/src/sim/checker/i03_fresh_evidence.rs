@@ -13,6 +13,7 @@ use super::{Checker, Entry, Finding, View};
 pub(super) struct FreshEvidence {
     /// By the checks' numbers.
     failing: BTreeMap<usize, bool>,
+    tested: u64,
 }
 
 impl Checker for FreshEvidence {
@@ -20,11 +21,16 @@ impl Checker for FreshEvidence {
         "I3 fresh evidence"
     }
 
+    fn tested(&self) -> u64 {
+        self.tested
+    }
+
     fn entry(&mut self, view: &View<'_>, _: &Entry<'_>) -> Finding {
         for (id, check) in &view.state().checks {
             let fails = check.verdict.reason == Reason::Failing;
             let Some(index) = view.world.check_index(id) else { continue };
             if self.failing.insert(index, fails) != Some(true) && fails {
+                self.tested += 1;
                 decided(view, id, check)?;
             }
         }

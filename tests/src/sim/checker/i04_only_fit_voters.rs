@@ -5,11 +5,19 @@ use crosscheck_core::Command;
 
 use super::{Checker, Entry, Finding, View};
 
-pub(super) struct OnlyFitVoters;
+#[derive(Default)]
+pub(super) struct OnlyFitVoters {
+    /// Voters that must not be counted, and are not.
+    tested: u64,
+}
 
 impl Checker for OnlyFitVoters {
     fn name(&self) -> &'static str {
         "I4 only fit voters"
+    }
+
+    fn tested(&self) -> u64 {
+        self.tested
     }
 
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
@@ -21,6 +29,7 @@ impl Checker for OnlyFitVoters {
             let ballot = evidence.ballots[id];
             for site in state.site_views(check) {
                 let fit = evidence.index(site.probe).is_some_and(|i| ballot.live & 1 << i != 0);
+                self.tested += u64::from(!fit);
                 if site.vote.is_some() != fit {
                     let what = if fit { "is left out" } else { "is counted" };
                     return Err(format!("{id}: {} {what} wrongly: {:?}", site.probe, site.vote));

@@ -27,11 +27,17 @@ pub(super) struct BoundedDetection {
     /// Outages under watch, by check; `None` when something else happened meanwhile.
     watched: BTreeMap<CheckId, (Duration, bool)>,
     edited: Duration,
+    /// Outages that nothing disturbed until their bound.
+    tested: u64,
 }
 
 impl Checker for BoundedDetection {
     fn name(&self) -> &'static str {
         "I5 bounded detection"
+    }
+
+    fn tested(&self) -> u64 {
+        self.tested
     }
 
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
@@ -62,6 +68,7 @@ impl Checker for BoundedDetection {
                 let (took, verdict) = (now - since, &check.verdict);
                 return Err(format!("{id} is dead for {took:?} and {verdict:?}: {:?}", check.tally));
             }
+            self.tested += u64::from(*eligible && late);
             *eligible &= !late;
         }
         Ok(())

@@ -24,11 +24,17 @@ pub(super) struct NeverGreenOnNothing {
     changed: BTreeMap<CheckId, Timestamp>,
     assigned: BTreeMap<CheckId, (u64, usize)>,
     last: Timestamp,
+    /// Checks without evidence that are not Up.
+    tested: u64,
 }
 
 impl Checker for NeverGreenOnNothing {
     fn name(&self) -> &'static str {
         "I6 never green on nothing"
+    }
+
+    fn tested(&self) -> u64 {
+        self.tested
     }
 
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
@@ -62,6 +68,7 @@ impl Checker for NeverGreenOnNothing {
             // While the votes say anything at all, a rule may want several rounds of it.
             let old = state.now.since(*borne) > check.spec.validity() + LEADER_GRACE + TICK;
             let bare = in_the_dark || old;
+            self.tested += u64::from(bare);
             let up = check.verdict.status == Status::Up && !check.maintenance;
             if up && bare {
                 let since = state.now.since(*borne);

@@ -22,6 +22,10 @@ impl Checker for PairedEdges {
         "I7 paired, ordered edges"
     }
 
+    fn tested(&self) -> u64 {
+        self.over.len() as u64
+    }
+
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
         for effect in &entry.applied.effects {
             if let Effect::Incident(id) = effect {

@@ -25,6 +25,10 @@ impl Checker for OneIntent {
         "I8 one intent"
     }
 
+    fn tested(&self) -> u64 {
+        self.known.len() as u64
+    }
+
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
         if !entry.applied.effects.contains(&Effect::Owed) {
             return Ok(());

@@ -5,16 +5,24 @@ use crosscheck_core::outbox::Progress;
 
 use super::{Checker, Finding, View};
 
-pub(super) struct NeverLost;
+#[derive(Default)]
+pub(super) struct NeverLost {
+    tested: u64,
+}
 
 impl Checker for NeverLost {
     fn name(&self) -> &'static str {
         "I9 never lost"
     }
 
+    fn tested(&self) -> u64 {
+        self.tested
+    }
+
     fn end(&mut self, view: &View<'_>) -> Finding {
         let sink = &view.world.sink;
         for owed in view.state().outbox.values() {
+            self.tested += 1;
             let taken = sink.mails.iter().any(|mail| mail.key == owed.key);
             let refused = sink.refused.contains_key(&owed.key);
             let (key, edge, progress) = (owed.key, owed.notice.edge, &owed.progress);

@@ -18,6 +18,10 @@ impl Checker for Duplicates {
         "I10 duplicates only if ambiguous"
     }
 
+    fn tested(&self) -> u64 {
+        self.bodies.len() as u64
+    }
+
     fn mail(&mut self, _: &View<'_>, mail: &Mail) -> Finding {
         let known = self.bodies.entry(mail.key).or_insert((mail.body, 0));
         known.1 += 1;

@@ -21,6 +21,10 @@ impl Checker for NoSendWithoutClaim {
         "I11 no send without a claim"
     }
 
+    fn tested(&self) -> u64 {
+        self.sent.len() as u64
+    }
+
     fn entry(&mut self, _: &View<'_>, entry: &Entry<'_>) -> Finding {
         if let (Command::Claim { key, term, node }, Reply::Claimed(attempt)) =
             (&entry.stamped.command, &entry.applied.reply)

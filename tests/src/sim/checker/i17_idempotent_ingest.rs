@@ -23,6 +23,10 @@ impl Checker for IdempotentIngest {
         "I17 idempotent ingest"
     }
 
+    fn tested(&self) -> u64 {
+        self.batches / REPEAT_EVERY
+    }
+
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
         let Command::Batch(reports) = &entry.stamped.command else { return Ok(()) };
         let recorded = records(&entry.applied.effects);

@@ -26,6 +26,7 @@ const SLACK: Duration = Duration::from_secs(60);
 pub(super) struct OneLiar {
     open: BTreeSet<(CheckId, IncidentId)>,
     edited: Duration,
+    tested: u64,
 }
 
 impl Checker for OneLiar {
@@ -33,10 +34,14 @@ impl Checker for OneLiar {
         "I18 one liar"
     }
 
+    fn tested(&self) -> u64 {
+        self.tested
+    }
+
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
         match entry.stamped.command {
             Command::Configure(_) => self.edited = view.world.now,
-            Command::Tick => found_out(view, self.edited)?,
+            Command::Tick => self.tested += u64::from(found_out(view, self.edited)?),
             _ => {}
         }
         for effect in &entry.applied.effects {
@@ -76,13 +81,13 @@ impl OneLiar {
 }
 
 /// A probe that has called everything down for long, while all else was well, is suspect.
-fn found_out(view: &View<'_>, edited: Duration) -> Finding {
+fn found_out(view: &View<'_>, edited: Duration) -> Result<bool, String> {
     let world = view.world;
     let mut liars = world.hosts.iter().filter(|host| !host.is_well());
-    let (Some(liar), None) = (liars.next(), liars.next()) else { return Ok(()) };
+    let (Some(liar), None) = (liars.next(), liars.next()) else { return Ok(false) };
     let trouble = super::super::host::Trouble { lie: None, ..liar.trouble };
     if liar.trouble.lie != Some(Lie::Down) || trouble != Default::default() {
-        return Ok(());
+        return Ok(false);
     }
     let longest = world.state().checks.values().map(|check| check.spec.schedule.interval).max();
     let since = liar.lied_since;
@@ -97,5 +102,5 @@ fn found_out(view: &View<'_>, edited: Duration) -> Finding {
     if steady && late && liar.changed == since && !suspect {
         return Err(format!("{} has lied for {:?} and is not suspect", liar.id, world.now - since));
     }
-    Ok(())
+    Ok(steady && late && suspect)
 }

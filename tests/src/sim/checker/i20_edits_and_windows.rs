@@ -15,6 +15,7 @@ use super::{Checker, Entry, Finding, View};
 #[derive(Default)]
 pub(super) struct EditsAndWindows {
     known: BTreeSet<Key>,
+    edits: u64,
 }
 
 impl Checker for EditsAndWindows {
@@ -22,9 +23,14 @@ impl Checker for EditsAndWindows {
         "I20 edits and windows"
     }
 
+    fn tested(&self) -> u64 {
+        self.edits
+    }
+
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
         let state = view.state();
         if let (Command::Configure(config), Some(before)) = (&entry.stamped.command, entry.before) {
+            self.edits += 1;
             edited(before, config, state)?;
         }
         if entry.applied.effects.contains(&Effect::Owed) {
