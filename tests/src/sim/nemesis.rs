@@ -93,9 +93,17 @@ impl World {
 
     /// One domain after the other suffers whatever there is.
     fn hurt_domains(&mut self) {
-        let hosts = self.some_domain();
-        let lasts = self.random.secs(30, 600);
-        let turns = 1 + self.random.below(4);
+        // Now and then a single liar and nothing else, for as long as it takes to find it out.
+        let lies = self.plan.has(Fault::LiarDown) && self.random.chance(250);
+        let hosts = match lies {
+            true => vec![self.random.below(self.hosts.len())],
+            false => self.some_domain(),
+        };
+        if lies {
+            self.hurt(&hosts, Fault::LiarDown);
+        }
+        let lasts = if lies { self.random.secs(700, 900) } else { self.random.secs(30, 600) };
+        let turns = if lies { 0 } else { 1 + self.random.below(4) };
         let liar = [Fault::LiarRandom, Fault::LiarDown];
         for _ in 0..turns {
             let delay = self.random.millis(0, 200_000).min(lasts);

@@ -64,6 +64,9 @@ impl Plan {
         if random.chance(500) {
             faults.retain(|_| random.chance(500));
         }
+        if class == Class::Outages && random.chance(700) {
+            faults.remove(&Fault::KilledWhileSending);
+        }
         let config = config(carriers, regions, &mut random);
         let spool = if random.chance(300) { 150 } else { 20_000 };
         let safety = random.secs(45 * 60, 105 * 60);

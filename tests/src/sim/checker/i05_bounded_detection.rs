@@ -18,7 +18,9 @@ const TRANSIT: Duration = Duration::from_secs(5);
 /// Allowed for a change of leader, though none is let happen here.
 const FAILOVER: Duration = Duration::from_secs(10);
 /// A probe whose state changed later than this before an outage is neither well nor away.
-const STEADY: Duration = Duration::from_secs(330);
+const STEADY: Duration = Duration::from_secs(160);
+/// A leader that took over this long before an outage has no grace left.
+const IN_OFFICE: Duration = Duration::from_secs(45);
 /// A probe that was cut off this long ago is not counted any more.
 const AWAY: Duration = Duration::from_secs(25);
 
@@ -26,7 +28,8 @@ const AWAY: Duration = Duration::from_secs(25);
 pub(super) struct BoundedDetection {
     /// Outages under watch, by check; `None` when something else happened meanwhile.
     watched: BTreeMap<CheckId, (Duration, bool)>,
-    edited: Duration,
+    /// What each check was like, and since when: its revision, interval and number of probes.
+    shapes: BTreeMap<CheckId, ((u64, Duration, usize), Duration)>,
     /// Outages that nothing disturbed until their bound.
     tested: u64,
 }
@@ -42,10 +45,8 @@ impl Checker for BoundedDetection {
 
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
         let now = view.world.now;
-        match entry.stamped.command {
-            Command::Configure(_) => self.edited = now,
-            Command::Tick => {}
-            _ => return Ok(()),
+        if entry.stamped.command != Command::Tick {
+            return Ok(());
         }
         for (id, check) in &view.state().checks {
             let Some(index) = view.world.check_index(id) else { continue };
@@ -60,7 +61,12 @@ impl Checker for BoundedDetection {
                     && now < since + Duration::from_secs(2);
                 self.watched.insert(id.clone(), (since, well));
             }
-            let steady = is_steady(view, check, since) && self.edited + STEADY < since;
+            let shape = (check.rev, check.spec.schedule.interval, check.assigned.len());
+            let known = self.shapes.entry(id.clone()).or_insert((shape, now));
+            if known.0 != shape {
+                *known = (shape, now);
+            }
+            let steady = is_steady(view, check, since) && known.1 + STEADY < since;
             let Some((_, eligible)) = self.watched.get_mut(id) else { continue };
             *eligible &= steady;
             let late = now > since + bound(check);
@@ -88,7 +94,7 @@ fn bound(check: &CheckState) -> Duration {
 /// Nothing disturbs the detection of an outage since `since`.
 fn is_steady(view: &View<'_>, check: &CheckState, since: Duration) -> bool {
     let world = view.world;
-    if !world.log.is_led() || world.log.led_since + STEADY > since || check.maintenance {
+    if !world.log.is_led() || world.log.led_since + IN_OFFICE > since || check.maintenance {
         return false;
     }
     let (mut assigned, mut well, mut against) = (0, 0, 0);

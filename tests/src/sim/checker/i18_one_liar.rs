@@ -19,6 +19,8 @@ use super::{Checker, Entry, Finding, View};
 const ROUNDS: u32 = 5;
 /// Votes of honest days are gone after this.
 const FORGOTTEN: Duration = Duration::from_secs(330);
+/// A probe, a target or a leader is as it should be after this.
+const STEADY: Duration = Duration::from_secs(160);
 /// The first run of a round, its attempts, and the next judgement of conduct.
 const SLACK: Duration = Duration::from_secs(60);
 
@@ -91,7 +93,7 @@ fn found_out(view: &View<'_>, edited: Duration) -> Result<bool, String> {
     }
     let longest = world.state().checks.values().map(|check| check.spec.schedule.interval).max();
     let since = liar.lied_since;
-    let quiet = since.saturating_sub(FORGOTTEN);
+    let quiet = since.saturating_sub(STEADY);
     let steady = world.log.is_led()
         && world.log.led_since < quiet
         && edited < quiet
