@@ -66,13 +66,13 @@ impl Process {
     /// # Panics
     /// It does not end.
     pub fn terminate(&mut self) -> ExitStatus {
-        let status = self.asked_to_end();
+        self.signal(Signal::TERM);
+        let status = self.wait_for_end();
         status.unwrap_or_else(|| panic!("{} does not end when asked to", self.name))
     }
 
-    /// Asks it to end, and waits; `None`: it does not.
-    pub(crate) fn asked_to_end(&mut self) -> Option<ExitStatus> {
-        self.signal(Signal::TERM);
+    /// Waits until it ends; `None`: it does not.
+    pub(crate) fn wait_for_end(&mut self) -> Option<ExitStatus> {
         let asked = Instant::now();
         loop {
             let status = self.ended();

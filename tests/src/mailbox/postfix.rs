@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{Letter, Mailbox};
 use crate::authority::Identity;
 use crate::eventually::eventually;
@@ -47,6 +49,7 @@ pub struct Postfix {
     /// Its port; it offers STARTTLS.
     pub port: u16,
     inbox: PathBuf,
+    master: PathBuf,
     process: Process,
 }
 
@@ -71,7 +74,12 @@ impl Postfix {
         let mut command = Command::new("postfix");
         command.arg("-c").arg(&directory).arg("start-fg");
         let process = Process::start("postfix", &mut command, &scratch.file("postfix.log"));
-        let mut postfix = Self { port, inbox: mailboxes.join("inbox/new"), process };
+        let mut postfix = Self {
+            port,
+            inbox: mailboxes.join("inbox/new"),
+            master: directory.join("queue/pid/master.pid"),
+            process,
+        };
         eventually(START_WITHIN, "Postfix listens", || {
             let listens = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
             let seen = listens.map_err(|error| format!("{error}\n{}", postfix.process.log()));
@@ -102,8 +110,13 @@ impl Mailbox for Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        // Its master ends the others with it, which a kill would leave behind.
-        self.process.asked_to_end();
+        // The master stands in a session of its own and ends the others with it; a signal to the
+        // script that has started it would leave all of them behind.
+        let id = fs::read_to_string(&self.master).ok().and_then(|text| text.trim().parse().ok());
+        if let Some(master) = id.and_then(Pid::from_raw) {
+            let _ = kill_process(master, Signal::TERM);
+        }
+        self.process.wait_for_end();
     }
 }
 
