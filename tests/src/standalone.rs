@@ -1,11 +1,14 @@
 //! A running `crosscheck standalone`.
 
+use std::fs;
+use std::future::ready;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::api::Api;
+use crate::authority::Authority;
 use crate::binary;
 use crate::eventually::eventually;
 use crate::port;
@@ -18,6 +21,21 @@ const START_WITHIN: Duration = Duration::from_secs(20);
 /// The settings that make a story short; everything else is as people get it.
 pub const FAST: &str = "defaults: { interval: 1s, timeout: 1s, attempts: 2, attempt_gap: 1s, \
      retry_interval: 1s, recovery_hold: 2s }\n";
+
+/// Everyone is told by mail through a server at a port of loopback; over TLS where an authority
+/// vouches for it.
+pub fn mail_through(port: u16, authority: Option<&Authority>) -> String {
+    let tls = match authority {
+        Some(authority) => format!("tls: required, ca: {}", authority.file.display()),
+        None => "tls: none".to_owned(),
+    };
+    format!(
+        "contacts: {{ ops: {{ mail: [ops@example.com] }} }}\n\
+         routes: [{{ to: [ops] }}]\n\
+         channels: {{ mail: {{ smtp: \"smtp://127.0.0.1:{port}\", {tls}, \
+           from: \"crosscheck@example.com\" }} }}\n"
+    )
+}
 
 /// The process, and the file it watches.
 pub struct Standalone {
@@ -87,6 +105,33 @@ impl Standalone {
     pub async fn again(&mut self) {
         self.process = self.start.process(&self.data);
         self.ready().await;
+    }
+
+    /// Writes what the process watches.
+    ///
+    /// # Panics
+    /// It cannot be written.
+    pub fn edit(&self, config: &str) {
+        let new = self.start.config.with_extension("new");
+        fs::write(&new, config).expect("a file");
+        fs::rename(&new, &self.start.config).expect("a file");
+    }
+
+    /// The file that it watches.
+    pub fn config(&self) -> &Path {
+        &self.start.config
+    }
+
+    /// Waits until its log has a line that contains `words`; the whole log.
+    ///
+    /// # Panics
+    /// It does not say so `within` the time.
+    pub async fn says(&self, within: Duration, words: &str) -> String {
+        eventually(within, &format!("it says `{words}`"), || {
+            let log = self.process.log();
+            ready(if log.contains(words) { Ok(log) } else { Err(log) })
+        })
+        .await
     }
 
     async fn ready(&mut self) {

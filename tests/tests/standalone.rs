@@ -2,4 +2,7 @@
 
 mod standalone {
     mod alarm;
+    mod causes;
+    mod edits;
+    mod restart;
 }

@@ -6,7 +6,7 @@ use crosscheck_tests::authority::Authority;
 use crosscheck_tests::mailbox::{Mailbox, Postfix};
 use crosscheck_tests::nginx::Nginx;
 use crosscheck_tests::scratch::Scratch;
-use crosscheck_tests::standalone::{FAST, Standalone};
+use crosscheck_tests::standalone::{FAST, Standalone, mail_through};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -17,16 +17,10 @@ async fn an_outage_is_one_alarm_and_one_recovery_in_a_real_mailbox() {
     let mut nginx = Nginx::start(&scratch, &[]).await;
     let postfix = Postfix::start(&scratch, &authority.sound(&scratch, "127.0.0.1")).await;
     let config = format!(
-        "{FAST}\
-         contacts: {{ ops: {{ mail: [ops@example.com] }} }}\n\
-         channels: {{ mail: {{ smtp: \"smtp://127.0.0.1:{}\", tls: required, ca: {}, \
-           from: \"crosscheck@example.com\" }} }}\n\
-         routes: [{{ to: [ops] }}]\n\
-         checks:\n\
+        "{FAST}{}checks:\n\
          - {{ name: shop home, http: {{ url: \"http://127.0.0.1:{}/\", \
            body: {{ contains: Welcome }} }}, runbook: \"restart the shop\" }}\n",
-        postfix.port,
-        authority.file.display(),
+        mail_through(postfix.port, Some(&authority)),
         nginx.port,
     );
     let crosscheck = Standalone::start(&scratch, &config).await;
