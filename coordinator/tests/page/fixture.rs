@@ -345,7 +345,7 @@ fn opinion((site, region, carrier): &(&str, &str, &str), status: Status) -> Site
         status,
         cause: vote.cause,
         detail: vote.detail,
-        duration_ms: 82,
+        duration_us: 82_000,
         at: NOW.minus(11 * MINUTE),
     }
 }
