@@ -18,6 +18,7 @@ mod cluster;
 mod keys;
 mod mailbox;
 mod message;
+mod narrator;
 mod routes;
 mod rule;
 mod scene;
@@ -35,10 +36,12 @@ use crosscheck_probe::Running;
 use crosscheck_probe::runner::KindProber;
 use tokio_util::sync::CancellationToken;
 
+use board::Board;
 use cables::{CutLink, CutProber};
 use cluster::Cluster;
 pub use keys::{HELP, act_of};
 use mailbox::Mailbox;
+pub use narrator::Narrator;
 use scene::SITES;
 use switchboard::Switchboard;
 pub use switchboard::{Act, Mood};
@@ -87,6 +90,11 @@ impl Demo {
     /// A coordinator cannot be started again.
     pub async fn act(&self, act: Act) -> anyhow::Result<()> {
         perform(&self.cluster, &self.switches, act).await
+    }
+
+    /// What has happened since the narrator last told.
+    pub fn news(&self, narrator: &mut Narrator) -> Vec<String> {
+        narrator.tell(&Board::look(&self.cluster, &self.switches.now(), &self.mailbox))
     }
 
     /// Ends all parts.

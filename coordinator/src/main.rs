@@ -41,7 +41,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log();
+    log(match arguments.command {
+        // Its own lines tell what happens; that a peer is gone is no news.
+        Command::Demo(_) => "error,openraft=off",
+        _ => "info,openraft=warn",
+    });
     // For clients that take the process's provider; checks have their own.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let work = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -87,9 +91,8 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
     }
 }
 
-fn log() {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
+fn log(unless_told: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(unless_told));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     if stderr().is_terminal() { log.init() } else { log.json().init() }
 }

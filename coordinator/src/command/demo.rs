@@ -2,17 +2,21 @@
 
 use std::io::{BufRead, IsTerminal, Write, stdin};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD_INPUT, FINE, Termination};
-use crate::demo::{Demo, HELP, act_of};
+use crate::demo::{Demo, HELP, Narrator, act_of};
 use crate::serve;
 
 /// Keys that may wait; nobody types faster than switches turn.
 const KEYS: usize = 16;
+
+/// Between two looks for news to tell.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The key that ends the demonstration.
 const QUIT: char = 'q';
@@ -54,10 +58,18 @@ pub async fn demo(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let served = serve::serve(page, routes, stop.clone());
     let mut keys = keys();
     welcome(out, &url, keys.is_some())?;
+    let mut narrator = Narrator::default();
+    let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
         let key = tokio::select! {
             () = end.asked() => break,
             key = pressed(&mut keys) => key,
+            _ = look.tick() => {
+                for line in demo.news(&mut narrator) {
+                    writeln!(out, "  {line}")?;
+                }
+                continue;
+            }
         };
         if key == QUIT {
             break;

@@ -239,7 +239,9 @@ mod tests {
 
     #[test]
     fn every_button_sends_what_the_switchboard_understands() {
-        for button in [CUT_CARRIER, BREAK_TARGET, KILL_LEADER, START_AGAIN, HEAL].into_iter().flatten() {
+        for button in
+            [CUT_CARRIER, BREAK_TARGET, KILL_LEADER, START_AGAIN, HEAL].into_iter().flatten()
+        {
             let asked = super::super::switchboard::Asked {
                 what: button.what.to_owned(),
                 which: button.which.to_owned(),

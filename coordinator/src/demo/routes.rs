@@ -14,8 +14,8 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures_util::stream::{self, Stream};
 use futures_util::StreamExt;
+use futures_util::stream::{self, Stream};
 use tower::ServiceExt;
 
 use super::board::Board;
@@ -103,11 +103,8 @@ struct DemoPage {
 impl DemoPage {
     fn new(board: Board) -> Self {
         let target = board.target;
-        let button = |mood: Mood| MoodButton {
-            word: mood.word(),
-            label: mood.label(),
-            on: mood == target,
-        };
+        let button =
+            |mood: Mood| MoodButton { word: mood.word(), label: mood.label(), on: mood == target };
         Self {
             moods: Mood::ALL.into_iter().map(button).collect(),
             board,
@@ -147,16 +144,19 @@ async fn events(
     Shared(stage): Shared<Stage>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let looks = tokio::time::interval(LOOK_EVERY);
-    Sse::new(stream::unfold((stage, looks, String::new()), |(stage, mut looks, known)| async move {
-        loop {
-            looks.tick().await;
-            let now = serde_json::to_string(&stage.look()).unwrap_or_default();
-            if now != known {
-                let event = Event::default().event("change").data("now");
-                return Some((Ok(event), (stage, looks, now)));
+    Sse::new(stream::unfold(
+        (stage, looks, String::new()),
+        |(stage, mut looks, known)| async move {
+            loop {
+                looks.tick().await;
+                let now = serde_json::to_string(&stage.look()).unwrap_or_default();
+                if now != known {
+                    let event = Event::default().event("change").data("now");
+                    return Some((Ok(event), (stage, looks, now)));
+                }
             }
-        }
-    }))
+        },
+    ))
 }
 
 /// Turns a switch, for a form of our own page and for `curl`.

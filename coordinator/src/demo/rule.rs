@@ -66,6 +66,10 @@ impl Count {
             Reason::Blind => format!(
                 "{live} of {assigned} probes can judge. That is no evidence, so it is not called up."
             ),
+            // The votes have changed since; the verdict waits for its rounds.
+            Reason::Failing if self.needed.is_none_or(|needed| failing < needed) => {
+                format!("A site quorum called it down; {failing} of {live} sites still fail.")
+            }
             Reason::Failing => format!(
                 "{failing} of {live} sites fail; {agree}. Leave out any one site, carrier or region, and a majority still fails."
             ),
@@ -141,6 +145,7 @@ mod tests {
             (few, Reason::Suspect, Some(1), "1 of 5 probes are heard and all fail"),
             (few, Reason::Blind, Some(2), "no evidence"),
             (five(4), Reason::Failing, Some(3), "4 of 5 sites fail; 4 of 5 must agree"),
+            (five(1), Reason::Failing, Some(3), "1 of 5 sites still fail"),
             (five(0), Reason::Working, Some(4), "All 5 votes"),
             (five(1), Reason::Working, Some(4), "1 of 5 sites fail; 4 of 5 must agree"),
             (five(2), carrier, Some(5), "all of them stand in carrier china-telecom"),
