@@ -160,7 +160,7 @@ fn words(value: &str) -> String {
             continue;
         };
         // White space between two encoded words is no part of the text.
-        if !(before.trim().is_empty() && !text.is_empty()) {
+        if !before.trim().is_empty() || text.is_empty() {
             text.push_str(before);
         }
         text.push_str(&word);

@@ -114,6 +114,12 @@ impl DemoPage {
         }
     }
 
+    /// Something is broken, and the hint's own button does not heal it.
+    fn offers_healing(&self) -> bool {
+        let heals = self.board.advice.button.as_ref().is_some_and(|button| button.what == "heal");
+        !heals && !self.is_whole()
+    }
+
     /// Every coordinator runs, and nothing is cut or broken.
     fn is_whole(&self) -> bool {
         let Board { target, carriers, coordinators, .. } = &self.board;

@@ -6,6 +6,8 @@ use crosscheck_core::state::CheckState;
 use crosscheck_core::verdict::{Electorate, Reason, place};
 use crosscheck_model::Status;
 
+use super::scene::SITES;
+
 /// The votes that count, and how many it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Count {
@@ -59,7 +61,7 @@ impl Count {
         let Self { failing, live, assigned, .. } = *self;
         let agree = self.threshold();
         match reason {
-            Reason::New => format!("{live} of {assigned} votes have come."),
+            Reason::New => format!("{live} of {} votes have come.", SITES.len()),
             Reason::Suspect => format!(
                 "{live} of {assigned} probes are heard and all fail, but no second carrier can confirm it."
             ),
