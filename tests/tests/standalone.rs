@@ -2,7 +2,10 @@
 
 mod standalone {
     mod alarm;
+    mod browser;
     mod causes;
+    mod commands;
     mod edits;
     mod restart;
+    mod secrets;
 }
