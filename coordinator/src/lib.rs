@@ -9,7 +9,8 @@
 //! ```
 //!
 //! **Invariants**
-//! - Only `raft*` names openraft; only `ingest`, `api`, `page` and `serve` name axum.
+//! - Only `raft*` names openraft; only `ingest`, `api`, `page`, `serve` and the Raft
+//!   listener name axum.
 //! - Nothing here decides whether a target is up: that is `crosscheck_core::apply`.
 //! - Only the leader sends, and only what it has claimed in the log.
 

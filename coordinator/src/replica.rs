@@ -213,8 +213,10 @@ impl Replica {
         tokio::time::timeout(limit, self.0.node.confirm_leadership()).await.unwrap_or(false)
     }
 
-    /// Stops the loops and Raft, and writes what is left of the history.
+    /// Hands the leadership over, stops the loops and Raft, and writes what is left of the
+    /// history. The routes must be served until then.
     pub async fn shutdown(self) {
+        self.0.node.hand_over().await;
         self.0.stop.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
