@@ -14,6 +14,7 @@
 pub mod api;
 pub mod authority;
 pub mod binary;
+pub mod command;
 pub mod eventually;
 pub mod mailbox;
 pub mod nginx;
