@@ -1,1 +1,3 @@
-//! stub
+//! The harness, and what no crate can test alone.
+
+pub mod cluster;
