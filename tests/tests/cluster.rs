@@ -72,7 +72,7 @@ fn a_leader_killed_before_the_mail_costs_no_alarm_and_makes_no_second_one() -> a
             let failed = |site: &&str| {
                 cluster.target.failed_for(cluster.probe(site).host().address().into())
             };
-            let runs: u64 = SITES.iter().map(|(site, _, _)| failed(&site)).sum();
+            let runs: u64 = SITES.iter().map(|(site, _, _)| failed(site)).sum();
             ensure!(runs > 0, "none yet");
             Ok(())
         })
