@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use crosscheck_core::outbox::{CLAIM_LEASE, Key, Owed, SendResult};
 use crosscheck_model::Severity;
+use crosscheck_model::mutant::{self, Mutant};
 
 /// The most that a send may take: two thirds of the lease, so that a result has time to commit.
 pub const SEND_DEADLINE: Duration = Duration::from_secs(60);
@@ -173,6 +174,9 @@ impl Dispatcher {
             }
             let run = Run { channel, term, until: now + CLAIM_LEASE, stage: Stage::Claiming };
             self.running.insert(key, run);
+            if mutant::is(Mutant::SendBeforeClaim) {
+                effects.push(Effect::Send { key });
+            }
             effects.push(Effect::Claim { key, term });
         }
     }

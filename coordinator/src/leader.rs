@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::time::Gate;
-pub use self::time::{Clock, SystemClock};
+pub use self::time::{Clock, LogTime, SystemClock};
 use crate::raft::Standing;
 use crate::replica::{Inner, Leadership};
 use crate::windows;

@@ -2,6 +2,7 @@
 //! clock is involved once a coordinator was heard. Pure.
 
 use crosscheck_model::Timestamp;
+use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::observation::Clock;
 
 use crate::Mono;
@@ -30,6 +31,7 @@ impl Anchor {
     /// come; before any word, in wall time.
     pub fn moment(&self, at: Mono) -> (Timestamp, Clock) {
         match self.heard {
+            Some(_) if mutant::is(Mutant::WallClockVotes) => (self.wall.plus(at), Clock::Leader),
             Some((log, mono)) if at >= mono => (log.plus(at - mono), Clock::Leader),
             Some((log, mono)) => (log.minus(mono - at), Clock::Leader),
             None => (self.wall.plus(at), Clock::Wall),

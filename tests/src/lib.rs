@@ -25,5 +25,6 @@ pub mod port;
 pub mod process;
 pub mod scratch;
 pub mod silent;
+pub mod sim;
 pub mod standalone;
 pub mod unbound;

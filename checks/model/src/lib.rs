@@ -9,6 +9,7 @@
 
 pub mod config;
 pub mod ids;
+pub mod mutant;
 pub mod observation;
 pub mod pattern;
 pub mod secret;

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crosscheck_model::config::Maintenance;
 use crosscheck_model::{CheckId, CheckSpec, Config, ProbeId, Timestamp};
 
-use crate::command::Reply;
+use crate::command::{Reply, Window};
 use crate::effect::Effect;
 use crate::outbox::Edge;
 use crate::state::{CheckState, State};
@@ -21,6 +22,7 @@ impl State {
         let specs: BTreeMap<CheckId, CheckSpec> =
             config.checks.iter().map(|spec| (spec.id.clone(), spec.clone())).collect();
         let references_changed = self.config.references != config.references;
+        self.keep_windows(&config.maintenance);
         self.config = config;
         let removed: Vec<CheckId> =
             self.checks.keys().filter(|id| !specs.contains_key(*id)).cloned().collect();
@@ -45,6 +47,19 @@ impl State {
         self.tell_reassigned(told, effects);
         self.assign(effects);
         Reply::Configured(self.revision)
+    }
+
+    /// Windows name their rules by place, and places change with an edit: those of rules that stay
+    /// move along, so that nobody is told of a check in its maintenance before the leader has
+    /// expanded the new rules.
+    fn keep_windows(&mut self, rules: &[Maintenance]) {
+        let (windows, before) = (std::mem::take(&mut self.windows), &self.config.maintenance);
+        let moved = |window: Window| {
+            let rule = before.get(window.rule as usize)?;
+            let place = rules.iter().position(|new| new == rule)?;
+            Some(Window { rule: u32::try_from(place).ok()?, ..window })
+        };
+        self.windows = windows.into_iter().filter_map(moved).collect();
     }
 
     fn drop_probes_of_removed_sites(&mut self, effects: &mut Vec<Effect>) {
@@ -106,5 +121,35 @@ impl CheckState {
             drawn: None,
             gap: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crosscheck_model::config;
+
+    fn rule(check: &str) -> Maintenance {
+        Maintenance {
+            checks: vec![check.to_owned()],
+            customer: None,
+            when: config::Window::Once { from: String::new(), to: String::new() },
+            zone: "UTC".to_owned(),
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn windows_follow_their_rules_through_an_edit() {
+        let window = |rule| Window { rule, from: Timestamp::ZERO, to: Timestamp::from_millis(9) };
+        let with = |rules: &[&str]| Config {
+            maintenance: rules.iter().map(|check| rule(check)).collect(),
+            ..Config::default()
+        };
+        let mut state = State::default();
+        state.configure(with(&["old", "shop", "mail"]), &mut Vec::new());
+        state.windows = vec![window(0), window(1), window(2)];
+        state.configure(with(&["new", "mail", "shop"]), &mut Vec::new());
+        assert_eq!(state.windows, [window(2), window(1)], "shop and mail, at their new places");
     }
 }

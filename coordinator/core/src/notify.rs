@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crosscheck_model::config::Route;
+use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::{CheckId, ContactId, CustomerId, IncidentId, Severity, pattern};
 use sha2::{Digest, Sha256};
 
@@ -59,7 +60,10 @@ impl State {
         let notice = self.notice(incident, edge);
         let mut names = Vec::new();
         for (contact, channel) in recipients {
-            let key = key(&self.cluster, id, edge, &contact, &channel);
+            let mut key = key(&self.cluster, id, edge, &contact, &channel);
+            if mutant::is(Mutant::RandomKey) {
+                key.0[..8].copy_from_slice(&self.now.as_millis().to_be_bytes());
+            }
             if self.outbox.contains_key(&key) {
                 continue;
             }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crosscheck_model::SiteQuorum;
+use crosscheck_model::mutant::{self, Mutant};
 use serde::{Deserialize, Serialize};
 
 /// A failure domain: what one broken cable, carrier or city takes away at once.
@@ -88,6 +89,12 @@ pub struct Voter<'a> {
 pub fn leave_one_domain_out(live: &[Voter<'_>], active: Active) -> bool {
     let majority = |members: usize, all: usize| 2 * members > all;
     let members = live.iter().filter(|voter| voter.member).count();
+    if mutant::is(Mutant::HalfBothWays) && members > 0 {
+        return 2 * members >= live.len();
+    }
+    if mutant::is(Mutant::PlainMajority) && members > 1 {
+        return majority(members, live.len());
+    }
     if members < 2 || !majority(members, live.len()) {
         return false;
     }

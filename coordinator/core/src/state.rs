@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crosscheck_model::config::Site;
+use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::wire::Health;
 use crosscheck_model::{
     Cause, CheckId, CheckSpec, Config, IncidentId, ProbeId, SiteId, Status, Timestamp,
@@ -216,7 +217,8 @@ impl State {
         if vote.rev != check.rev {
             return Err("no result yet with the present settings");
         }
-        if self.now.since(vote.at) > check.spec.validity() {
+        let expires = !mutant::is(Mutant::NoExpiry);
+        if expires && self.now.since(vote.at) > check.spec.validity() {
             return Err("the last result is too old");
         }
         if vote.status == Status::Unknown {

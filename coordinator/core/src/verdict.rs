@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crosscheck_model::config::Site;
+use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::spec::Rule;
 use crosscheck_model::{ProbeId, SiteId, Status, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -45,8 +46,9 @@ impl Verdict {
     pub const NEW: Self = Self { status: Status::Unknown, reason: Reason::New };
 
     /// The verdict of a row.
-    pub const fn of(reason: Reason) -> Self {
+    pub fn of(reason: Reason) -> Self {
         let status = match reason {
+            Reason::Blind if mutant::is(Mutant::UnknownIsUp) => Status::Up,
             Reason::New | Reason::Suspect | Reason::Blind => Status::Unknown,
             Reason::Failing => Status::Down,
             Reason::Working => Status::Up,

@@ -37,7 +37,7 @@ impl Clock for SystemClock {
 
 /// The log time of one term.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LogTime {
+pub struct LogTime {
     base: Timestamp,
     since: Duration,
 }
@@ -45,12 +45,12 @@ pub(crate) struct LogTime {
 impl LogTime {
     /// Starts at the later of the log time so far and the leader's own wall clock, which is
     /// looked at this once only.
-    pub(crate) fn begin(previous: Timestamp, clock: &dyn Clock) -> Self {
+    pub fn begin(previous: Timestamp, clock: &dyn Clock) -> Self {
         Self { base: previous.max(clock.wall()), since: clock.elapsed() }
     }
 
     /// The log time now.
-    pub(crate) fn stamp(&self, clock: &dyn Clock) -> Timestamp {
+    pub fn stamp(&self, clock: &dyn Clock) -> Timestamp {
         self.base.plus(clock.elapsed().saturating_sub(self.since))
     }
 }

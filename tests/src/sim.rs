@@ -1,0 +1,116 @@
+//! Tier 1 of the deterministic simulation: the production state machines (probe, decisions,
+//! dispatcher) in a world of one seed, with virtual time and everything that can go wrong.
+//!
+//! ```text
+//! nemesis, people --> hosts (Probe) <-- network --> nodes (Dispatcher) --> sink
+//!                         |  targets                  |
+//!                         +------------------------> log: apply(state) --> checkers
+//! ```
+//!
+//! **Invariants**
+//! - A seed is a history: the same seed gives the same trace, on every machine.
+//! - Nothing of what is proved here is written a second time, but for the checkers, which share
+//!   no code with what they check.
+
+use std::time::Duration;
+
+mod checker;
+mod courier;
+mod coverage;
+mod evidence;
+mod fault;
+mod host;
+mod log;
+mod many;
+mod nemesis;
+mod network;
+mod network_reports;
+mod node;
+mod people;
+mod plan;
+mod random;
+mod sink;
+mod target;
+mod trace;
+mod world;
+
+pub use coverage::Coverage;
+pub use many::{Sum, corpus, run_all};
+pub use world::Violation;
+
+use plan::Plan;
+use world::World;
+
+/// Lines of the trace that a violation shows.
+const TAIL: usize = 60;
+/// Every so many seeds one is run twice, to see that it gives the same history.
+const TWICE_EVERY: u64 = 20;
+/// Every so many seeds one is run again with other wall clocks at the probes (I12).
+const SHIFTED_EVERY: u64 = 20;
+/// A year, in milliseconds.
+const YEAR_MILLIS: i64 = 31_536_000_000;
+
+/// What a seed came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What did not hold.
+    pub violation: Option<Violation>,
+    /// What led to it.
+    pub tail: Vec<String>,
+    /// What was met.
+    pub coverage: Coverage,
+    /// Runs of checks.
+    pub runs: u64,
+    /// Entries of the log.
+    pub entries: u64,
+    /// Messages that channels took.
+    pub mails: u64,
+    /// How much time passed in it.
+    pub simulated: Duration,
+    hash: u64,
+    decisions: u64,
+}
+
+/// Runs a seed; some are run a second time, to compare.
+pub fn run(seed: u64) -> Outcome {
+    let mut first = once(Plan::of(seed));
+    if first.violation.is_none() && seed % TWICE_EVERY == TWICE_EVERY - 1 {
+        let second = once(Plan::of(seed));
+        if second.hash != first.hash {
+            let what = "two runs of the seed differ".to_owned();
+            first.violation = Some(Violation { invariant: "determinism", what });
+        }
+    }
+    if first.violation.is_none() && seed % SHIFTED_EVERY == SHIFTED_EVERY / 2 {
+        let shifted = once(Plan { wall_shift: YEAR_MILLIS, ..Plan::of(seed) });
+        if shifted.decisions != first.decisions {
+            let what = "probes' wall clocks change decisions".to_owned();
+            first.violation = Some(Violation { invariant: "I12 time", what });
+        }
+    }
+    first
+}
+
+fn once(plan: Plan) -> Outcome {
+    let seed = plan.seed;
+    let mut world = World::new(plan, checker::all());
+    // A panic is a violation like any other: nothing in the state machines may.
+    let run = std::panic::AssertUnwindSafe(|| world.run());
+    if std::panic::catch_unwind(run).is_err() {
+        world.fail("no panic", "a state machine panicked; its message stands above".to_owned());
+    }
+    Outcome {
+        seed,
+        tail: world.trace.tail(TAIL),
+        coverage: world.coverage,
+        runs: world.counts.runs,
+        entries: world.counts.entries,
+        mails: world.counts.mails,
+        simulated: world.now,
+        hash: world.trace.hash(),
+        decisions: world.trace.decisions(),
+        violation: world.violation,
+    }
+}

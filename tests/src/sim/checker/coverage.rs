@@ -1,0 +1,25 @@
+//! Which rows of the decision table an entry has led to.
+
+use crosscheck_core::State;
+use crosscheck_core::verdict::Reason;
+
+use super::super::coverage::Coverage;
+
+/// Counts the rows that the checks are in.
+pub(in crate::sim) fn count_rows(state: &State, coverage: &mut Coverage) {
+    for check in state.checks.values() {
+        if check.maintenance {
+            coverage.hit("row Maintenance");
+        }
+        coverage.hit(match check.verdict.reason {
+            Reason::New => "row New",
+            Reason::Suspect => "row Suspect",
+            Reason::Blind => "row Blind",
+            Reason::Failing => "row Failing",
+            Reason::Working => "row Working",
+            Reason::Slow => "row Slow",
+            Reason::Partial(_) => "row Partial",
+            Reason::Mixed => "row Mixed",
+        });
+    }
+}

@@ -1,0 +1,89 @@
+//! I6, never green on nothing: a check is Up only while a quorum of fresh votes says so, or for a
+//! short grace after it last did.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crosscheck_core::Command;
+use crosscheck_core::verdict::LEADER_GRACE;
+use crosscheck_model::{CheckId, Status, Timestamp};
+
+use super::super::evidence::Row;
+use super::{Checker, Entry, Finding, View};
+
+/// Ticks are a second apart; a longer silence of the log is time in which nobody could look.
+const TICK: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+pub(super) struct NeverGreenOnNothing {
+    /// When each check was last borne by evidence; moved on while nobody could look.
+    borne: BTreeMap<CheckId, Timestamp>,
+    /// Since when the votes left say nothing; moved on likewise.
+    blind: BTreeMap<CheckId, Timestamp>,
+    /// When a change last took a check's evidence away.
+    changed: BTreeMap<CheckId, Timestamp>,
+    assigned: BTreeMap<CheckId, (u64, usize)>,
+    last: Timestamp,
+    /// Checks without evidence that are not Up.
+    tested: u64,
+}
+
+impl Checker for NeverGreenOnNothing {
+    fn name(&self) -> &'static str {
+        "I6 never green on nothing"
+    }
+
+    fn tested(&self) -> u64 {
+        self.tested
+    }
+
+    fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
+        let state = view.state();
+        if entry.stamped.command != Command::Tick {
+            return Ok(());
+        }
+        let silence = state.now.since(self.last);
+        self.last = state.now;
+        for (id, check) in &state.checks {
+            let shape = (check.rev, check.assigned.len());
+            if self.assigned.insert(id.clone(), shape) != Some(shape) {
+                self.changed.insert(id.clone(), state.now);
+            }
+            let ballot = view.world.evidence.ballots[id];
+            let row = view.world.evidence.row(&ballot);
+            let borne = self.borne.entry(id.clone()).or_insert(state.now);
+            let blind = self.blind.entry(id.clone()).or_insert(state.now);
+            if row == Row::Fine {
+                *borne = state.now;
+            } else if silence > TICK {
+                *borne = borne.plus(silence);
+            }
+            if !matches!(row, Row::Blind | Row::Suspect) {
+                *blind = state.now;
+            } else if silence > TICK {
+                *blind = blind.plus(silence);
+            }
+            let settling = state.now.since(self.changed[id]) <= check.spec.validity() + TICK;
+            let in_the_dark = !settling && state.now.since(*blind) > LEADER_GRACE + TICK;
+            // While the votes say anything at all, a rule may want several rounds of it.
+            let old = state.now.since(*borne) > check.spec.validity() + LEADER_GRACE + TICK;
+            let bare = in_the_dark || old;
+            self.tested += u64::from(bare);
+            let up = check.verdict.status == Status::Up && !check.maintenance;
+            if up && bare {
+                let since = state.now.since(*borne);
+                return Err(format!("{id} is Up without evidence for {since:?}: {ballot:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, view: &View<'_>) -> Finding {
+        for (id, check) in &view.state().checks {
+            if check.verdict.status != Status::Up {
+                return Err(format!("{id} works and is not Up: {:?}", check.verdict));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! I7, paired and ordered edges: one open incident a check, opened and closed in turn; its end is
+//! told to exactly those whom an alarm was meant for, and not before that alarm is settled.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crosscheck_core::Effect;
+use crosscheck_core::incident::Subject;
+use crosscheck_core::outbox::{Edge, Owed};
+use crosscheck_model::{ContactId, IncidentId};
+
+use super::super::sink::Attempt;
+use super::{Checker, Entry, Finding, View};
+
+#[derive(Default)]
+pub(super) struct PairedEdges {
+    open: BTreeMap<Subject, IncidentId>,
+    over: BTreeSet<IncidentId>,
+}
+
+impl Checker for PairedEdges {
+    fn name(&self) -> &'static str {
+        "I7 paired, ordered edges"
+    }
+
+    fn tested(&self) -> u64 {
+        self.over.len() as u64
+    }
+
+    fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
+        for effect in &entry.applied.effects {
+            if let Effect::Incident(id) = effect {
+                self.incident(view, *id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, view: &View<'_>, attempt: &Attempt) -> Finding {
+        let notice = &attempt.owed.notice;
+        if matches!(notice.edge, Edge::Alarm(_)) {
+            return Ok(());
+        }
+        let unsettled = of_contact(view, &attempt.owed)
+            .any(|owed| is_alarm(owed) && !owed.progress.is_settled());
+        if unsettled {
+            return Err(format!("the end of incident {} goes out before", notice.incident));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, view: &View<'_>) -> Finding {
+        match view.state().incidents.values().find(|incident| incident.resolved_at.is_none()) {
+            Some(open) => Err(format!("{:?} is still open: {}", open.subject, open.summary)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_alarm(owed: &Owed) -> bool {
+    matches!(owed.notice.edge, Edge::Alarm(_))
+}
+
+fn of_contact<'a>(view: &'a View<'_>, of: &'a Owed) -> impl Iterator<Item = &'a Owed> {
+    view.world.state().outbox.values().filter(move |owed| {
+        owed.notice.incident == of.notice.incident
+            && (&owed.contact, &owed.channel) == (&of.contact, &of.channel)
+    })
+}
+
+impl PairedEdges {
+    fn incident(&mut self, view: &View<'_>, id: IncidentId) -> Finding {
+        let Some(incident) = view.state().incidents.get(&id) else {
+            return Err(format!("incident {id} is told of and does not exist"));
+        };
+        let subject = incident.subject.clone();
+        if incident.resolved_at.is_none() {
+            if self.over.contains(&id) {
+                return Err(format!("incident {id} is open again"));
+            }
+            return match self.open.insert(subject, id).filter(|other| *other != id) {
+                Some(other) => Err(format!("incidents {other} and {id} are open at once")),
+                None => Ok(()),
+            };
+        }
+        // Its end may be told more than once, as long as it stays the end.
+        if self.over.insert(id) {
+            self.open.remove(&subject);
+            return ends_are_paired(view, id);
+        }
+        Ok(())
+    }
+}
+
+fn ends_are_paired(view: &View<'_>, id: IncidentId) -> Finding {
+    let who = |alarm: bool| -> BTreeSet<(&ContactId, &str)> {
+        view.state()
+            .outbox
+            .values()
+            .filter(|owed| owed.notice.incident == id && is_alarm(owed) == alarm)
+            .map(|owed| (&owed.contact, owed.channel.as_str()))
+            .collect()
+    };
+    let (alarmed, relieved) = (who(true), who(false));
+    if alarmed != relieved {
+        return Err(format!("incident {id} alarmed {alarmed:?} and relieved {relieved:?}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! The machines that probes run on: process, disk, and what a run finds. The probe itself is the
+//! production state machine; this is its shell.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crosscheck_model::{Cause, Outcome, ProbeId, SiteId, Status};
+use crosscheck_probe::Mono;
+use crosscheck_probe::health::{Reference, Round};
+use crosscheck_probe::probe::{Effect, Event, Probe, Setup};
+use crosscheck_probe::schedule::Run;
+use crosscheck_probe::spool::DiskOp;
+use crosscheck_probe::store::{MemoryStore, Store};
+
+use super::fault::Fault;
+use super::plan::{Plan, START};
+use super::random::Random;
+use super::target::{Mode, hang, look, outcome};
+use super::world::World;
+
+/// What a lying probe says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lie {
+    Up,
+    Down,
+    Anything,
+}
+
+/// What is wrong with a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) cut_out: bool,
+    pub(super) cut_back: bool,
+    pub(super) cut_targets: bool,
+    /// Cut from this coordinator only.
+    pub(super) cut_node: Option<usize>,
+    pub(super) delay: bool,
+    pub(super) loss: bool,
+    pub(super) duplicate: bool,
+    pub(super) references: bool,
+    pub(super) portal: bool,
+    pub(super) disk: bool,
+    pub(super) paused: bool,
+    pub(super) lie: Option<Lie>,
+}
+
+pub(super) struct Host {
+    pub(super) id: ProbeId,
+    pub(super) site: SiteId,
+    pub(super) carrier: char,
+    pub(super) region: char,
+    pub(super) probe: Option<Probe>,
+    /// Counts starts: what was meant for an earlier process is dropped.
+    pub(super) life: u64,
+    pub(super) boot: u64,
+    pub(super) started: Duration,
+    pub(super) trouble: Trouble,
+    /// When its trouble, or its process, changed last.
+    pub(super) changed: Duration,
+    /// When it began to lie as it does.
+    pub(super) lied_since: Duration,
+    paused_until: Duration,
+    wake_at: Duration,
+    running: BTreeSet<u64>,
+    store: MemoryStore,
+    seed: Random,
+    random: Random,
+}
+
+impl Host {
+    pub(super) fn all(plan: &Plan) -> Vec<Self> {
+        let places = plan.carriers.chars().zip(plan.regions.chars());
+        let host = |(index, (carrier, region)): (usize, (char, char))| Self {
+            id: ProbeId::new(format!("p{index}")),
+            site: SiteId::new(format!("s{index}")),
+            carrier,
+            region,
+            probe: None,
+            life: 0,
+            boot: 1000 * (index as u64 + 1),
+            started: Duration::ZERO,
+            trouble: Trouble::default(),
+            changed: Duration::ZERO,
+            lied_since: Duration::ZERO,
+            paused_until: Duration::ZERO,
+            wake_at: Duration::MAX,
+            running: BTreeSet::new(),
+            store: MemoryStore::default(),
+            seed: Random::new(plan.seed, 100 + index as u64),
+            random: Random::new(plan.seed, 200 + index as u64),
+        };
+        places.enumerate().map(host).collect()
+    }
+
+    /// Nothing is wrong with it, and its process runs.
+    pub(super) fn is_well(&self) -> bool {
+        self.trouble == Trouble::default() && self.probe.is_some()
+    }
+}
+
+impl World {
+    pub(super) fn start_host(&mut self, index: usize) {
+        let skews = [0, 3_600_000, -3_600_000, 31_536_000_000, -31_536_000_000];
+        let skew: i64 = skews[index % skews.len()] + self.plan.wall_shift;
+        let wall = START.as_millis().saturating_add_signed(skew)
+            + u64::try_from(self.now.as_millis()).unwrap_or(0);
+        let (now, spool) = (self.now, self.plan.spool);
+        let host = &mut self.hosts[index];
+        host.life += 1;
+        host.boot += 1;
+        host.started = now;
+        host.changed = now;
+        host.wake_at = Duration::MAX;
+        host.running.clear();
+        let setup = Setup {
+            probe: host.id.clone(),
+            site: host.site.clone(),
+            boot: host.boot,
+            version: "sim".to_owned(),
+            coordinators: 3,
+            concurrency: 50,
+            spool,
+            seed: host.seed.next(),
+            wall: crosscheck_model::Timestamp::from_millis(wall),
+            kept: host.store.load().unwrap_or_default(),
+        };
+        host.probe = Some(Probe::new(setup));
+        self.step_host(index, Event::Time);
+    }
+
+    /// The process ends at once.
+    pub(super) fn kill_host(&mut self, index: usize, with_disk: bool) {
+        let now = self.now;
+        let host = &mut self.hosts[index];
+        host.probe = None;
+        host.life += 1;
+        host.changed = now;
+        if with_disk {
+            host.store = MemoryStore::default();
+        }
+        self.network.forget_streams(index);
+    }
+
+    /// Something happens to the process that was alive when it was arranged.
+    pub(super) fn tell_host(&mut self, index: usize, life: u64, event: Event) {
+        if self.hosts[index].life != life {
+            return;
+        }
+        let paused_until = self.hosts[index].paused_until;
+        if self.now < paused_until {
+            let wait = paused_until - self.now;
+            self.after(wait, "resume", move |world| world.tell_host(index, life, event));
+            return;
+        }
+        self.step_host(index, event);
+    }
+
+    pub(super) fn tell_host_after(&mut self, delay: Duration, index: usize, event: Event) {
+        let life = self.hosts[index].life;
+        self.after(delay, "host", move |world| world.tell_host(index, life, event));
+    }
+
+    pub(super) fn pause_host(&mut self, index: usize, time: Duration) {
+        let host = &mut self.hosts[index];
+        host.paused_until = self.now + time;
+        host.changed = self.now;
+    }
+
+    fn step_host(&mut self, index: usize, event: Event) {
+        let host = &mut self.hosts[index];
+        let mono = self.now - host.started;
+        let Some(probe) = &mut host.probe else { return };
+        for effect in probe.step(mono, event) {
+            self.carry_out(index, effect);
+        }
+        self.arm(index);
+    }
+
+    fn arm(&mut self, index: usize) {
+        let now = self.now;
+        let host = &mut self.hosts[index];
+        let Some(probe) = &host.probe else { return };
+        let mono: Mono = now - host.started;
+        let wake = host.started.saturating_add(probe.wake(mono)).max(now);
+        if wake >= host.wake_at && host.wake_at > now || wake == Duration::MAX {
+            return;
+        }
+        host.wake_at = wake;
+        let life = host.life;
+        self.after(wake - now, "wake", move |world| {
+            let host = &mut world.hosts[index];
+            if host.life == life && host.wake_at == wake {
+                host.wake_at = Duration::MAX;
+                world.tell_host(index, life, Event::Time);
+            }
+        });
+    }
+
+    fn carry_out(&mut self, index: usize, effect: Effect) {
+        match effect {
+            Effect::Run(run) => self.run_check(index, &run),
+            Effect::Cancel(run) => {
+                self.hosts[index].running.remove(&run);
+            }
+            Effect::Forget(_) => {}
+            Effect::Ask(round) => self.ask(index, &round),
+            Effect::Link(effect) => self.talk(index, effect),
+            Effect::Disk(op) => self.use_disk(index, op),
+            Effect::Halt => {
+                self.kill_host(index, false);
+                let pause = self.random.secs(1, 30);
+                self.after(pause, "start", move |world| world.start_host(index));
+            }
+        }
+    }
+
+    fn run_check(&mut self, index: usize, run: &Run) {
+        let spec = &run.check.spec;
+        let Some(check) = self.check_index(&spec.id) else { return };
+        self.counts.runs += 1;
+        self.check(|checker, view| checker.run(view, index, &run.check));
+        let (outcome, took) = self.find(index, check, spec.schedule.timeout);
+        let host = &mut self.hosts[index];
+        host.running.insert(run.id);
+        let (run, life) = (run.id, host.life);
+        let started = self.now - host.started;
+        self.after(took, "ran", move |world| {
+            let host = &mut world.hosts[index];
+            if host.life == life && host.running.remove(&run) {
+                // A process that stood still notices the end late.
+                let ended = world.now.max(host.paused_until) - host.started;
+                let outcome = Box::new(outcome);
+                world.tell_host(index, life, Event::Ended { run, started, ended, outcome });
+            }
+        });
+    }
+
+    /// What a run from here finds now.
+    fn find(&mut self, index: usize, check: usize, timeout: Duration) -> (Outcome, Duration) {
+        let (now, target) = (self.now, self.targets[check]);
+        let noise = !self.is_one_domain() && self.plan.has(Fault::Noise) && !self.healing;
+        let host = &mut self.hosts[index];
+        let brief = host.random.millis(5, 200);
+        let lie = match host.trouble.lie {
+            Some(Lie::Anything) if host.random.chance(500) => Some(Lie::Up),
+            Some(Lie::Anything) => Some(Lie::Down),
+            lie => lie,
+        };
+        match lie {
+            Some(Lie::Down) => return (outcome(Status::Down, Some(Cause::Refused)), brief),
+            Some(_) => return (outcome(Status::Up, None), brief),
+            None => {}
+        }
+        if host.trouble.portal {
+            return (outcome(Status::Up, None), brief);
+        }
+        if host.trouble.cut_targets || host.trouble.references {
+            return hang(timeout);
+        }
+        if noise && host.random.chance(5) {
+            self.coverage.fault(Fault::Noise);
+            return (outcome(Status::Down, Some(Cause::Reset)), brief);
+        }
+        look(target, now, host.carrier, timeout, &mut host.random)
+    }
+
+    fn ask(&mut self, index: usize, round: &Round) {
+        let trouble = self.hosts[index].trouble;
+        // All at once: which of several answers comes first decides nothing.
+        let delay = self.hosts[index].random.millis(10, 400);
+        let answer = |reference: &Reference| match reference {
+            Reference::MustFail { .. } => trouble.portal,
+            Reference::Connect { .. } | Reference::Name { .. } => {
+                !trouble.references || trouble.portal
+            }
+        };
+        for (place, reference) in round.references.iter().enumerate() {
+            let event = Event::Answered { round: round.id, place, answered: answer(reference) };
+            self.tell_host_after(delay, index, event);
+        }
+    }
+
+    fn use_disk(&mut self, index: usize, op: DiskOp) {
+        let host = &mut self.hosts[index];
+        let broken = host.trouble.disk;
+        let event = match op {
+            DiskOp::Append(records) => {
+                let done = !broken && host.store.append(&records).is_ok();
+                Event::Stored { done }
+            }
+            DiskOp::Remove(ids) => {
+                // The store in memory takes everything.
+                let _ = host.store.remove(&ids);
+                return;
+            }
+            DiskOp::Fetch(ids) => {
+                let records = host.store.fetch(&ids).ok().filter(|_| !broken);
+                Event::Fetched { records }
+            }
+        };
+        self.tell_host_after(Duration::from_millis(5), index, event);
+    }
+
+    pub(super) fn check_index(&self, id: &crosscheck_model::CheckId) -> Option<usize> {
+        id.as_str().strip_prefix("check ")?.parse().ok()
+    }
+
+    /// Whether the target of this number fails for everyone, since when.
+    pub(super) fn dead_since(&self, check: usize) -> Option<Duration> {
+        let target = self.targets[check];
+        target.mode.is_dead().then_some(target.since)
+    }
+
+    pub(super) fn set_target(&mut self, check: usize, mode: Mode) {
+        let target = &mut self.targets[check];
+        if target.mode != mode {
+            (target.mode, target.since) = (mode, self.now);
+            self.tell(format!("target {check} is {mode:?}"));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The coordinators as processes: up or not, cut off or not, and what dies with them.
+
+use std::time::Duration;
+
+use crosscheck_coordinator::dispatch::{Dispatcher, Event};
+
+use super::fault::Fault;
+use super::network_reports::Reports;
+use super::world::World;
+
+/// A coordinator.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) up: bool,
+    /// It reaches no other coordinator, and does not know.
+    pub(super) isolated: bool,
+    /// Counts starts.
+    pub(super) life: u64,
+    /// Its clock is ahead of the true time, in milliseconds.
+    pub(super) clock_ahead: i64,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) reports: Reports,
+}
+
+impl Node {
+    pub(super) fn all() -> Vec<Self> {
+        (0..3).map(|_| Self { up: true, ..Self::default() }).collect()
+    }
+}
+
+impl World {
+    /// The process dies. What it was about to do is gone; what it proposed may commit or not.
+    pub(super) fn kill_node(&mut self, node: usize, restart_after: Duration) {
+        if !self.nodes[node].up {
+            return;
+        }
+        self.tell(format!("coordinator {node} dies"));
+        let now_life = self.nodes[node].life + 1;
+        let clock_ahead = self.nodes[node].clock_ahead;
+        self.nodes[node] = Node { life: now_life, clock_ahead, ..Node::default() };
+        self.drop_streams_of(node);
+        if self.log.is_leader(node) {
+            self.lose_leader();
+        }
+        self.after(restart_after, "restart", move |world| world.restart_node(node));
+    }
+
+    fn restart_node(&mut self, node: usize) {
+        self.nodes[node].up = true;
+        if self.plan.has(Fault::ClockOffset) {
+            self.nodes[node].clock_ahead = self.random.below(10_000) as i64 - 5_000;
+        }
+        self.tell(format!("coordinator {node} is back"));
+        self.replay_from_snapshot();
+    }
+
+    /// The node is cut off from the other coordinators for a while.
+    pub(super) fn isolate_node(&mut self, node: usize, time: Duration) {
+        if !self.nodes[node].up {
+            return;
+        }
+        self.tell(format!("coordinator {node} is cut off from the others"));
+        self.nodes[node].isolated = true;
+        let life = self.nodes[node].life;
+        if self.log.is_leader(node) {
+            // Nobody tells its dispatcher: it goes on believing.
+            self.lose_leader();
+        }
+        self.after(time, "rejoin", move |world| {
+            if world.nodes[node].life == life {
+                world.nodes[node].isolated = false;
+                world.tell(format!("coordinator {node} is with the others again"));
+                if !world.log.is_leader(node) {
+                    world.dispatch(node, Event::LostLeadership);
+                }
+            }
+        });
+    }
+
+    /// Who could lead.
+    pub(super) fn electable(&self) -> Vec<usize> {
+        let fit = |node: &usize| self.nodes[*node].up && !self.nodes[*node].isolated;
+        (0..self.nodes.len()).filter(fit).collect()
+    }
+}

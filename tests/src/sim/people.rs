@@ -1,0 +1,134 @@
+//! What people do meanwhile: edit checks, remove them and bring them back, plan maintenance,
+//! acknowledge incidents.
+
+use std::time::Duration;
+
+use crosscheck_core::Command;
+use crosscheck_model::config::{Maintenance, Window};
+use crosscheck_model::spec::Rule;
+use crosscheck_model::{Config, Severity, Timestamp};
+
+use super::fault::Fault;
+use super::log::Origin;
+use super::world::World;
+
+impl World {
+    pub(super) fn begin_people(&mut self) {
+        let acts = [Fault::Edit, Fault::Remove, Fault::Maintenance, Fault::Acknowledge];
+        let act = self.random.pick(&acts);
+        if self.plan.has(act) && self.log.is_led() {
+            match act {
+                Fault::Edit => self.edit(),
+                Fault::Remove => self.remove(),
+                Fault::Maintenance => self.maintain(),
+                _ => self.acknowledge(),
+            }
+        }
+        let pause = self.random.secs(60, 900);
+        self.after(pause, "people", |world| {
+            if !world.healing {
+                world.begin_people();
+            }
+        });
+    }
+
+    fn configure(&mut self, config: Config, what: String) {
+        self.tell(what);
+        self.propose(Command::Configure(Box::new(config)), Origin::Nobody);
+    }
+
+    fn edit(&mut self) {
+        let mut config = self.state().config.clone();
+        if config.checks.is_empty() {
+            return;
+        }
+        let index = self.random.below(config.checks.len());
+        let spec = &mut config.checks[index];
+        let what = self.random.below(6);
+        match what {
+            0 => spec.schedule.interval = Duration::from_secs(self.random.pick(&[30, 60, 120])),
+            1 => spec.schedule.timeout = Duration::from_secs(self.random.pick(&[4, 5, 8, 10])),
+            2 => spec.severity = self.random.pick(&[Severity::Disaster, Severity::Warning]),
+            3 => spec.runbook = Some(format!("https://example.com/{}", self.random.below(100))),
+            4 => spec.rule = Rule::Consecutive(self.random.pick(&[1, 2, 3])),
+            _ => spec.target = format!("target {}", self.random.below(100)),
+        }
+        spec.schedule.retry_interval =
+            spec.schedule.retry_interval.min(spec.schedule.interval);
+        let text = format!("somebody edits {} ({what})", spec.id);
+        self.coverage.fault(Fault::Edit);
+        self.configure(config, text);
+    }
+
+    fn remove(&mut self) {
+        let mut config = self.state().config.clone();
+        if config.checks.len() < 5 {
+            return;
+        }
+        let index = self.random.below(config.checks.len());
+        let gone = config.checks.remove(index);
+        self.coverage.fault(Fault::Remove);
+        self.configure(config, format!("somebody removes {}", gone.id));
+        let back = self.random.secs(20, 600);
+        self.bring_back(back, gone);
+    }
+
+    fn bring_back(&mut self, after: Duration, gone: crosscheck_model::CheckSpec) {
+        self.after(after, "people", move |world| {
+            if !world.log.is_led() {
+                // Nobody to tell it to: they try again.
+                return world.bring_back(Duration::from_secs(10), gone);
+            }
+            let mut config = world.state().config.clone();
+            if config.checks.iter().all(|spec| spec.id != gone.id) {
+                let text = format!("somebody brings {} back", gone.id);
+                config.checks.push(gone);
+                world.configure(config, text);
+            }
+        });
+    }
+
+    fn maintain(&mut self) {
+        let mut config = self.state().config.clone();
+        let check = self.random.below(self.targets.len());
+        let from = self.state().now.plus(self.random.secs(5, 120));
+        let to = from.plus(self.random.secs(60, 900));
+        config.maintenance.retain(|rule| !is_over(rule, self.state().now));
+        config.maintenance.push(Maintenance {
+            checks: vec![format!("check {check}")],
+            customer: None,
+            when: Window::Once { from: civil(from), to: civil(to) },
+            zone: "UTC".to_owned(),
+            reason: "release".to_owned(),
+        });
+        self.coverage.fault(Fault::Maintenance);
+        self.configure(config, format!("maintenance of check {check} from {from} to {to}"));
+    }
+
+    fn acknowledge(&mut self) {
+        let open: Vec<_> = self
+            .state()
+            .incidents
+            .values()
+            .filter(|incident| incident.resolved_at.is_none())
+            .map(|incident| incident.id)
+            .collect();
+        if open.is_empty() {
+            return;
+        }
+        let incident = self.random.pick(&open);
+        self.coverage.fault(Fault::Acknowledge);
+        let (by, note) = ("li".to_owned(), String::new());
+        self.propose(Command::Acknowledge { incident, by, note }, Origin::Nobody);
+    }
+}
+
+/// Wall time in UTC, to the second, as configurations have it.
+fn civil(at: Timestamp) -> String {
+    let whole = Timestamp::from_millis(at.as_millis() / 1000 * 1000);
+    whole.to_string().trim_end_matches(".000Z").to_owned()
+}
+
+fn is_over(rule: &Maintenance, now: Timestamp) -> bool {
+    matches!(&rule.when, Window::Once { to, .. } if *to < civil(now))
+}

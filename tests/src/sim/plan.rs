@@ -1,0 +1,150 @@
+//! What a seed's world is: where probes stand, what they check, who is told, what may go wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crosscheck_model::config::{Channel, Contact, References, Route, Site};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::{
+    CheckId, CheckSpec, Config, ContactId, Family, Severity, SiteId, SiteQuorum, Timestamp,
+};
+
+use super::fault::Fault;
+use super::random::Random;
+
+/// When the simulation begins: midnight, so that windows are easy to read.
+pub(super) const START: Timestamp = Timestamp::from_millis(1_795_305_600_000);
+
+/// Carriers and regions of the probes, each at a site of its own.
+const LAYOUTS: [(&str, &str); 6] = [
+    ("AABBC", "11223"),
+    ("AABBC", "12345"),
+    ("ABCDE", "12312"),
+    ("AABBCC", "123123"),
+    ("AABBCCD", "1122334"),
+    ("ABCDEFG", "1122334"),
+];
+
+/// What a seed is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Targets work, and one domain at a time suffers whatever there is (I1).
+    OneDomain,
+    /// Targets die while nothing, or one thing at a time, disturbs the probes (I5).
+    Outages,
+    /// Everything at once.
+    Rough,
+}
+
+/// A seed's world.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) class: Class,
+    pub(super) carriers: &'static str,
+    pub(super) regions: &'static str,
+    pub(super) config: Config,
+    pub(super) faults: BTreeSet<Fault>,
+    /// The most observations that wait at a probe.
+    pub(super) spool: usize,
+    /// How long faults go on before everything heals.
+    pub(super) safety: Duration,
+    /// Added to probes' wall clocks, in milliseconds; for pairs of runs (I12).
+    pub(super) wall_shift: i64,
+}
+
+impl Plan {
+    pub(super) fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed, 1);
+        let class = [Class::OneDomain, Class::Rough, Class::Outages, Class::Rough]
+            [(seed % 4) as usize];
+        let (carriers, regions) = random.pick(&LAYOUTS);
+        let mut faults: BTreeSet<Fault> = Fault::ALL.iter().copied().collect();
+        // Swarm testing: a world without some faults reaches states that all faults together hide.
+        if random.chance(500) {
+            faults.retain(|_| random.chance(500));
+        }
+        if class == Class::Outages && random.chance(700) {
+            faults.remove(&Fault::KilledWhileSending);
+        }
+        let config = config(carriers, regions, &mut random);
+        let spool = if random.chance(300) { 150 } else { 20_000 };
+        let safety = random.secs(45 * 60, 105 * 60);
+        Self { seed, class, carriers, regions, config, faults, spool, safety, wall_shift: 0 }
+    }
+
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+}
+
+fn config(carriers: &str, regions: &str, random: &mut Random) -> Config {
+    let site = |(index, (carrier, region)): (usize, (char, char))| {
+        let place = Site { region: region.to_string(), carrier: carrier.to_string() };
+        (SiteId::new(format!("s{index}")), place)
+    };
+    let checks = 6 + random.below(5);
+    let contact = |name: &str| Contact { mail: vec![format!("{name}@example.com")], phone: None };
+    let channel = |kind: &str| Channel { kind: kind.to_owned(), settings: "{}".to_owned() };
+    let (ops, li) = (ContactId::new("ops"), ContactId::new("li"));
+    let route = |severities: Vec<Severity>, to: Vec<ContactId>, channels: &[&str]| Route {
+        severities,
+        checks: Vec::new(),
+        customer: None,
+        to,
+        channels: channels.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let references = References {
+        v4: (1..=3).map(|n| format!("192.0.2.{n}:443")).collect(),
+        must_fail: Some("192.0.2.9:443".to_owned()),
+        ..References::default()
+    };
+    Config {
+        sites: carriers.chars().zip(regions.chars()).enumerate().map(site).collect(),
+        checks: (0..checks).map(|index| spec(index, random)).collect(),
+        contacts: BTreeMap::from([(ops.clone(), contact("ops")), (li.clone(), contact("li"))]),
+        channels: BTreeMap::from([
+            ("mail".to_owned(), channel("mail")),
+            ("phone".to_owned(), channel("phone")),
+        ]),
+        routes: vec![
+            route(vec![Severity::Disaster], vec![ops.clone(), li], &["mail", "phone"]),
+            route(Vec::new(), vec![ops.clone()], &["mail"]),
+        ],
+        operators: vec![ops],
+        references: if random.chance(600) { references } else { References::default() },
+        ..Config::default()
+    }
+}
+
+/// The check of this number.
+fn spec(index: usize, random: &mut Random) -> CheckSpec {
+    let interval = Duration::from_secs(random.pick(&[30, 60, 60, 60, 120]));
+    let schedule = Schedule {
+        interval,
+        retry_interval: interval.min(Duration::from_secs(random.pick(&[30, 60]))),
+        timeout: Duration::from_secs(random.pick(&[5, 10])),
+        attempts: random.pick(&[1, 2, 2, 2, 3]),
+        attempt_gap: Duration::from_secs(3),
+    };
+    CheckSpec {
+        id: CheckId::new(format!("check {index}")),
+        name: format!("check {index}"),
+        customer: None,
+        kind: "tcp".to_owned(),
+        settings: "{}".to_owned(),
+        target: format!("target {index}"),
+        family: Family::V4,
+        schedule,
+        rule: Rule::Consecutive(random.pick(&[1, 1, 2, 3])),
+        recovery_hold: Duration::from_secs(60),
+        severity: random.pick(&[Severity::Disaster, Severity::High, Severity::Average]),
+        sites: if index == 1 {
+            SiteChoice::Pick { count: 5, region: None }
+        } else {
+            SiteChoice::All
+        },
+        quorum: SiteQuorum::Diverse,
+        runbook: None,
+    }
+}

@@ -1,0 +1,24 @@
+//! The deterministic simulation, as far as every change must pass it; `cargo sim` runs more.
+
+use crosscheck_tests::sim;
+
+/// Seeds of every change: some seconds.
+const SEEDS: u64 = 60;
+
+#[test]
+fn no_invariant_is_violated() {
+    let seeds: Vec<u64> = sim::corpus().into_iter().chain(0..SEEDS).collect();
+    let sum = sim::run_all(&seeds, false);
+    if let Some(outcome) = sum.violations.first() {
+        let violation = outcome.violation.as_ref().expect("it is in the list for that");
+        panic!(
+            "{}\nseed {}: {} is violated: {}\nREPRODUCE: cargo sim --tier 1 --seeds 1 --first {}",
+            outcome.tail.join("\n"),
+            outcome.seed,
+            violation.invariant,
+            violation.what,
+            outcome.seed
+        );
+    }
+    assert_eq!(sum.seeds, seeds.len() as u64);
+}
