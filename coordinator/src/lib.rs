@@ -26,6 +26,7 @@ pub mod history;
 pub mod ingest;
 pub mod inside;
 pub mod leader;
+mod loopback;
 pub mod member;
 pub mod page;
 pub mod raft;

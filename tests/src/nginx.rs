@@ -14,8 +14,8 @@ use crate::scratch::Scratch;
 /// How long it may take until it answers.
 const START_WITHIN: Duration = Duration::from_secs(10);
 
-/// An nginx that serves `/` ("Welcome to the shop"), `/broken` (status 500) and `/other`
-/// ("Under construction"), and over TLS the same.
+/// An nginx that serves `/` ("Welcome to the shop"), `/broken` (status 500), `/other`
+/// ("Under construction") and `/echo` (status 500, and what was sent), and over TLS the same.
 pub struct Nginx {
     /// Its port for HTTP.
     pub port: u16,
@@ -72,7 +72,7 @@ impl Nginx {
         }
     }
 
-    /// What clients asked for, a line each, with the fields `Authorization` and `X-Key`.
+    /// What clients asked for, a line each: request line, fields `Authorization` and `X-Key`.
     pub fn requests(&self) -> String {
         std::fs::read_to_string(self.directory.join("access.log")).unwrap_or_default()
     }
@@ -91,6 +91,7 @@ fn server(listen: &str) -> String {
         "server {{ {listen} default_type text/html;\n\
            location = / {{ return 200 'Welcome to the shop'; }}\n\
            location = /broken {{ return 500 'Fatal error'; }}\n\
+           location = /echo {{ return 500 'Who is $http_authorization, $http_x_key?'; }}\n\
            location = /other {{ return 200 'Under construction'; }} }}\n"
     )
 }

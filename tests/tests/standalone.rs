@@ -2,7 +2,11 @@
 
 mod standalone {
     mod alarm;
+    mod browser;
     mod causes;
+    mod commands;
     mod edits;
+    mod process;
     mod restart;
+    mod secrets;
 }

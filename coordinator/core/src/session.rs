@@ -45,6 +45,7 @@ impl State {
             running: 0,
             assignment: 0,
             suspect: None,
+            doubted_since: None,
             calm_since: None,
             troubled_since: None,
             incident: None,

@@ -84,6 +84,8 @@ pub struct ProbeState {
     pub assignment: u64,
     /// It contradicts the quorum too often, since then; see [`crate::conduct`].
     pub suspect: Option<Timestamp>,
+    /// Since when it contradicts the quorum alone, while it is not suspect yet.
+    pub doubted_since: Option<Timestamp>,
     /// Since when its contradictions are below the bound again.
     pub calm_since: Option<Timestamp>,
     /// Since when its votes are withheld though it is heard.

@@ -253,6 +253,7 @@ fn probe(site: &str) -> ProbeState {
         running: 12,
         assignment: 1,
         suspect: None,
+        doubted_since: None,
         calm_since: None,
         troubled_since: None,
         incident: None,
