@@ -151,6 +151,13 @@ async fn the_whole_story() {
     let living = board["coordinators"].as_array().expect("coordinators").iter();
     assert!(living.map(|member| &member["live"]).all(|live| *live == true));
 
+    for node in [1, 3] {
+        visitor.press(&format!("what=coordinator&which={node}&to=cut")).await;
+    }
+    let unknown = |board: &Value| board["verdict"]["status"] == "unknown";
+    let board = visitor.until("the doubt of a coordinator that is left alone", unknown).await;
+    assert_eq!(mails(&board), both, "it sends nothing");
+
     assert_eq!(interrupt(program).code(), Some(0), "it ends well");
     let left = std::fs::read_dir(temporary.path()).expect("readable").count();
     assert_eq!(left, 0, "nothing stays behind");

@@ -152,7 +152,10 @@ impl Board {
     pub(super) fn look(cluster: &Cluster, switches: &Switches, mailbox: &Mailbox) -> Self {
         let mails = mails(mailbox);
         let seats = cluster.seats();
-        let seen = cluster.spokesman().and_then(|alive| alive.replica.read(Seen::of));
+        let seen = cluster.spokesman().and_then(|alive| {
+            let seen = alive.replica.read(Seen::of)?;
+            Some(if alive.replica.has_quorum() { seen } else { seen.stale() })
+        });
         let count = |event: &str| {
             let about_shop = |mail: &&MailLine| mail.subject.ends_with(SHOP) && mail.event == event;
             mails.iter().filter(about_shop).count()
@@ -196,6 +199,28 @@ impl Seen {
             others: others.map(|(_, check)| check_line(state, check)).collect(),
             address: check.spec.target.clone(),
         })
+    }
+}
+
+impl Seen {
+    /// The same from a coordinator that hears no majority: the world may have moved on.
+    fn stale(mut self) -> Self {
+        let (line, unknown) = (&mut self.verdict, Tone::Unknown);
+        line.why = format!("It was {} when this coordinator last heard", line.word.to_lowercase());
+        line.rule = "Without a majority of coordinators nothing is decided, and nothing is sent. \
+                     The probes go on looking and keep their results."
+            .to_owned();
+        (line.status, line.word) = (unknown.class(), unknown.word());
+        (line.row, line.pending) = (None, None);
+        for vote in &mut self.votes {
+            (vote.tone, vote.cause) = (unknown, "nobody hears it".to_owned());
+            vote.at = None;
+            vote.took.clear();
+        }
+        for other in &mut self.others {
+            (other.status, other.why) = (unknown.class(), "nobody can say".to_owned());
+        }
+        self
     }
 }
 
@@ -251,12 +276,10 @@ fn site_line(site: &SitePlan, switches: &Switches, votes: &[SiteVote]) -> SiteLi
 
 fn coordinator_line((node, alive): (u64, Option<Alive>)) -> CoordinatorLine {
     let replica = alive.as_ref().map(|alive| &alive.replica);
-    CoordinatorLine {
-        node,
-        live: replica.is_some(),
-        leads: replica.is_some_and(|replica| replica.leadership().borrow().is_leader),
-        quorum: replica.is_some_and(|replica| replica.has_quorum()),
-    }
+    let quorum = replica.is_some_and(|replica| replica.has_quorum());
+    let leads = replica.is_some_and(|replica| replica.leadership().borrow().is_leader);
+    // A leader without a majority does not know yet that it leads nobody.
+    CoordinatorLine { node, live: replica.is_some(), leads: leads && quorum, quorum }
 }
 
 fn mails(mailbox: &Mailbox) -> Vec<MailLine> {

@@ -24,7 +24,9 @@ impl Narrator {
         }
         if let Some(verdict) = &board.verdict {
             let status = verdict.word.to_lowercase();
-            let said = format!("the shop is {status}: {}", verdict.why.to_lowercase());
+            // Row 5 names a domain, which may change; elsewhere only numbers do.
+            let domain = if verdict.row == Some(5) { &*verdict.why } else { "" };
+            let said = format!("{status} {:?} {domain}", verdict.row);
             if self.verdict != said {
                 let row = verdict.row.map_or_else(String::new, |row| format!("row {row}: "));
                 news.push(format!("the shop is {status} ({row}{})", verdict.rule));

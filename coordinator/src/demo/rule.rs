@@ -75,6 +75,9 @@ impl Count {
             Reason::Failing => format!(
                 "{failing} of {live} sites fail; {agree}. Leave out any one site, carrier or region, and a majority still fails."
             ),
+            Reason::Working if self.needed.is_none() => {
+                format!("{live} of {assigned} votes are in: too few to say anything else.")
+            }
             Reason::Working if failing == 0 => {
                 format!("All {live} votes say it works; {agree} before it is called down.")
             }
@@ -149,6 +152,7 @@ mod tests {
             (five(4), Reason::Failing, Some(3), "4 of 5 sites fail; 4 of 5 must agree"),
             (five(1), Reason::Failing, Some(3), "1 of 5 sites still fail"),
             (five(0), Reason::Working, Some(4), "All 5 votes"),
+            (Count { failing: 0, ..few }, Reason::Working, Some(4), "1 of 5 votes are in: too few"),
             (five(1), Reason::Working, Some(4), "1 of 5 sites fail; 4 of 5 must agree"),
             (five(2), carrier, Some(5), "all of them stand in carrier china-telecom"),
             (five(3), Reason::Mixed, Some(6), "more than one carrier"),
