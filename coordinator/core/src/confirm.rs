@@ -35,7 +35,11 @@ impl State {
             .filter_map(|id| self.checks.get_key_value(id))
             .filter(|(_, check)| self.wants_confirmation(check))
             .collect();
-        wanted.sort_by_key(|(id, check)| (std::cmp::Reverse(check.spec.severity), *id));
+        // New failures before known ones, and whoever has waited longest: the budget reaches all.
+        wanted.sort_by_key(|(id, check)| {
+            let severity = std::cmp::Reverse(check.spec.severity);
+            (severity, !check.confirm_wanted, check.confirmed_at, *id)
+        });
         let ids: Vec<CheckId> = wanted.into_iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
             if self.confirm_tokens < ORDER {

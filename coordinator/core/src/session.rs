@@ -32,12 +32,14 @@ impl State {
             return Err(Refusal::UnknownSite(hello.site));
         }
         let epoch = self.number();
+        let id = hello.probe.clone();
         let moved = self.probes.get(&hello.probe).is_none_or(|known| known.site != hello.site);
         let probe = self.probes.entry(hello.probe).or_insert_with(|| ProbeState {
             site: hello.site.clone(),
             version: String::new(),
             epoch: 0,
             boot: 0,
+            opened_at: Timestamp::ZERO,
             report_seq: 0,
             echo: Timestamp::ZERO,
             health: Health::UNTESTED,
@@ -51,12 +53,21 @@ impl State {
             troubled_since: None,
             incident: None,
         });
+        if moved {
+            (probe.suspect, probe.doubted_since, probe.calm_since) = (None, None, None);
+            probe.health = Health::UNTESTED;
+        }
         probe.site = hello.site;
         probe.version = hello.version;
         probe.epoch = epoch;
+        probe.opened_at = self.now;
         probe.boot = hello.boot;
         probe.report_seq = 0;
         if moved {
+            // What it said from elsewhere must not count for where it stands now.
+            for check in self.checks.values_mut() {
+                check.votes.remove(&id);
+            }
             self.assign(effects);
         }
         Ok(Welcome { epoch, now: self.now })
