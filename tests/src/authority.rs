@@ -46,15 +46,19 @@ impl Authority {
 
     /// A certificate for a name or address.
     pub fn sound(&self, scratch: &Scratch, name: &str) -> Identity {
-        self.issue(scratch, name, FAR)
+        self.until(scratch, name, FAR)
     }
 
     /// A certificate for a name or address that has ended.
     pub fn expired(&self, scratch: &Scratch, name: &str) -> Identity {
-        self.issue(scratch, name, PAST)
+        self.until(scratch, name, PAST)
     }
 
-    fn issue(&self, scratch: &Scratch, name: &str, year: i32) -> Identity {
+    /// A certificate for a name or address that ends as a year begins.
+    ///
+    /// # Panics
+    /// It is neither a name nor an address, or a file cannot be written.
+    pub fn until(&self, scratch: &Scratch, name: &str, year: i32) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         params.not_after = date_time_ymd(year, 1, 1);
         let key = key();

@@ -19,7 +19,7 @@ fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a file");
     let profile = test.ancestors().nth(2).expect("it lies in PROFILE/deps");
     let program = profile.join(name);
-    let hint = "hint: `cargo build --workspace` first, or test with `cargo test --workspace`";
+    let hint = "hint: `cargo build --workspace` first, or test by `tests/run`";
     let Some(made) = modified(&program) else {
         panic!("{} is not built\n{hint}", program.display());
     };

@@ -307,14 +307,15 @@ impl State {
                     (_, 1) => "its only site".to_owned(),
                     (failing, live) => format!("{failing} of {live} sites"),
                 };
-                match common_cause(&electorate) {
+                match common_cause(&electorate, Status::Down) {
                     Some(cause) => format!("{}, from {place}", plain(cause)),
                     None => format!("fails from {place}, for different causes"),
                 }
             }
             Reason::Failing => "failed at last report".to_owned(),
             Reason::Working => "up".to_owned(),
-            Reason::Slow => "up, but slow".to_owned(),
+            Reason::Slow => common_cause(&electorate, Status::Degraded)
+                .map_or_else(|| "up, with flaws".to_owned(), |c| format!("up, but {}", plain(c))),
             Reason::Partial(domain) => format!("fails only from {domain}"),
             Reason::Mixed => format!("fails from {failing} of {live} sites in different networks"),
             Reason::Suspect => {
@@ -389,9 +390,10 @@ const fn badness(status: Status) -> u8 {
     }
 }
 
-/// The cause that every failing voter gives.
-fn common_cause(electorate: &Electorate<'_>) -> Option<Cause> {
-    let mut causes = electorate.failing().map(|elector| elector.vote.cause);
+/// The cause that every voter of a status gives.
+fn common_cause(electorate: &Electorate<'_>, status: Status) -> Option<Cause> {
+    let saying = electorate.live.iter().filter(|elector| elector.vote.status == status);
+    let mut causes = saying.map(|elector| elector.vote.cause);
     let first = causes.next()??;
     causes.all(|cause| cause == Some(first)).then_some(first)
 }

@@ -15,8 +15,7 @@ async fn look(scratch: &Scratch, pages: Vec<String>) -> Result<(), String> {
     let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
     assert!(
         tool.join("node_modules").is_dir(),
-        "the browser checks are not installed\nhint: `npm ci --prefix {}` first",
-        tool.display()
+        "the browser checks are not installed\nhint: `tests/run` installs what the tests need"
     );
     let mut command = Command::new("node");
     command.current_dir(&tool).arg("check.mjs").arg("--out").arg(scratch.file("screenshots"));
