@@ -10,7 +10,7 @@ use crosscheck_core::verdict::Reason;
 use crosscheck_core::{Command, Effect, Reply};
 use crosscheck_model::config::Maintenance;
 use crosscheck_model::spec::SiteChoice;
-use crosscheck_model::{CheckId, ProbeId, SiteQuorum, Status, Timestamp};
+use crosscheck_model::{CheckId, ProbeId, SiteId, SiteQuorum, Status, Timestamp};
 use world::{Faults, Honesty, World, config, is_down, is_recovery, spec};
 
 fn steady(carriers: &str, checks: usize) -> World {
@@ -340,7 +340,7 @@ fn time_that_nobody_saw_is_not_painted_green_or_red_afterwards() {
 #[test]
 fn a_second_blindness_is_a_second_alarm() {
     let mut config = config("AABBC", 3);
-    config.checks[2].sites = SiteChoice::List(vec![world::site("s0"), world::site("s2")]);
+    config.checks[2].sites = SiteChoice::List(vec![SiteId::new("s0"), SiteId::new("s2")]);
     let mut world = World::new(21, config, Faults::NONE);
     world.seconds(120);
     world.probes[0].out = false;

@@ -504,7 +504,7 @@ pub(crate) fn blind() -> Fixture {
     open.summary = "12 checks have too few live sites for any answer".to_owned();
     open.checks = NAMES.iter().map(|name| (*name).into()).collect();
     open.timeline = vec![event(11 * MINUTE, EventKind::Opened, &open.summary, Vec::new())];
-    state.blind = Some(open.id);
+    state.blind.extend(open.checks.iter().map(|check| (check.clone(), open.id)));
     state.incidents.insert(open.id, open);
     Fixture { name: "blind", state, minority: false, known_days: 90 }
 }

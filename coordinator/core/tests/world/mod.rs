@@ -164,10 +164,6 @@ pub(crate) fn spec(name: &str) -> CheckSpec {
     }
 }
 
-pub(crate) fn site(name: &str) -> SiteId {
-    SiteId::new(name)
-}
-
 /// One probe a carrier letter, each in a site and a region of its own.
 pub(crate) fn config(carriers: &str, checks: usize) -> Config {
     let sites = carriers

@@ -92,7 +92,7 @@ fn owed(key: Key, notice: Notice) -> Owed {
         attempts: 0,
         ambiguous: 0,
         created: SINCE,
-        after: None,
+        after: Vec::new(),
         last_error: None,
     }
 }
