@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod catalogue;
 pub mod coordinator;
+pub mod demo;
 pub mod incidents;
 pub mod remote;
 pub mod run;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! **Invariants**
-//! - Only `raft*` names openraft; only `ingest`, `api`, `page`, `serve` and the Raft
+//! - Only `raft*` names openraft; only `ingest`, `api`, `page`, `demo`, `serve` and the Raft
 //!   listener name axum.
 //! - Nothing here decides whether a target is up: that is `crosscheck_core::apply`.
 //! - Only the leader sends, and only what it has claimed in the log.
@@ -19,12 +19,14 @@ mod bearer;
 pub mod channel;
 pub mod command;
 pub mod courier;
+pub mod demo;
 pub mod dispatch;
 pub mod fatal;
 pub mod history;
 pub mod ingest;
 pub mod inside;
 pub mod leader;
+mod loopback;
 pub mod member;
 pub mod page;
 pub mod raft;

@@ -9,7 +9,7 @@ use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_coordinator::command::catalogue::catalogue;
 use crosscheck_coordinator::command::{
-    apply, colour, coordinator, incidents, run, schema, standalone, status, validate,
+    apply, colour, coordinator, demo, incidents, run, schema, standalone, status, validate,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -22,12 +22,13 @@ struct Arguments {
     command: Command,
 }
 
-const AFTER: &str = "Start with `crosscheck standalone CHECKS.yaml`.\n\
+const AFTER: &str = "Start with `crosscheck demo`, then `crosscheck standalone CHECKS.yaml`.\n\
 The log goes to standard error: text on a terminal, JSON elsewhere; RUST_LOG=debug says more.\n\
 Exit status: 0 fine, 1 not well or ours, 2 the input's.";
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Standalone(standalone::StandaloneArgs),
     Coordinator(coordinator::CoordinatorArgs),
     Validate(validate::ValidateArgs),
@@ -40,7 +41,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log();
+    log(match arguments.command {
+        // Its own lines tell what happens; that a peer is gone is no news.
+        Command::Demo(_) => "error,openraft=off",
+        _ => "info,openraft=warn",
+    });
     // For clients that take the process's provider; checks have their own.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let work = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -61,6 +66,7 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
     let (out_colour, notes_colour) = (shown(stdout().is_terminal()), shown(stderr().is_terminal()));
     let (mut out, mut notes) = (stdout(), stderr());
     match command {
+        Command::Demo(args) => demo::demo(args, &mut out).await,
         Command::Standalone(args) => standalone::standalone(args, notes_colour).await,
         Command::Coordinator(args) => coordinator::coordinator(args).await,
         Command::Validate(args) => {
@@ -85,9 +91,8 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
     }
 }
 
-fn log() {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
+fn log(unless_told: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(unless_told));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     if stderr().is_terminal() { log.init() } else { log.json().init() }
 }

@@ -45,15 +45,15 @@ use overview::Overview;
 pub use reader::{Freshness, ReadError, Reader, Readings, Stretch};
 use view::{Frame, Html, PageError};
 
-pub(crate) use asset::{is_known, tag, weak};
+pub(crate) use asset::{DEMO_SCRIPT, DEMO_STYLE, STYLE, is_known, serve, tag, weak};
 pub(crate) use availability::{RULE, Total};
 pub(crate) use bars::DAYS as PAGE_DAYS;
-pub(crate) use component::reason;
+pub(crate) use component::{SiteVote, reason};
 pub(crate) use overview::Overall;
 pub(crate) use reader::ask;
 pub(crate) use scope::Scope;
 pub(crate) use story::Story;
-pub(crate) use text::segment;
+pub(crate) use text::{Moment, segment};
 pub(crate) use tone::Tone;
 pub(crate) use works::Work;
 

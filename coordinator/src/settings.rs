@@ -188,6 +188,13 @@ listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
     }
 
     #[test]
+    fn the_example_is_good() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/example/coordinator.yaml");
+        let settings = Settings::read(Path::new(path)).expect("good");
+        assert_eq!(settings.members.len(), 3);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for (from, to, words) in [
             ("node: 1", "node: 7", "not among `members`"),

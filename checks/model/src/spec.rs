@@ -195,6 +195,10 @@ impl CheckSpec {
         self.kind == other.kind
             && self.settings == other.settings
             && self.schedule.timeout == other.schedule.timeout
+            // An average is evaluated by the probe, so its rule is part of what a vote says.
+            && (self.rule == other.rule
+                || !matches!(self.rule, Rule::Average { .. })
+                    && !matches!(other.rule, Rule::Average { .. }))
             && self.family == other.family
     }
 
@@ -202,9 +206,10 @@ impl CheckSpec {
     /// two intervals that the probe may follow.
     pub fn validity(&self) -> Duration {
         let s = &self.schedule;
-        2 * s.interval.max(s.retry_interval)
-            + s.attempts * s.timeout
-            + s.attempts.saturating_sub(1) * s.attempt_gap
-            + Duration::from_secs(10)
+        let times = |count: u32, time: Duration| time.saturating_mul(count);
+        times(2, s.interval.max(s.retry_interval))
+            .saturating_add(times(s.attempts, s.timeout))
+            .saturating_add(times(s.attempts.saturating_sub(1), s.attempt_gap))
+            .saturating_add(Duration::from_secs(10))
     }
 }

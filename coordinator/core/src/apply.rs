@@ -120,6 +120,7 @@ impl State {
         }
         if self.now.since(self.house_kept_at) >= HOUSEKEEPING_EVERY {
             self.house_kept_at = self.now;
+            self.forget_lost_probes(effects);
             self.assign(effects);
             self.forget_the_old();
         }

@@ -1,17 +1,17 @@
-//! Checks that too few live voters are left for: one incident, whatever the number of checks, so
-//! that the loss of a fleet is one mail and not a thousand.
+//! Checks that too few live voters are left for: one incident for all that go blind together, so
+//! that the loss of a fleet is one mail and not a thousand, and a later loss is another.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crosscheck_model::{CheckId, ProbeId, Status, Timestamp};
+use crosscheck_model::{CheckId, IncidentId, ProbeId, Status, Timestamp};
 
 use crate::effect::Effect;
 use crate::incident::Subject;
 use crate::notify::listed;
 use crate::outbox::Edge;
 use crate::state::{CheckState, State};
-use crate::verdict::{LEADER_GRACE, Reason};
+use crate::verdict::Reason;
 
 /// The least time without evidence until anyone is told.
 const BLIND_LIMIT: Duration = Duration::from_secs(3 * 60);
@@ -23,38 +23,44 @@ fn patience(check: &CheckState) -> Duration {
 }
 
 impl State {
-    /// Opens and closes the incident about blind checks, and tells owners of the longer blind.
+    /// Opens and closes incidents about blind checks, and tells owners of the longer blind.
     pub(crate) fn reconcile_blindness(&mut self, effects: &mut Vec<Effect>) {
+        self.close_blindness(effects);
         let blind = self.blind_checks();
-        let in_grace = self.now.since(self.lead_since) < LEADER_GRACE;
-        if blind.is_empty() {
-            let Some(open) = self.blind.take() else { return };
-            let text = "every check has enough live sites again".to_owned();
-            return self.resolve(open, self.now, text, Vec::new(), Edge::Recovery, effects);
-        }
-        if in_grace {
-            return;
-        }
-        let long = |factor: u32| {
-            let (checks, now) = (&self.checks, self.now);
-            blind.iter().filter(move |(id, since)| {
-                checks.get(id).is_some_and(|c| now.since(*since) >= factor * patience(c))
-            })
+        let news = |(id, since): &&(CheckId, Timestamp)| {
+            !self.blind.contains_key(id) && self.is_blind_for(id, *since, 1)
         };
-        let told: Vec<CheckId> = long(1).map(|(id, _)| id.clone()).collect();
-        let since = long(1).map(|(_, since)| *since).min();
-        let owners: Vec<CheckId> = long(2).map(|(id, _)| id.clone()).collect();
-        if let (None, Some(since)) = (self.blind, since) {
-            self.open_blindness(&told, since, effects);
+        if blind.iter().any(|check| news(&check)) {
+            // All that are blind now and in no incident yet: those with longer intervals lose
+            // their sight by the same event.
+            let unknown = |(id, _): &&(CheckId, Timestamp)| !self.blind.contains_key(id);
+            let together: Vec<(CheckId, Timestamp)> =
+                blind.iter().filter(unknown).cloned().collect();
+            self.open_blindness(&together, effects);
         }
-        let Some(open) = self.blind else { return };
-        self.note_checks(open, &told);
-        let recipients: BTreeSet<_> = owners
-            .iter()
-            .filter_map(|id| self.checks.get(id))
-            .flat_map(|check| self.recipients(check, check.spec.severity))
-            .collect();
-        self.notify(open, Edge::Alarm(Status::Unknown), recipients, effects);
+        for (id, since) in &blind {
+            if self.is_blind_for(id, *since, 2) {
+                self.tell_owners(id, effects);
+            }
+        }
+    }
+
+    /// A check leaves its incident when enough sites judge it again, or when it is gone; an edit
+    /// or a maintenance ends no blindness. The incident ends with its last check.
+    fn close_blindness(&mut self, effects: &mut Vec<Effect>) {
+        let open: BTreeSet<IncidentId> = self.blind.values().copied().collect();
+        let checks = &self.checks;
+        self.blind.retain(|id, _| checks.get(id).is_some_and(|c| c.tally.lame.is_some()));
+        let left: BTreeSet<IncidentId> = self.blind.values().copied().collect();
+        for over in open.difference(&left) {
+            let text = "enough sites report again".to_owned();
+            self.resolve(*over, self.now, text, Vec::new(), Edge::Recovery, effects);
+        }
+    }
+
+    fn is_blind_for(&self, id: &CheckId, since: Timestamp, factor: u32) -> bool {
+        let check = self.checks.get(id);
+        check.is_some_and(|check| self.now.since(since) >= factor * patience(check))
     }
 
     /// The checks without enough voters, and since when.
@@ -71,7 +77,37 @@ impl State {
             .collect()
     }
 
-    fn open_blindness(&mut self, checks: &[CheckId], since: Timestamp, effects: &mut Vec<Effect>) {
+    fn open_blindness(&mut self, blind: &[(CheckId, Timestamp)], effects: &mut Vec<Effect>) {
+        let checks: Vec<CheckId> = blind.iter().map(|(id, _)| id.clone()).collect();
+        let since = blind.iter().map(|(_, since)| *since).min().unwrap_or(self.now);
+        let summary = self.blindness_of(&checks);
+        let id = self.open_own(Subject::Blind, Status::Unknown, "probe network", &summary, since);
+        self.note_checks(id, &checks);
+        self.blind.extend(checks.into_iter().map(|check| (check, id)));
+        let operators = self.operators();
+        self.notify(id, Edge::Alarm(Status::Unknown), operators, effects);
+        effects.push(Effect::Incident(id));
+    }
+
+    /// Tells a check's owners, of what is theirs only.
+    fn tell_owners(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
+        let (Some(open), Some(check)) = (self.blind.get(id), self.checks.get(id)) else { return };
+        let (open, customer) = (*open, check.spec.customer.clone());
+        let recipients = self.recipients(check, check.spec.severity);
+        let theirs: Vec<CheckId> = self
+            .blind
+            .iter()
+            .filter(|(_, incident)| **incident == open)
+            .filter_map(|(id, _)| Some((id, self.checks.get(id)?)))
+            .filter(|(_, check)| check.spec.customer == customer)
+            .map(|(id, _)| id.clone())
+            .collect();
+        let summary = self.blindness_of(&theirs);
+        self.notify_of(open, Edge::Alarm(Status::Unknown), recipients, Some(summary), effects);
+    }
+
+    /// What is the case with blind checks, in one sentence.
+    fn blindness_of(&self, checks: &[CheckId]) -> String {
         let silent: BTreeSet<&str> = checks
             .iter()
             .filter_map(|id| self.checks.get(id))
@@ -80,17 +116,11 @@ impl State {
             .filter_map(|(_, probe)| Some(self.probes.get(probe)?.site.as_str()))
             .collect();
         let silent: Vec<&str> = silent.into_iter().collect();
-        let who = if silent.is_empty() {
-            "no probe has reported".to_owned()
-        } else {
-            format!("silent: {}", silent.join(", "))
+        let who = match silent.is_empty() {
+            true => "no probe has reported".to_owned(),
+            false => format!("silent: {}", silent.join(", ")),
         };
-        let summary = format!("too few sites report to judge {} ({who})", listed(checks));
-        let id = self.open_own(Subject::Blind, Status::Unknown, "probe network", &summary, since);
-        self.blind = Some(id);
-        let operators = self.operators();
-        self.notify(id, Edge::Alarm(Status::Unknown), operators, effects);
-        effects.push(Effect::Incident(id));
+        format!("too few sites report to judge {} ({who})", listed(checks))
     }
 
     fn is_silent(&self, check: &CheckState, id: &ProbeId) -> bool {

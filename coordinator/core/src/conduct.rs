@@ -23,6 +23,34 @@ const CALM_PERCENT: usize = 20;
 /// .. for this long.
 const CALM_FOR: Duration = Duration::from_secs(5 * 60);
 
+/// How a probe's votes compare with the quorum of the others.
+#[derive(Default)]
+struct Conduct {
+    /// Checks on which the others have a quorum without it.
+    judged: usize,
+    /// Those on which it alone says the opposite.
+    lonely: usize,
+    /// Those on which it says the opposite, and another probe with it.
+    seconded: usize,
+    /// How long it must go on: whoever would second it has looked by then.
+    patience: Duration,
+}
+
+impl Conduct {
+    const fn is_suspicious(&self) -> bool {
+        self.judged >= LEAST_CHECKS && self.lonely * 100 >= self.judged * SUSPECT_PERCENT
+    }
+
+    const fn is_calm(&self) -> bool {
+        self.lonely * 100 < self.judged * CALM_PERCENT || self.judged == 0
+    }
+
+    /// Others have come to say the same.
+    const fn is_refuted(&self) -> bool {
+        self.seconded * 100 >= self.judged * SUSPECT_PERCENT && self.seconded > 0
+    }
+}
+
 /// How long a probe's votes must be withheld until its operators are told.
 const TROUBLE_LIMIT: Duration = Duration::from_secs(3 * 60);
 
@@ -49,20 +77,22 @@ impl State {
             .map(|(id, _)| id.clone())
             .collect();
         for id in ids {
-            let (judged, lonely) = self.contradictions(&id);
+            let conduct = self.conduct_of(&id);
             let Some(probe) = self.probes.get_mut(&id) else { continue };
-            let suspicious = judged >= LEAST_CHECKS && lonely * 100 >= judged * SUSPECT_PERCENT;
-            let calm = lonely * 100 < judged.max(1) * CALM_PERCENT;
-            if probe.suspect.is_none() && suspicious {
-                probe.suspect = Some(now);
-                probe.calm_since = None;
-            } else if probe.suspect.is_some() && calm {
+            if conduct.is_refuted() {
+                (probe.suspect, probe.doubted_since, probe.calm_since) = (None, None, None);
+            } else if probe.suspect.is_none() && conduct.is_suspicious() {
+                let since = *probe.doubted_since.get_or_insert(now);
+                if now.since(since) >= conduct.patience {
+                    (probe.suspect, probe.calm_since) = (Some(now), None);
+                }
+            } else if probe.suspect.is_some() && conduct.is_calm() {
                 let since = *probe.calm_since.get_or_insert(now);
                 if now.since(since) >= CALM_FOR {
                     probe.suspect = None;
                 }
             } else {
-                probe.calm_since = None;
+                (probe.doubted_since, probe.calm_since) = (None, None);
             }
         }
         self.reconcile_probes(effects);
@@ -106,23 +136,29 @@ impl State {
         }
     }
 
-    /// On how many checks the others have a quorum without the probe, and on how many of those
-    /// it alone says the opposite.
-    fn contradictions(&self, id: &ProbeId) -> (usize, usize) {
-        let (mut judged, mut lonely) = (0, 0);
+    /// How the probe's votes compare with the quorum of the others.
+    fn conduct_of(&self, id: &ProbeId) -> Conduct {
+        let mut conduct = Conduct::default();
         for check in self.checks.values().filter(|check| check.assigned.contains(id)) {
             let Some(says_down) = self.says_down(check, id) else { continue };
             let mut others = Electorate::of(self, check);
             others.live.retain(|elector| elector.probe != id);
             let Some(down) = others.verdict_on_failing() else { continue };
-            judged += 1;
-            let seconded = others
-                .live
-                .iter()
-                .any(|elector| (elector.vote.status == Status::Down) == says_down);
-            lonely += usize::from(down != says_down && !seconded);
+            conduct.judged += 1;
+            conduct.patience = conduct.patience.max(2 * check.spec.schedule.interval);
+            if down == says_down {
+                continue;
+            }
+            // Another suspect seconds too: the two may be a carrier whose probes noticed its
+            // trouble one after the other.
+            let seconded = check.assigned.iter().filter(|other| *other != id).any(|other| {
+                let live = self.probes.get(other).is_some_and(|probe| self.is_live(probe));
+                live && self.says_down(check, other) == Some(says_down)
+            });
+            conduct.lonely += usize::from(!seconded);
+            conduct.seconded += usize::from(seconded);
         }
-        (judged, lonely)
+        conduct
     }
 
     /// Whether the probe's newest vote, fresh, says Down. A suspect probe's counts here, so that

@@ -2,6 +2,7 @@
 //! closes none but those of removed checks, and repeats no notification.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crosscheck_model::config::Maintenance;
 use crosscheck_model::{CheckId, CheckSpec, Config, ProbeId, Timestamp};
@@ -9,8 +10,11 @@ use crosscheck_model::{CheckId, CheckSpec, Config, ProbeId, Timestamp};
 use crate::command::{Reply, Window};
 use crate::effect::Effect;
 use crate::outbox::Edge;
-use crate::state::{CheckState, State};
+use crate::state::{CheckState, ProbeState, State};
 use crate::verdict::{Tally, Verdict};
+
+/// A probe unheard for longer is not expected back.
+const LOST_LIMIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl State {
     /// Takes the configuration over.
@@ -63,18 +67,36 @@ impl State {
     }
 
     fn drop_probes_of_removed_sites(&mut self, effects: &mut Vec<Effect>) {
-        let sites = &self.config.sites;
+        let gone = |state: &Self, probe: &ProbeState| !state.config.sites.contains_key(&probe.site);
+        self.drop_probes(gone, "its site was removed from the configuration", effects);
+    }
+
+    /// A probe that was renamed or taken away must not stay a voter who never comes.
+    pub(crate) fn forget_lost_probes(&mut self, effects: &mut Vec<Effect>) {
+        let lost = |state: &Self, probe: &ProbeState| {
+            let heard = probe.echo.max(probe.opened_at);
+            state.now.since(heard) > LOST_LIMIT
+        };
+        self.drop_probes(lost, "it has not been heard for a week", effects);
+    }
+
+    fn drop_probes(
+        &mut self,
+        which: impl Fn(&Self, &ProbeState) -> bool,
+        why: &str,
+        effects: &mut Vec<Effect>,
+    ) {
         let gone: Vec<ProbeId> = self
             .probes
             .iter()
-            .filter(|(_, probe)| !sites.contains_key(&probe.site))
+            .filter(|(_, probe)| which(self, probe))
             .map(|(id, _)| id.clone())
             .collect();
         for id in gone {
             let Some(open) = self.probes.remove(&id).and_then(|probe| probe.incident) else {
                 continue;
             };
-            let text = format!("the site of probe {id} was removed from the configuration");
+            let text = format!("probe {id} is no longer expected: {why}");
             self.resolve(open, self.now, text, Vec::new(), Edge::Removed, effects);
         }
     }

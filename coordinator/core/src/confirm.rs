@@ -35,7 +35,11 @@ impl State {
             .filter_map(|id| self.checks.get_key_value(id))
             .filter(|(_, check)| self.wants_confirmation(check))
             .collect();
-        wanted.sort_by_key(|(id, check)| (std::cmp::Reverse(check.spec.severity), *id));
+        // New failures before known ones, and whoever has waited longest: the budget reaches all.
+        wanted.sort_by_key(|(id, check)| {
+            let severity = std::cmp::Reverse(check.spec.severity);
+            (severity, !check.confirm_wanted, check.confirmed_at, *id)
+        });
         let ids: Vec<CheckId> = wanted.into_iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
             if self.confirm_tokens < ORDER {
@@ -47,6 +51,9 @@ impl State {
     }
 
     fn wants_confirmation(&self, check: &CheckState) -> bool {
+        if !check.is_in_doubt() {
+            return false;
+        }
         let schedule = &check.spec.schedule;
         let asked = self.now.since(check.confirmed_at);
         // What a quorum says already is confirmed by the rounds.
@@ -56,13 +63,13 @@ impl State {
         let first_failure = check.confirm_wanted
             && !known_to_fail
             && asked >= (schedule.interval / 3).max(Duration::from_millis(1));
-        let settled = check.verdict.reason == Reason::Working && check.tally.row == Reason::Working
-            || check.tally.row == Reason::New;
-        let next_round = !settled && check.tally.lame.is_none() && asked >= schedule.retry_interval;
+        let next_round =
+            !check.is_settled() && check.tally.lame.is_none() && asked >= schedule.retry_interval;
         first_failure || next_round
     }
 
     fn confirm(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
+        self.recruit(id, effects);
         let nonce = self.number();
         let now = self.now;
         let Some(check) = self.checks.get_mut(id) else { return };
@@ -70,5 +77,18 @@ impl State {
         check.confirm_wanted = false;
         let probes: Vec<ProbeId> = check.assigned.iter().cloned().collect();
         effects.push(Effect::Confirm { check: id.clone(), probes, nonce });
+    }
+}
+
+impl CheckState {
+    /// Nothing is under way that further looks could decide.
+    fn is_settled(&self) -> bool {
+        self.tally.row == Reason::New
+            || self.verdict.reason == Reason::Working && self.tally.row == Reason::Working
+    }
+
+    /// A failure was seen, or the verdict is not that it works.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.confirm_wanted || !self.is_settled()
     }
 }

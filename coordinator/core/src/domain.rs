@@ -17,16 +17,27 @@ use crate::verdict::Reason;
 /// How long targets must fail from a domain until its operators are told.
 const PARTIAL_LIMIT: Duration = Duration::from_secs(10 * 60);
 
+/// The checks that fail from one domain only.
+#[derive(Default)]
+struct Seen {
+    checks: Vec<CheckId>,
+    /// Since when, outside of maintenance.
+    since: Option<Timestamp>,
+}
+
 impl State {
     /// Opens, extends and closes the incidents of domains.
     pub(crate) fn reconcile_domains(&mut self, effects: &mut Vec<Effect>) {
-        let mut partial: BTreeMap<Domain, (Vec<CheckId>, Timestamp)> = BTreeMap::new();
-        for (id, check) in self.checks.iter().filter(|(_, check)| !check.maintenance) {
+        let mut partial: BTreeMap<Domain, Seen> = BTreeMap::new();
+        for (id, check) in &self.checks {
             if let Reason::Partial(domain) = &check.verdict.reason {
-                let entry =
-                    partial.entry(domain.clone()).or_insert_with(|| (Vec::new(), check.since));
-                entry.0.push(id.clone());
-                entry.1 = entry.1.min(check.since);
+                let seen = partial.entry(domain.clone()).or_default();
+                seen.checks.push(id.clone());
+                // A maintenance keeps an incident from opening, and ends none.
+                if !check.maintenance {
+                    let since = check.tally.unwell_since.unwrap_or(check.since);
+                    seen.since = Some(seen.since.map_or(since, |first| first.min(since)));
+                }
             }
         }
         let over: Vec<(Domain, IncidentId)> = self
@@ -40,13 +51,13 @@ impl State {
             let text = format!("nothing fails only from {domain} any more");
             self.resolve(id, self.now, text, Vec::new(), Edge::Recovery, effects);
         }
-        for (domain, (checks, since)) in partial {
-            match self.domains.get(&domain) {
-                Some(id) => self.note_checks(*id, &checks),
-                None if self.now.since(since) >= PARTIAL_LIMIT => {
+        for (domain, Seen { checks, since }) in partial {
+            match (self.domains.get(&domain), since) {
+                (Some(id), _) => self.note_checks(*id, &checks),
+                (None, Some(since)) if self.now.since(since) >= PARTIAL_LIMIT => {
                     self.open_domain(domain, checks, since, effects);
                 }
-                None => {}
+                (None, _) => {}
             }
         }
     }

@@ -125,7 +125,7 @@ impl State {
         if check.maintenance {
             return;
         }
-        match call_of(check) {
+        match self.call_of(check) {
             Call::Nothing => self.annotate(id, effects),
             Call::Close => self.close(id, effects),
             Call::Alarm { status, severity, operators } => {
@@ -145,20 +145,21 @@ impl State {
         effects: &mut Vec<Effect>,
     ) {
         let summary = self.summary_of(id);
-        let incident_id = match self.checks.get(id).and_then(|check| check.incident) {
-            Some(open) => open,
-            None => self.open_incident(id, severity, &summary),
-        };
+        let first_failed_at = self.first_failed_of(id);
+        let known = self.checks.get(id).and_then(|check| check.incident);
+        let incident_id = known.unwrap_or_else(|| self.open_incident(id, severity, &summary));
         let sites = self.opinions_of(id);
         let Some(incident) = self.incidents.get_mut(&incident_id) else { return };
-        if incident.told.contains(&status) {
+        incident.first_failed_at = incident.first_failed_at.min(first_failed_at);
+        // What is less bad than what people know already wakes nobody.
+        if incident.told.iter().any(|told| badness(*told) >= badness(status)) {
             return self.annotate(id, effects);
         }
         incident.told.push(status);
         incident.status = status;
         incident.severity = incident.severity.max(severity);
         incident.summary.clone_from(&summary);
-        if incident.timeline.len() > 1 {
+        if known.is_some() {
             incident.note(self.now, EventKind::Changed, summary, sites);
         }
         let Some(check) = self.checks.get(id) else { return };
@@ -171,7 +172,7 @@ impl State {
     }
 
     fn open_incident(&mut self, id: &CheckId, severity: Severity, summary: &str) -> IncidentId {
-        let first_failed_at = self.failed_from(id);
+        let first_failed_at = self.first_failed_of(id);
         let sites = self.opinions_of(id);
         let now = self.now;
         let incident_id = self.next_incident_id();
@@ -302,14 +303,19 @@ impl State {
         match &check.verdict.reason {
             Reason::New => "not seen yet".to_owned(),
             Reason::Failing if check.tally.row == Reason::Failing && check.tally.lame.is_none() => {
-                match common_cause(&electorate) {
-                    Some(cause) => format!("down: {} ({failing} of {live} sites)", plain(cause)),
-                    None => format!("down at {failing} of {live} sites, for different causes"),
+                let place = match (failing, live) {
+                    (_, 1) => "its only site".to_owned(),
+                    (failing, live) => format!("{failing} of {live} sites"),
+                };
+                match common_cause(&electorate, Status::Down) {
+                    Some(cause) => format!("{}, from {place}", plain(cause)),
+                    None => format!("fails from {place}, for different causes"),
                 }
             }
-            Reason::Failing => "down; the sites no longer agree".to_owned(),
+            Reason::Failing => "failed at last report".to_owned(),
             Reason::Working => "up".to_owned(),
-            Reason::Slow => "up, but slow".to_owned(),
+            Reason::Slow => common_cause(&electorate, Status::Degraded)
+                .map_or_else(|| "up, with flaws".to_owned(), |c| format!("up, but {}", plain(c))),
             Reason::Partial(domain) => format!("fails only from {domain}"),
             Reason::Mixed => format!("fails from {failing} of {live} sites in different networks"),
             Reason::Suspect => {
@@ -332,42 +338,62 @@ impl State {
                 (Some(vote), _) => vote.detail.clone(),
                 (None, silent) => silent.unwrap_or_default().to_owned(),
             },
-            duration_ms: view.vote.map_or(0, |vote| vote.duration_us / 1000),
+            duration_us: view.vote.map_or(0, |vote| vote.duration_us),
             at: view.vote.map_or(self.now, |vote| vote.at),
         };
         self.site_views(check).into_iter().map(opinion).collect()
     }
 }
 
-fn call_of(check: &CheckState) -> Call {
-    let severity = check.spec.severity;
-    let tally = &check.tally;
-    let alarm = |status, severity, operators| Call::Alarm { status, severity, operators };
-    match check.verdict.reason {
-        Reason::Failing => alarm(Status::Down, severity, false),
-        Reason::Slow => alarm(Status::Degraded, severity.lower(), false),
-        Reason::Mixed if tally.row == Reason::Mixed && tally.rounds >= MIXED_ROUNDS => {
-            alarm(Status::Degraded, severity.lower(), false)
+impl State {
+    fn call_of(&self, check: &CheckState) -> Call {
+        let severity = check.spec.severity;
+        let tally = &check.tally;
+        let alarm = |status, severity, operators| Call::Alarm { status, severity, operators };
+        match check.verdict.reason {
+            Reason::Failing => alarm(Status::Down, severity, false),
+            Reason::Slow => alarm(Status::Degraded, severity.lower(), false),
+            Reason::Mixed if tally.split_rounds >= MIXED_ROUNDS => {
+                alarm(Status::Degraded, severity.lower(), false)
+            }
+            Reason::Suspect if self.confirmed_suspect(check) => {
+                alarm(Status::Unknown, severity, true)
+            }
+            Reason::Working | Reason::Partial(_) if check.incident.is_some() => Call::Close,
+            _ => Call::Nothing,
         }
-        Reason::Suspect if confirmed_suspect(check) => alarm(Status::Unknown, severity, true),
-        Reason::Working | Reason::Partial(_) if check.incident.is_some() => Call::Close,
-        _ => Call::Nothing,
+    }
+
+    /// Those who are left have each been asked again since they were left alone, and still fail.
+    fn confirmed_suspect(&self, check: &CheckState) -> bool {
+        let since = check.tally.lame.as_ref().and_then(|lame| lame.failing_since);
+        let live = Electorate::of(self, check).live;
+        let again = |since| live.iter().all(|elector| elector.vote.started > since);
+        !live.is_empty() && since.is_some_and(again)
+    }
+
+    /// When the first run failed that led to the present verdict, as far as it is known.
+    fn first_failed_of(&self, id: &CheckId) -> Timestamp {
+        let Some(check) = self.checks.get(id) else { return self.now };
+        let seen = || Electorate::of(self, check).first_failed();
+        check.failed_from.or_else(seen).unwrap_or(self.now)
     }
 }
 
-/// Those who are left have each been asked again since they were left alone, and still fail.
-fn confirmed_suspect(check: &CheckState) -> bool {
-    let since = check.tally.lame.as_ref().and_then(|lame| lame.failing_since);
-    since.is_some_and(|since| {
-        let failing = check.votes.values().filter(|vote| vote.status == Status::Down);
-        let fresh = |vote: &crate::state::Vote| vote.started > since;
-        failing.clone().next().is_some() && failing.clone().any(fresh)
-    })
+/// How bad a status is for those who are told: no news is worse than slow, and down is worst.
+const fn badness(status: Status) -> u8 {
+    match status {
+        Status::Up => 0,
+        Status::Degraded => 1,
+        Status::Unknown => 2,
+        Status::Down => 3,
+    }
 }
 
-/// The cause that every failing voter gives.
-fn common_cause(electorate: &Electorate<'_>) -> Option<Cause> {
-    let mut causes = electorate.failing().map(|elector| elector.vote.cause);
+/// The cause that every voter of a status gives.
+fn common_cause(electorate: &Electorate<'_>, status: Status) -> Option<Cause> {
+    let saying = electorate.live.iter().filter(|elector| elector.vote.status == status);
+    let mut causes = saying.map(|elector| elector.vote.cause);
     let first = causes.next()??;
     causes.all(|cause| cause == Some(first)).then_some(first)
 }

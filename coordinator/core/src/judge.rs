@@ -1,6 +1,6 @@
 //! One check judged: votes to tally, tally to verdict, verdict to what the history draws.
 
-use crosscheck_model::{CheckId, Status, Timestamp};
+use crosscheck_model::{CheckId, Status};
 
 use crate::effect::Effect;
 use crate::state::State;
@@ -29,7 +29,7 @@ impl State {
                 Some(known) => Some(known.min(first_failed.unwrap_or(now))),
                 None => first_failed,
             };
-        } else if row == Reason::Working && check.verdict.reason != Reason::Failing {
+        } else if capable && row != Reason::Failing && check.verdict.reason != Reason::Failing {
             check.failed_from = None;
         }
         let Some(check) = self.checks.get(id) else { return };
@@ -50,6 +50,10 @@ impl State {
             };
             // Looking back must not reach over the change before this one.
             check.since = if verdict.status == Status::Down { from } else { from.max(check.since) };
+            if verdict.status == Status::Unknown {
+                // What is found failing after a time without evidence begins anew.
+                check.failed_from = None;
+            }
             check.verdict = verdict;
         }
         let known = check.verdict.reason != Reason::New && !check.gap;
@@ -67,10 +71,5 @@ impl State {
             status: drawn.0,
             maintenance: drawn.1,
         });
-    }
-
-    /// When the present failure of a check began; the log time where that is not known.
-    pub(crate) fn failed_from(&self, id: &CheckId) -> Timestamp {
-        self.checks.get(id).and_then(|check| check.failed_from).unwrap_or(self.now)
     }
 }

@@ -56,8 +56,21 @@ impl State {
         recipients: BTreeSet<Recipient>,
         effects: &mut Vec<Effect>,
     ) {
+        self.notify_of(id, edge, recipients, None, effects);
+    }
+
+    /// The same, in other words than the incident's own where these tell too much.
+    pub(crate) fn notify_of(
+        &mut self,
+        id: IncidentId,
+        edge: Edge,
+        recipients: BTreeSet<Recipient>,
+        summary: Option<String>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(incident) = self.incidents.get(&id) else { return };
-        let notice = self.notice(incident, edge);
+        let mut notice = self.notice(incident, edge);
+        notice.summary = summary.unwrap_or(notice.summary);
         let mut names = Vec::new();
         for (contact, channel) in recipients {
             let mut key = key(&self.cluster, id, edge, &contact, &channel);
@@ -66,6 +79,11 @@ impl State {
             }
             if self.outbox.contains_key(&key) {
                 continue;
+            }
+            if matches!(edge, Edge::Alarm(_)) {
+                let to = |owed: &&Owed| owed.contact == contact && owed.channel == channel;
+                let milder: Vec<Key> = self.alarms(id).filter(to).map(|owed| owed.key).collect();
+                self.merge_milder(&milder);
             }
             let owed = self.owe(key, &notice, contact, channel);
             names.push(format!("{} by {}", owed.contact, owed.channel));
@@ -91,6 +109,11 @@ impl State {
         notice.thread = earlier.first().map(|owed| owed.key);
         notice.alarm_was_lost = !matches!(notice.edge, Edge::Alarm(_))
             && earlier.iter().all(|owed| owed.progress.is_lost());
+        let after = match notice.edge {
+            // The worst must not wait for what is less bad.
+            Edge::Alarm(_) => Vec::new(),
+            Edge::Recovery | Edge::Removed => earlier.iter().map(|owed| owed.key).collect(),
+        };
         Owed {
             key,
             contact,
@@ -100,7 +123,7 @@ impl State {
             attempts: 0,
             ambiguous: 0,
             created: self.now,
-            after: earlier.last().map(|owed| owed.key),
+            after,
             last_error: None,
         }
     }

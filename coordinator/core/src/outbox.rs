@@ -72,8 +72,8 @@ pub struct Owed {
     pub ambiguous: u32,
     /// Since when it is owed.
     pub created: Timestamp,
-    /// Nothing is sent before this one is settled (the alarm of this recovery).
-    pub after: Option<Key>,
+    /// Nothing is sent before these are settled (the alarms of this recovery).
+    pub after: Vec<Key>,
     /// What the last attempt met, for operators.
     pub last_error: Option<String>,
 }
@@ -194,8 +194,8 @@ pub struct SiteOpinion {
     pub cause: Option<Cause>,
     /// In its words.
     pub detail: String,
-    /// How long the run took, in milliseconds.
-    pub duration_ms: u64,
+    /// How long the run took, in microseconds.
+    pub duration_us: u64,
     /// When the run ended.
     pub at: Timestamp,
 }
@@ -203,6 +203,10 @@ pub struct SiteOpinion {
 /// How long settled notifications of resolved incidents, and then the incidents, are kept in the
 /// state: long enough to answer "did it go out?" over a holiday.
 const KEEP_SETTLED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The most resolved incidents kept in the state, which is snapshotted whole: the flapping of one
+/// check must not fill the memory of all.
+const KEEP_RESOLVED: usize = 2_000;
 
 impl Progress {
     /// It will never have reached anyone.
@@ -228,7 +232,7 @@ impl State {
             _ => false,
         };
         let settled = |key| self.outbox.get(key).is_none_or(|first| first.progress.is_settled());
-        free && owed.after.as_ref().is_none_or(settled)
+        free && owed.after.iter().all(settled)
     }
 
     /// A leader is about to send. Only the leader of the present term may, and one at a time.
@@ -281,15 +285,35 @@ impl State {
         Reply::Done
     }
 
+    /// A worse alarm says what a milder one, unsent so far, would have said.
+    pub(crate) fn merge_milder(&mut self, keys: &[Key]) {
+        let now = self.now;
+        for key in keys {
+            let Some(owed) = self.outbox.get_mut(key) else { continue };
+            let unsent = matches!(owed.progress, Progress::Queued | Progress::Retry { .. });
+            if unsent && owed.ambiguous == 0 {
+                owed.progress = Progress::Merged { at: now };
+            }
+        }
+    }
+
     /// A recovery whose alarm never reached its contact says it all in one.
     fn mark_lost_alarms(&mut self, alarm: Key) {
         if !self.outbox.get(&alarm).is_some_and(|owed| owed.progress.is_lost()) {
             return;
         }
+        let lost: BTreeSet<Key> = self
+            .outbox
+            .values()
+            .filter(|owed| owed.progress.is_lost())
+            .map(|owed| owed.key)
+            .collect();
         for owed in self.outbox.values_mut() {
             let untouched = matches!(owed.progress, Progress::Queued) && owed.attempts == 0;
-            let follows = owed.after == Some(alarm) && !matches!(owed.notice.edge, Edge::Alarm(_));
-            if untouched && follows {
+            if untouched
+                && owed.after.contains(&alarm)
+                && owed.after.iter().all(|key| lost.contains(key))
+            {
                 owed.notice.alarm_was_lost = true;
             }
         }
@@ -301,13 +325,24 @@ impl State {
         let old = |incident: &Incident| {
             incident.resolved_at.is_some_and(|at| now.since(at) > KEEP_SETTLED)
         };
+        let over: Vec<IncidentId> = self
+            .incidents
+            .values()
+            .filter(|incident| incident.resolved_at.is_some())
+            .map(|incident| incident.id)
+            .collect();
+        let surplus: BTreeSet<IncidentId> =
+            over[..over.len().saturating_sub(KEEP_RESOLVED)].iter().copied().collect();
         let owing: BTreeSet<IncidentId> = self
             .outbox
             .values()
             .filter(|owed| !owed.progress.is_settled())
             .map(|owed| owed.notice.incident)
             .collect();
-        self.incidents.retain(|id, incident| !old(incident) || owing.contains(id));
+        self.incidents.retain(|id, incident| {
+            let forgettable = old(incident) || surplus.contains(id);
+            !forgettable || owing.contains(id)
+        });
         let incidents = &self.incidents;
         self.outbox.retain(|_, owed| incidents.contains_key(&owed.notice.incident));
     }

@@ -32,12 +32,14 @@ impl State {
             return Err(Refusal::UnknownSite(hello.site));
         }
         let epoch = self.number();
+        let id = hello.probe.clone();
         let moved = self.probes.get(&hello.probe).is_none_or(|known| known.site != hello.site);
         let probe = self.probes.entry(hello.probe).or_insert_with(|| ProbeState {
             site: hello.site.clone(),
             version: String::new(),
             epoch: 0,
             boot: 0,
+            opened_at: Timestamp::ZERO,
             report_seq: 0,
             echo: Timestamp::ZERO,
             health: Health::UNTESTED,
@@ -46,16 +48,26 @@ impl State {
             running: 0,
             assignment: 0,
             suspect: None,
+            doubted_since: None,
             calm_since: None,
             troubled_since: None,
             incident: None,
         });
+        if moved {
+            (probe.suspect, probe.doubted_since, probe.calm_since) = (None, None, None);
+            probe.health = Health::UNTESTED;
+        }
         probe.site = hello.site;
         probe.version = hello.version;
         probe.epoch = epoch;
+        probe.opened_at = self.now;
         probe.boot = hello.boot;
         probe.report_seq = 0;
         if moved {
+            // What it said from elsewhere must not count for where it stands now.
+            for check in self.checks.values_mut() {
+                check.votes.remove(&id);
+            }
             self.assign(effects);
         }
         Ok(Welcome { epoch, now: self.now })
@@ -98,6 +110,7 @@ impl State {
 
     fn take_vote(&mut self, id: &ProbeId, boot: u64, observation: &Observation) {
         let now = self.now;
+        let heeded = self.probes.get(id).is_some_and(|probe| probe.suspect.is_none());
         let Some(check) = self.checks.get_mut(&observation.check) else { return };
         let fits = observation.clock == Clock::Leader
             && observation.boot == boot
@@ -112,7 +125,11 @@ impl State {
             return;
         }
         let outcome = &observation.outcome;
-        if matches!(outcome.status, Status::Down | Status::Degraded) {
+        // A failure that is known already is confirmed by rounds, if at all: one site that fails
+        // for ever must not make all others look twice as often.
+        let is_new = check.votes.get(id).is_none_or(|vote| vote.status != outcome.status);
+        let fails = matches!(outcome.status, Status::Down | Status::Degraded);
+        if fails && is_new && heeded {
             check.confirm_wanted = true;
         }
         if observation.firmness == Firmness::Soft {

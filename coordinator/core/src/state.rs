@@ -47,8 +47,8 @@ pub struct State {
     pub next_number: u64,
     /// The open incidents about a domain.
     pub domains: BTreeMap<Domain, IncidentId>,
-    /// The open incident about blind checks.
-    pub blind: Option<IncidentId>,
+    /// The checks that too few live voters are left for, with their open incident.
+    pub blind: BTreeMap<CheckId, IncidentId>,
     /// When probes' conduct was last judged.
     pub conduct_judged_at: Timestamp,
     /// When checks last got probes for lost ones, and the old was forgotten.
@@ -68,6 +68,8 @@ pub struct ProbeState {
     pub epoch: u64,
     /// The process life that the session belongs to.
     pub boot: u64,
+    /// When the present session was opened.
+    pub opened_at: Timestamp,
     /// The newest report of the session.
     pub report_seq: u64,
     /// The newest log time that it is known to have heard: the session is alive while this is
@@ -85,6 +87,8 @@ pub struct ProbeState {
     pub assignment: u64,
     /// It contradicts the quorum too often, since then; see [`crate::conduct`].
     pub suspect: Option<Timestamp>,
+    /// Since when it contradicts the quorum alone, while it is not suspect yet.
+    pub doubted_since: Option<Timestamp>,
     /// Since when its contradictions are below the bound again.
     pub calm_since: Option<Timestamp>,
     /// Since when its votes are withheld though it is heard.

@@ -71,6 +71,14 @@ pub struct Tally {
     pub round_from: Timestamp,
     /// How many live voters do not fail.
     pub fine: u32,
+    /// Rounds without a break in which the sites failed across domains, whether they sufficed to
+    /// call it failing (row 3) or not (row 6): one site that comes and goes must not begin the
+    /// count anew for ever.
+    pub split_rounds: u32,
+    /// When the present one of those rounds began.
+    pub split_from: Timestamp,
+    /// Since when, without a break, a quorum has not called it fine (rows 3, 5 and 6).
+    pub unwell_since: Option<Timestamp>,
     /// The live voters have not sufficed for any answer since then: rows 1 and 2.
     pub lame: Option<Lame>,
 }
@@ -92,6 +100,9 @@ impl Default for Tally {
             rounds: 0,
             round_from: Timestamp::ZERO,
             fine: 0,
+            split_rounds: 0,
+            split_from: Timestamp::ZERO,
+            unwell_since: None,
             lame: None,
         }
     }
@@ -231,8 +242,17 @@ impl<'a> Electorate<'a> {
     /// probe takes to be sure) before the quorum was complete was something else.
     pub fn first_failed(&self) -> Option<Timestamp> {
         let schedule = &self.check.spec.schedule;
+        // Where nobody fails, it is about slowness.
+        let fails = |elector: &&Elector<'_>| elector.vote.status == Status::Down;
+        let worst = if self.failing().next().is_some() {
+            fails
+        } else {
+            |elector: &&Elector<'_>| elector.vote.status != Status::Up
+        };
         let mut begins: Vec<Timestamp> = self
-            .failing()
+            .live
+            .iter()
+            .filter(worst)
             .map(|elector| elector.vote.failing_since.unwrap_or(elector.vote.started))
             .collect();
         begins.sort_unstable();
@@ -253,16 +273,44 @@ impl Tally {
             lame.failing_since = suspect.then(|| lame.failing_since.unwrap_or(now));
             return;
         }
-        self.lame = None;
+        // Nobody looked for a while: what was counted before does not go on after it.
+        let unseen = self.lame.take().is_some_and(|lame| now.since(lame.since) >= LAME_LIMIT);
         let fine = electorate.live.len() - electorate.failing().count();
         self.fine = u32::try_from(fine).unwrap_or(u32::MAX);
-        if self.row != *row {
+        self.count_split(electorate, row, now, unseen);
+        if self.row != *row || unseen {
             (self.row, self.since, self.rounds, self.round_from) = (row.clone(), now, 1, now);
         } else if now.since(self.round_from) >= electorate.round()
             && electorate.all_voted_since(self.round_from)
         {
             self.rounds = self.rounds.saturating_add(1);
             self.round_from = now;
+        }
+    }
+}
+
+impl Tally {
+    fn count_split(
+        &mut self,
+        electorate: &Electorate<'_>,
+        row: &Reason,
+        now: Timestamp,
+        unseen: bool,
+    ) {
+        let unwell = matches!(row, Reason::Failing | Reason::Mixed | Reason::Partial(_));
+        self.unwell_since = match self.unwell_since {
+            Some(since) if unwell && !unseen => Some(since),
+            _ => unwell.then_some(now),
+        };
+        if !matches!(row, Reason::Failing | Reason::Mixed) {
+            self.split_rounds = 0;
+        } else if self.split_rounds == 0 || unseen {
+            (self.split_rounds, self.split_from) = (1, now);
+        } else if now.since(self.split_from) >= electorate.round()
+            && electorate.all_voted_since(self.split_from)
+        {
+            self.split_rounds = self.split_rounds.saturating_add(1);
+            self.split_from = now;
         }
     }
 }
@@ -295,8 +343,7 @@ impl State {
                 check.incident.is_none()
                     || tally.rounds >= PARTIAL_RECOVERY_ROUNDS && tally.fine >= 2
             }
-            // A split does not end what a quorum has said.
-            Reason::Mixed => present.reason != Reason::Failing,
+            Reason::Mixed => true,
             Reason::New | Reason::Suspect | Reason::Blind => false,
         };
         if held { next } else { present.clone() }
@@ -310,8 +357,7 @@ impl State {
         let in_grace = self.now.since(self.lead_since) < LEADER_GRACE && lame_for < LEADER_GRACE;
         let settling = self.now < check.settling_until;
         let brief = lame_for < LAME_LIMIT;
-        // What a quorum has called failing stays so until a quorum says otherwise.
-        let keep = in_grace || settling || brief || present.reason == Reason::Failing;
+        let keep = in_grace || settling || brief;
         match (keep, lame.failing_since) {
             (true, _) => present.clone(),
             (false, Some(_)) => Verdict::of(Reason::Suspect),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use crosscheck_core::command::Window;
 use crosscheck_core::outbox::{Edge, Progress, SendResult};
 use crosscheck_core::verdict::Reason;
-use crosscheck_core::{Command, Reply};
+use crosscheck_core::{Command, Effect, Reply};
 use crosscheck_model::config::Maintenance;
-use crosscheck_model::{CheckId, ProbeId, SiteQuorum, Status};
+use crosscheck_model::spec::SiteChoice;
+use crosscheck_model::{CheckId, ProbeId, SiteId, SiteQuorum, Status, Timestamp};
 use world::{Faults, Honesty, World, config, is_down, is_recovery, spec};
 
 fn steady(carriers: &str, checks: usize) -> World {
@@ -169,8 +170,14 @@ fn an_outage_stays_open_when_the_voters_go_blind() {
     world.seconds(60);
     world.probes.iter_mut().for_each(|probe| (probe.out, probe.back) = (false, false));
     world.seconds(120);
-    assert_eq!(world.verdict(0), Status::Down);
+    assert_eq!(world.verdict(0), Status::Unknown, "neither green nor red without evidence");
+    let open = |world: &World| world.state.incidents.values().any(|i| i.resolved_at.is_none());
+    assert!(open(&world));
     assert!(world.mails_of(is_recovery).is_empty());
+    world.probes.iter_mut().for_each(|probe| (probe.out, probe.back) = (true, true));
+    world.seconds(100);
+    assert_eq!(world.verdict(0), Status::Down);
+    assert_eq!(world.mails_of(is_down).len(), 2, "nobody is told twice");
 }
 
 #[test]
@@ -258,6 +265,176 @@ fn a_probe_that_starts_anew_votes_on() {
     world.set_down(0, true);
     world.seconds(60);
     assert_eq!(world.mails_of(is_down).len(), 2);
+}
+
+#[test]
+fn a_check_of_three_is_decided_by_five() {
+    let mut config = config("ABCABCD", 1);
+    config.checks[0].sites = SiteChoice::Pick { count: 3, region: None };
+    let mut world = World::new(11, config, Faults::NONE);
+    world.seconds(120);
+    let assigned = |world: &World| world.state.checks[&CheckId::new("check 0")].assigned.clone();
+    let chosen = assigned(&world);
+    assert_eq!(chosen.len(), 3, "three of seven, of three carriers");
+    let carriers: std::collections::BTreeSet<_> =
+        world.probes.iter().filter(|p| chosen.contains(&p.id)).map(|p| &p.carrier).collect();
+    assert_eq!(carriers.len(), 3);
+    world.set_down(0, true);
+    world.seconds(70);
+    assert_eq!(world.verdict(0), Status::Down);
+    assert_eq!(assigned(&world).len(), 5);
+    assert!(assigned(&world).is_superset(&chosen), "who was in stays in");
+    world.set_down(0, false);
+    world.seconds(300);
+    assert_eq!(world.verdict(0), Status::Up);
+    assert_eq!(assigned(&world).len(), 3, "the recruits are let go");
+    assert_eq!(world.mails.len(), 4);
+}
+
+#[test]
+fn a_site_that_fails_for_ever_does_not_make_the_others_look_more_often() {
+    let mut world = steady("AABBC", 1);
+    world.probes[4].targets = false;
+    world.seconds(120);
+    let orders = |world: &World| {
+        let is_order = |effect: &Effect| matches!(effect, Effect::Confirm { .. });
+        world.effects.iter().filter(|(_, effect)| is_order(effect)).count()
+    };
+    let before = orders(&world);
+    world.seconds(1200);
+    assert_eq!(world.verdict(0), Status::Up);
+    assert_eq!(orders(&world), before);
+}
+
+/// The verdict that the history draws at a moment, by its effects.
+fn drawn_at(world: &World, at: Timestamp) -> Option<Status> {
+    let mut spans: Vec<(Timestamp, Option<Status>)> = Vec::new();
+    for (_, effect) in &world.effects {
+        if let Effect::Span { from, status, .. } = effect {
+            spans.retain(|(begin, _)| begin < from);
+            spans.push((*from, *status));
+        }
+    }
+    spans.iter().rev().find(|(begin, _)| *begin <= at).and_then(|(_, status)| *status)
+}
+
+#[test]
+fn time_that_nobody_saw_is_not_painted_green_or_red_afterwards() {
+    let mut world = steady("AABBC", 1);
+    world.seconds(600);
+    world.probes.iter_mut().for_each(|probe| (probe.out, probe.back) = (false, false));
+    world.seconds(600);
+    let unseen = world.now;
+    world.probes.iter_mut().for_each(|probe| {
+        (probe.out, probe.back) = (true, true);
+        probe.spool.clear();
+    });
+    world.seconds(30);
+    assert_eq!(world.verdict(0), Status::Unknown, "two rounds and a minute until it is up again");
+    world.seconds(300);
+    assert_eq!(world.verdict(0), Status::Up);
+    assert_eq!(drawn_at(&world, unseen), Some(Status::Unknown));
+    assert_eq!(drawn_at(&world, world.now), Some(Status::Up));
+}
+
+#[test]
+fn a_second_blindness_is_a_second_alarm() {
+    let mut config = config("AABBC", 3);
+    config.checks[2].sites = SiteChoice::List(vec![SiteId::new("s0"), SiteId::new("s2")]);
+    let mut world = World::new(21, config, Faults::NONE);
+    world.seconds(120);
+    world.probes[0].out = false;
+    world.seconds(300);
+    let blind = |world: &World| world.mails_of(|edge| *edge == Edge::Alarm(Status::Unknown)).len();
+    assert_eq!(blind(&world), 1, "check 2 has one site left; its operators hear of it");
+    world.probes.iter_mut().for_each(|probe| (probe.out, probe.back) = (false, false));
+    world.seconds(260);
+    assert!(blind(&world) >= 3, "and of the loss of the fleet, and the owners of check 2");
+}
+
+#[test]
+fn an_edit_or_a_maintenance_ends_no_blindness() {
+    let mut world = steady("AABBC", 2);
+    world.probes.iter_mut().for_each(|probe| (probe.out, probe.back) = (false, false));
+    world.seconds(240);
+    let told = world.mails.len();
+    assert_eq!(told, 1);
+    let mut edited = world.state.config.clone();
+    edited.checks.iter_mut().for_each(|check| check.settings = "{\"x\": 1}".to_owned());
+    world.propose(Command::Configure(Box::new(edited)));
+    world.seconds(60);
+    assert!(world.mails_of(is_recovery).is_empty());
+}
+
+#[test]
+fn one_site_that_comes_and_goes_starves_no_alarm() {
+    let mut config = config("AABBC", 1);
+    config.checks[0].rule = crosscheck_model::spec::Rule::Consecutive(2);
+    let mut world = World::new(13, config, Faults::NONE);
+    world.seconds(120);
+    // Three of five fail for good; a fourth comes and goes with every round.
+    for turn in 0..20 {
+        for (index, probe) in world.probes.iter_mut().enumerate() {
+            probe.targets = !(index < 3 || index == 3 && turn % 2 == 0);
+        }
+        world.seconds(35);
+    }
+    assert!(!world.mails.is_empty());
+}
+
+#[test]
+fn a_worse_alarm_waits_for_no_milder_one() {
+    let mut world = steady("AABBC", 1);
+    world.faults.mail = 1000;
+    for probe in world.probes.iter_mut().take(3) {
+        probe.targets = false;
+    }
+    world.seconds(120);
+    let degraded = |world: &World| {
+        world
+            .state
+            .outbox
+            .values()
+            .filter(|o| o.notice.edge == Edge::Alarm(Status::Degraded))
+            .count()
+    };
+    assert_eq!(degraded(&world), 2);
+    assert!(world.mails.is_empty());
+    world.faults.mail = 0;
+    world.set_down(0, true);
+    world.seconds(60);
+    assert_eq!(world.mails_of(is_down).len(), 2);
+    assert!(world.state.outbox.values().all(|owed| owed.progress.is_settled()));
+}
+
+#[test]
+fn an_edit_of_maintenance_moves_no_window_to_another_rule() {
+    let rule = |pattern: &str| Maintenance {
+        checks: vec![pattern.to_owned()],
+        customer: None,
+        when: crosscheck_model::config::Window::Every {
+            days: vec![1],
+            from_minute: 0,
+            to_minute: 1,
+        },
+        zone: "UTC".to_owned(),
+        reason: "release".to_owned(),
+    };
+    let mut config = config("AABBC", 2);
+    config.maintenance = vec![rule("check 0")];
+    let mut world = World::new(5, config, Faults::NONE);
+    world.seconds(90);
+    let (from, to) = (world.now, world.now.plus(Duration::from_secs(600)));
+    world.propose(Command::Windows(vec![Window { rule: 0, from, to }]));
+    world.set_down(0, true);
+    world.seconds(60);
+    let mut edited = world.state.config.clone();
+    edited.maintenance.insert(0, rule("check 1"));
+    world.propose(Command::Configure(Box::new(edited)));
+    world.seconds(60);
+    assert!(world.mails.is_empty());
+    assert!(world.state.checks[&CheckId::new("check 0")].maintenance);
+    assert!(!world.state.checks[&CheckId::new("check 1")].maintenance);
 }
 
 #[test]

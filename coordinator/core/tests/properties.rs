@@ -142,8 +142,15 @@ impl Evidence {
     }
 }
 
+/// So many cases, or as many as `PROPTEST_CASES` says.
 fn cases(count: u32) -> ProptestConfig {
-    ProptestConfig { cases: count, failure_persistence: None, ..ProptestConfig::default() }
+    let base = ProptestConfig::default();
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    ProptestConfig {
+        cases: if asked { base.cases } else { count },
+        failure_persistence: None,
+        ..base
+    }
 }
 
 proptest! {

@@ -72,7 +72,7 @@ fn owed() -> Owed {
         attempts: 0,
         ambiguous: 0,
         created: Timestamp::ZERO,
-        after: None,
+        after: Vec::new(),
         last_error: None,
     }
 }
@@ -265,7 +265,7 @@ async fn a_recovery_waits_for_its_alarm_and_says_that_it_was_lost() {
     let now = Timestamp::from_millis(1_795_341_733_000);
     let lead = Command::Lead { node: 3, term: 5, cluster: "test".to_owned() };
     assert_eq!(crosscheck_core::apply(&mut state, now, lead).reply, Reply::Done);
-    let mut recovery = Owed { key: END, after: Some(KEY), ..owed() };
+    let mut recovery = Owed { key: END, after: vec![KEY], ..owed() };
     recovery.notice.edge = Edge::Recovery;
     recovery.notice.severity = Severity::Disaster;
     state.outbox.extend([(KEY, owed()), (END, recovery)]);

@@ -1,4 +1,4 @@
-//! The page's two files, under addresses that change with their content.
+//! The files of the page and of the demonstration's page, under addresses that change with their content.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -24,25 +24,37 @@ pub(crate) struct Asset {
 }
 
 impl Asset {
-    fn new(extension: &str, kind: &'static str, content: &'static str) -> Self {
+    fn style(name: &str, content: &'static str) -> Self {
         let tag = tag(content.as_bytes());
-        Self { path: format!("/assets/page.{tag}.{extension}"), kind, content, tag }
+        let path = format!("/assets/{name}.{tag}.css");
+        Self { path, kind: "text/css; charset=utf-8", content, tag }
+    }
+
+    fn script(name: &str, content: &'static str) -> Self {
+        let tag = tag(content.as_bytes());
+        let path = format!("/assets/{name}.{tag}.js");
+        Self { path, kind: "text/javascript; charset=utf-8", content, tag }
     }
 }
 
 /// The style sheet.
-pub(crate) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("css", "text/css; charset=utf-8", include_str!("../../assets/page.css"))
-});
+pub(crate) static STYLE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::style("page", include_str!("../../assets/page.css")));
 /// What keeps an open page up to date.
-pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("js", "text/javascript; charset=utf-8", include_str!("../../assets/page.js"))
-});
+pub(crate) static SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::script("page", include_str!("../../assets/page.js")));
+/// What the demonstration's page adds to the style sheet.
+pub(crate) static DEMO_STYLE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::style("demo", include_str!("../../assets/demo.css")));
+/// What keeps the demonstration's page up to date.
+pub(crate) static DEMO_SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::script("demo", include_str!("../../assets/demo.js")));
 
 /// `GET /assets/{file}`.
 pub(crate) async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
     let asked = format!("/assets/{file}");
-    let Some(asset) = [&*STYLE, &*SCRIPT].into_iter().find(|asset| asset.path == asked) else {
+    let files = [&*STYLE, &*SCRIPT, &*DEMO_STYLE, &*DEMO_SCRIPT];
+    let Some(asset) = files.into_iter().find(|asset| asset.path == asked) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let kept = [(header::ETAG, weak(&asset.tag)), (header::CACHE_CONTROL, KEEP.to_owned())];

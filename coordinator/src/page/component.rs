@@ -122,7 +122,7 @@ impl SiteVote {
 
     /// What a site said when a decision was made.
     pub(crate) fn past(opinion: &SiteOpinion, now: Timestamp) -> Self {
-        let took = std::time::Duration::from_millis(opinion.duration_ms);
+        let took = std::time::Duration::from_micros(opinion.duration_us);
         Self {
             site: text::quote(opinion.site.as_str()),
             place: place_text(&opinion.region, &opinion.carrier),

@@ -253,6 +253,7 @@ fn probe(site: &str) -> ProbeState {
         running: 12,
         assignment: 1,
         suspect: None,
+        doubted_since: None,
         calm_since: None,
         troubled_since: None,
         incident: None,
@@ -345,7 +346,7 @@ fn opinion((site, region, carrier): &(&str, &str, &str), status: Status) -> Site
         status,
         cause: vote.cause,
         detail: vote.detail,
-        duration_ms: 82,
+        duration_us: 82_000,
         at: NOW.minus(11 * MINUTE),
     }
 }
@@ -503,7 +504,7 @@ pub(crate) fn blind() -> Fixture {
     open.summary = "12 checks have too few live sites for any answer".to_owned();
     open.checks = NAMES.iter().map(|name| (*name).into()).collect();
     open.timeline = vec![event(11 * MINUTE, EventKind::Opened, &open.summary, Vec::new())];
-    state.blind = Some(open.id);
+    state.blind.extend(open.checks.iter().map(|check| (check.clone(), open.id)));
     state.incidents.insert(open.id, open);
     Fixture { name: "blind", state, minority: false, known_days: 90 }
 }

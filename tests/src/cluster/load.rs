@@ -1,0 +1,171 @@
+//! Scripted probes that speak the wire protocol, and note every observation that a coordinator has
+//! acknowledged.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use crosscheck_model::observation::{Clock, Firmness, Observation, Outcome, Trigger};
+use crosscheck_model::wire::{Health, Hello, Receipt, Refusal, Report, WIRE_VERSION, Welcome};
+use crosscheck_model::{Status, Timestamp};
+use reqwest::StatusCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::coordinator::KEY;
+use super::record::Identity;
+
+/// Observations in a report.
+const BATCH: u64 = 10;
+/// A coordinator that takes longer is passed over, as a probe does.
+const ANSWER_LIMIT: Duration = Duration::from_secs(4);
+/// After an attempt that failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A scripted probe.
+#[derive(Debug)]
+pub struct Script {
+    probe: &'static str,
+    check: &'static str,
+    coordinators: Vec<String>,
+    client: reqwest::Client,
+    next_coordinator: usize,
+    next_seq: u64,
+    acknowledged: BTreeSet<Identity>,
+}
+
+/// The only process life of a script.
+const BOOT: u64 = 7;
+
+impl Script {
+    /// A probe of this name, at the site of the same name.
+    ///
+    /// # Errors
+    /// There is no HTTP client.
+    pub fn new(
+        probe: &'static str,
+        check: &'static str,
+        coordinators: Vec<String>,
+    ) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().timeout(ANSWER_LIMIT).no_proxy().build()?;
+        let acknowledged = BTreeSet::new();
+        Ok(Self { probe, check, coordinators, client, next_coordinator: 0, next_seq: 1, acknowledged })
+    }
+
+    /// Reports without a pause until told to stop, and until the last report is acknowledged:
+    /// what was acknowledged.
+    ///
+    /// # Errors
+    /// A coordinator refuses what it must not.
+    pub async fn run(mut self, stop: watch::Receiver<bool>) -> anyhow::Result<BTreeSet<Identity>> {
+        while !*stop.borrow() {
+            let (epoch, now) = self.open().await?;
+            self.session(epoch, now, &stop).await?;
+        }
+        Ok(self.acknowledged)
+    }
+
+    async fn open(&mut self) -> anyhow::Result<(u64, Timestamp)> {
+        let hello = Hello {
+            wire: WIRE_VERSION,
+            probe: self.probe.into(),
+            site: self.probe.into(),
+            boot: BOOT,
+            version: "script".to_owned(),
+        };
+        loop {
+            match self.post::<_, Welcome>("session", &hello).await? {
+                Some(Ok(welcome)) => return Ok((welcome.epoch, welcome.now)),
+                Some(Err(refusal)) => bail!("a session was refused: {refusal:?}"),
+                None => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Reports until the session ends, or the script.
+    async fn session(
+        &mut self,
+        epoch: u64,
+        mut now: Timestamp,
+        stop: &watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let mut number = 0;
+        loop {
+            number += 1;
+            let report = self.report(epoch, number, now);
+            let receipt = loop {
+                match self.post::<_, Receipt>("report", &report).await? {
+                    Some(answer) => break answer,
+                    None => sleep(PAUSE).await,
+                }
+            };
+            match receipt {
+                Ok(receipt) => {
+                    now = receipt.now;
+                    let seen = report.observations.iter();
+                    self.acknowledged
+                        .extend(seen.map(|seen| (self.probe.to_owned(), seen.boot, seen.seq)));
+                    self.next_seq += BATCH;
+                }
+                // The same observations go into the first report of the next session.
+                Err(Refusal::UnknownSession) => return Ok(()),
+                Err(refusal) => bail!("a report was refused: {refusal:?}"),
+            }
+            if *stop.borrow() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn report(&self, epoch: u64, seq: u64, now: Timestamp) -> Report {
+        let seen = |seq| Observation {
+            check: self.check.into(),
+            rev: 1,
+            boot: BOOT,
+            seq,
+            started: now,
+            at: now,
+            clock: Clock::Leader,
+            trigger: Trigger::Schedule,
+            firmness: Firmness::Hard,
+            failing_since: None,
+            outcome: Outcome::new(Status::Up, None, ""),
+        };
+        Report {
+            probe: self.probe.into(),
+            epoch,
+            seq,
+            echo: now,
+            health: Health::UNTESTED,
+            observations: (self.next_seq..self.next_seq + BATCH).map(seen).collect(),
+            spooled: 0,
+            dropped: 0,
+            running: 1,
+        }
+    }
+
+    /// Asks the next coordinator; `None` when it is of no use at present.
+    async fn post<Q: Serialize, A: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        question: &Q,
+    ) -> anyhow::Result<Option<Result<A, Refusal>>> {
+        let url = &self.coordinators[self.next_coordinator % self.coordinators.len()];
+        self.next_coordinator += 1;
+        let request = self.client.post(format!("{url}/probe/v1/{path}")).bearer_auth(KEY);
+        let Ok(response) = request.json(question).send().await else { return Ok(None) };
+        let status = response.status();
+        let Ok(body) = response.bytes().await else { return Ok(None) };
+        if status == StatusCode::OK {
+            let answer = serde_json::from_slice(&body).context("read an answer")?;
+            return Ok(Some(Ok(answer)));
+        }
+        match serde_json::from_slice(&body) {
+            Ok(Refusal::Unavailable) => Ok(None),
+            Ok(refusal) => Ok(Some(Err(refusal))),
+            Err(_) => bail!("{path} was answered with {status}: {}", String::from_utf8_lossy(&body)),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The target of the cluster's checks: a web server that can be well, fail, or be gone, and counts
+//! who asked it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// A request is not longer than this; what follows is not read.
+const REQUEST_LIMIT_BYTES: usize = 8 * 1024;
+
+/// A web server under the test's control.
+#[derive(Debug)]
+pub struct Target {
+    address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+    listening: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    fails: bool,
+    asked: BTreeMap<IpAddr, u64>,
+    failed: BTreeMap<IpAddr, u64>,
+}
+
+impl Target {
+    /// Listens and is well.
+    ///
+    /// # Errors
+    /// The address is taken.
+    pub async fn start(address: SocketAddr) -> std::io::Result<Self> {
+        let mut target = Self { address, shared: Arc::default(), listening: None };
+        target.recover().await?;
+        Ok(target)
+    }
+
+    /// It answers with status 500.
+    pub fn fail(&self) {
+        self.lock().fails = true;
+    }
+
+    /// Connections are refused.
+    pub async fn vanish(&mut self) {
+        if let Some(task) = self.listening.take() {
+            task.abort();
+            // Until the listener is really closed.
+            let _ = task.await;
+        }
+    }
+
+    /// It answers with status 200 again.
+    ///
+    /// # Errors
+    /// The address was taken in the meantime.
+    pub async fn recover(&mut self) -> std::io::Result<()> {
+        self.lock().fails = false;
+        if self.listening.is_none() {
+            let listener = TcpListener::bind(self.address).await?;
+            self.listening = Some(tokio::spawn(listen(listener, Arc::clone(&self.shared))));
+        }
+        Ok(())
+    }
+
+    /// How often this peer has been answered.
+    pub fn asked_by(&self, peer: IpAddr) -> u64 {
+        self.lock().asked.get(&peer).copied().unwrap_or(0)
+    }
+
+    /// How often this peer has been answered with status 500.
+    pub fn failed_for(&self, peer: IpAddr) -> u64 {
+        self.lock().failed.get(&peer).copied().unwrap_or(0)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
+        lock(&self.shared)
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn listen(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
+    while let Ok((stream, peer)) = listener.accept().await {
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            // A client that has gone away is its own business.
+            let _ = answer(stream, peer.ip(), &shared).await;
+        });
+    }
+}
+
+async fn answer(
+    mut stream: TcpStream,
+    peer: IpAddr,
+    shared: &Mutex<Shared>,
+) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") && request.len() < REQUEST_LIMIT_BYTES {
+        if stream.read_buf(&mut request).await? == 0 {
+            return Ok(());
+        }
+    }
+    let line = {
+        let mut shared = lock(shared);
+        *shared.asked.entry(peer).or_default() += 1;
+        if shared.fails {
+            *shared.failed.entry(peer).or_default() += 1;
+        }
+        if shared.fails { "500 Internal Server Error" } else { "200 OK" }
+    };
+    let answer =
+        format!("HTTP/1.1 {line}\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
+}

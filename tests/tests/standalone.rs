@@ -1,0 +1,13 @@
+//! The stories of `crosscheck standalone`, told by the real program, real servers and real mails.
+
+mod standalone {
+    mod alarm;
+    mod browser;
+    mod causes;
+    mod commands;
+    mod edits;
+    mod life;
+    mod process;
+    mod restart;
+    mod secrets;
+}

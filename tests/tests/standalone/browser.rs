@@ -1,0 +1,57 @@
+//! The status page in a real browser, on a telephone and on a desk.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crosscheck_tests::nginx::Nginx;
+use crosscheck_tests::scratch::Scratch;
+use crosscheck_tests::standalone::{FAST, Standalone};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Opens pages at each size and scheme; everything that is wrong with them.
+async fn look(scratch: &Scratch, pages: Vec<String>) -> Result<(), String> {
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
+    assert!(
+        tool.join("node_modules").is_dir(),
+        "the browser checks are not installed\nhint: `tests/run` installs what the tests need"
+    );
+    let mut command = Command::new("node");
+    command.current_dir(&tool).arg("check.mjs").arg("--out").arg(scratch.file("screenshots"));
+    command.args(pages);
+    let ended = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic");
+    let output = ended.expect("node starts");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if output.status.success() { Ok(()) } else { Err(said) }
+}
+
+#[tokio::test]
+async fn a_browser_finds_nothing_wrong_with_the_pages_of_an_outage_and_after_it() {
+    let scratch = Scratch::new();
+    let mut nginx = Nginx::start(&scratch, &[]).await;
+    let config = format!(
+        "{FAST}pages: {{ public: {{ title: \"Shop status\", checks: [\"shop*\"], access: public }} }}\n\
+         checks:\n\
+         - {{ name: shop home, http: {{ url: \"http://127.0.0.1:{}/\" }} }}\n\
+         - {{ name: broken, http: {{ url: \"http://127.0.0.1:{}/broken\" }} }}\n",
+        nginx.port, nginx.port
+    );
+    let crosscheck = Standalone::start(&scratch, &config).await;
+    let address = |path: &str| crosscheck.api.address(path);
+    crosscheck.api.becomes(SOON, "shop home", "up").await;
+    nginx.stop();
+    let check = crosscheck.api.becomes(SOON, "shop home", "down").await;
+    let story = address(&format!("/incidents/{}", check["incident"]));
+    let shop = address("/checks/shop%20home");
+    let pages = vec![address("/"), address("/pages/public"), shop, story.clone()];
+    assert_eq!(look(&scratch, pages).await, Ok(()));
+
+    nginx.run().await;
+    crosscheck.api.becomes(SOON, "shop home", "up").await;
+    assert_eq!(look(&scratch, vec![story]).await, Ok(()));
+    // That it can find something: there is no such check.
+    let none = look(&scratch, vec![address("/checks/nothing")]).await;
+    assert!(none.is_err_and(|said| said.contains("status 404")));
+}

@@ -1,0 +1,159 @@
+//! Secrets are used, and told to nobody.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use crosscheck_tests::authority::Authority;
+use crosscheck_tests::command::crosscheck;
+use crosscheck_tests::eventually::eventually;
+use crosscheck_tests::mailbox::{Mailbox, Sink};
+use crosscheck_tests::nginx::Nginx;
+use crosscheck_tests::scratch::Scratch;
+use crosscheck_tests::standalone::{FAST, Standalone, Wanted};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Variables with secrets in them.
+const VARIABLES: [(&str, &str); 3] =
+    [("BEARER", "marker-bearer-7Qx"), ("KEY", "marker-key-2Lp"), ("BASIC", "marker-basic-9Vt")];
+
+/// What stands in the file of the mail server's password.
+const MAIL_PASSWORD: &str = "marker-mail-4Hd";
+
+/// What stands in the file of a token that is sent within a header.
+const TOKEN: &str = "marker-token-5Zk";
+
+/// The secrets, and those in the clothes they travel in.
+fn markers() -> Vec<String> {
+    let plain = VARIABLES.iter().map(|(_, value)| *value).chain([MAIL_PASSWORD, TOKEN]);
+    let login = STANDARD.encode(format!("\0crosscheck\0{MAIL_PASSWORD}"));
+    let basic = STANDARD.encode("probe:marker-basic-9Vt");
+    plain.map(str::to_owned).chain([login, basic]).collect()
+}
+
+/// Every target answers with what it was sent, and every answer is wrong: so all of it is told.
+fn config(scratch: &Scratch, authority: &Authority, sink: &Sink, nginx: &Nginx) -> String {
+    let password = scratch.write("mail-password", &format!("{MAIL_PASSWORD}\n"));
+    let token = scratch.write("token", TOKEN);
+    let echo = format!("http://127.0.0.1:{}/echo", nginx.port);
+    format!(
+        "{FAST}contacts: {{ ops: {{ mail: [ops@example.com] }} }}\n\
+         routes: [{{ to: [ops] }}]\n\
+         channels: {{ mail: {{ smtp: \"smtp://127.0.0.1:{mail}\", tls: required, ca: {ca}, \
+           from: \"crosscheck@example.com\", user: crosscheck, \
+           password: \"${{file:{password}}}\" }} }}\n\
+         checks:\n\
+         - {{ name: token, http: {{ url: \"{echo}\", \
+           headers: {{ X-Key: \"Token ${{file:{token}}}\" }} }} }}\n\
+         - {{ name: bearer, http: {{ url: \"{echo}\", bearer: \"${{env:BEARER}}\" }} }}\n\
+         - {{ name: key, http: {{ url: \"{echo}\", headers: {{ X-Key: \"${{env:KEY}}\" }} }} }}\n\
+         - {{ name: basic, http: {{ url: \"{echo}\", \
+           basic: {{ user: probe, password: \"${{env:BASIC}}\" }} }} }}\n",
+        mail = sink.port,
+        ca = authority.file.display(),
+        password = password.display(),
+        token = token.display(),
+    )
+}
+
+/// Fails when a secret is in what was told.
+fn assert_clean(what: &str, told: &[u8]) {
+    for marker in markers() {
+        let found = told.windows(marker.len()).position(|part| part == marker.as_bytes());
+        if let Some(at) = found {
+            let from = at.saturating_sub(200);
+            let around = String::from_utf8_lossy(&told[from..told.len().min(at + 100)]);
+            panic!("`{marker}` in {what}: {around}");
+        }
+    }
+}
+
+fn assert_clean_below(directory: &Path) -> usize {
+    let entries = fs::read_dir(directory).expect("a directory");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .map(|path| {
+            if path.is_dir() {
+                return assert_clean_below(&path);
+            }
+            assert_clean(&path.display().to_string(), &fs::read(&path).expect("a file"));
+            1
+        })
+        .sum()
+}
+
+/// Everything that can be got: each path that the API's own description lists, and the pages.
+async fn assert_clean_answers(crosscheck: &Standalone) {
+    let incidents = crosscheck.api.list("/api/v1/incidents").await.expect("a list");
+    let incident = incidents[0]["id"].to_string();
+    let described = crosscheck.api.json("/api/v1/openapi.json").await.expect("a description");
+    let mut paths: Vec<String> = vec!["/".into(), format!("/incidents/{incident}")];
+    let described = described["paths"].as_object().expect("paths").keys();
+    for path in described.chain([&"/checks/{check}".to_owned()]) {
+        let path = path.replace("{incident}", &incident).replace("{page}", "none");
+        for check in ["token", "bearer", "key", "basic"] {
+            paths.push(path.replace("{check}", check));
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    let mut answered = 0;
+    for path in &paths {
+        let (status, text) = crosscheck.api.get(path).await.expect("an answer");
+        assert_clean(path, text.as_bytes());
+        answered += usize::from(status == 200);
+    }
+    assert!(answered > 20, "{answered} of {paths:?}");
+}
+
+#[tokio::test]
+async fn secrets_reach_their_servers_and_appear_nowhere_else() {
+    let scratch = Scratch::new();
+    let authority = Authority::new(&scratch);
+    let sink = Sink::start(Some(&authority.sound(&scratch, "127.0.0.1"))).await;
+    let nginx = Nginx::start(&scratch, &[]).await;
+    let config = config(&scratch, &authority, &sink, &nginx);
+    let mut variables = VARIABLES.to_vec();
+    variables.push(("RUST_LOG", "trace"));
+    let wanted = Wanted { variables: &variables, ..Wanted::default() };
+    let mut running = Standalone::start_as(&scratch, &config, wanted).await;
+    let letters = sink.holds(SOON, 4).await;
+    running.api.all_settled(SOON).await;
+
+    let path = running.config().to_str().expect("a path in ASCII").to_owned();
+    let run = crosscheck(&["run", "--json", &path], &variables);
+    assert_eq!(run.status, 1, "{run:?}");
+    let drawn = crosscheck(&["run", &path], &variables);
+    let validated = crosscheck(&["validate", &path], &variables);
+    assert_eq!(validated.status, 0, "{validated:?}");
+    // They were all used, and all came back.
+    let (requests, logins) = (nginx.requests(), sink.logins().join("\n"));
+    for marker in markers() {
+        let used = requests.contains(&marker) || logins.contains(&marker);
+        assert!(used || marker == MAIL_PASSWORD || marker == "marker-basic-9Vt", "{marker}");
+    }
+    assert_eq!(run.out.matches("<redacted>").count(), 4, "{}", run.out);
+
+    for said in [&run, &drawn, &validated] {
+        assert_clean("what a command prints", said.out.as_bytes());
+        assert_clean("what a command notes", said.err.as_bytes());
+    }
+    for letter in &letters {
+        for part in [&letter.raw, &letter.text, &letter.html] {
+            assert_clean("a mail", part.as_bytes());
+        }
+    }
+    eventually(SOON, "each check has an observation", || async {
+        let rows = running.api.list("/api/v1/checks/basic/observations").await?;
+        if rows.is_empty() { Err("none".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    assert_clean_answers(&running).await;
+    assert!(assert_clean_below(&running.data) > 3);
+    running.process.terminate();
+    assert_clean_below(&running.data);
+    assert_clean("the log", running.process.log().as_bytes());
+}
