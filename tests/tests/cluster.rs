@@ -46,7 +46,11 @@ fn a_carrier_that_does_not_reach_the_target_is_named_and_nobody_is_alarmed() -> 
 fn an_outage_is_one_alarm_and_one_recovery_for_each_contact() -> anyhow::Result<()> {
     run(Plan::USUAL, async |cluster| {
         for (outage, cause) in [(1, "refused"), (2, "status")] {
-            if outage == 1 { cluster.target.vanish().await } else { cluster.target.fail() }
+            if outage == 1 {
+                cluster.target.vanish().await
+            } else {
+                cluster.target.fail()
+            }
             let check = cluster.await_status(1, "down", |_| true).await?;
             cluster.await_mails("alarm", outage * CONTACTS.len()).await?;
             cluster.await_rounds(1, ROUNDS_AFTER).await?;

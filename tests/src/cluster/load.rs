@@ -51,7 +51,15 @@ impl Script {
     ) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder().timeout(ANSWER_LIMIT).no_proxy().build()?;
         let acknowledged = BTreeSet::new();
-        Ok(Self { probe, check, coordinators, client, next_coordinator: 0, next_seq: 1, acknowledged })
+        Ok(Self {
+            probe,
+            check,
+            coordinators,
+            client,
+            next_coordinator: 0,
+            next_seq: 1,
+            acknowledged,
+        })
     }
 
     /// Reports without a pause until told to stop, and until the last report is acknowledged:
@@ -165,7 +173,9 @@ impl Script {
         match serde_json::from_slice(&body) {
             Ok(Refusal::Unavailable) => Ok(None),
             Ok(refusal) => Ok(Some(Err(refusal))),
-            Err(_) => bail!("{path} was answered with {status}: {}", String::from_utf8_lossy(&body)),
+            Err(_) => {
+                bail!("{path} was answered with {status}: {}", String::from_utf8_lossy(&body))
+            }
         }
     }
 }

@@ -46,7 +46,10 @@ impl Host {
         let output = host.holder.stdout.take().context("it was piped")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
-        ensure!(line == "ready\n", "no network namespace could be made; the cluster tests need root");
+        ensure!(
+            line == "ready\n",
+            "no network namespace could be made; the cluster tests need root"
+        );
         Ok(host)
     }
 
@@ -127,9 +130,7 @@ impl Network {
             .context("enter a network namespace")?;
         feed(
             Command::new("ip").args(["-batch", "-"]),
-            &format!(
-                "link add hub type bridge\naddr add {HUB}/24 dev hub\nlink set hub up\n"
-            ),
+            &format!("link add hub type bridge\naddr add {HUB}/24 dev hub\nlink set hub up\n"),
         )?;
         Ok(Self { hub, ports: 0 })
     }

@@ -48,8 +48,13 @@ impl Drop for Program {
 /// It has not been built.
 pub fn built(name: &str) -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
-    let directory = here.parent().and_then(Path::parent).context("a test is in target/debug/deps")?;
+    let directory =
+        here.parent().and_then(Path::parent).context("a test is in target/debug/deps")?;
     let program = directory.join(name);
-    anyhow::ensure!(program.exists(), "{} is not built: cargo build --workspace", program.display());
+    anyhow::ensure!(
+        program.exists(),
+        "{} is not built: cargo build --workspace",
+        program.display()
+    );
     Ok(program)
 }

@@ -44,8 +44,8 @@ pub fn observations(history: &Path) -> anyhow::Result<BTreeMap<Identity, Kept>> 
 /// The file cannot be read.
 pub fn rolled_up(history: &Path) -> anyhow::Result<BTreeMap<i64, u64>> {
     let db = open(history)?;
-    let mut select = db
-        .prepare("SELECT width, SUM(up + degraded + down + unknown) FROM rollup GROUP BY width")?;
+    let mut select =
+        db.prepare("SELECT width, SUM(up + degraded + down + unknown) FROM rollup GROUP BY width")?;
     let rows = select.query_map([], |row| {
         let runs: i64 = row.get(1)?;
         Ok((row.get(0)?, runs.cast_unsigned()))

@@ -113,8 +113,7 @@ async fn answer(
         }
         if shared.fails { "500 Internal Server Error" } else { "200 OK" }
     };
-    let answer =
-        format!("HTTP/1.1 {line}\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+    let answer = format!("HTTP/1.1 {line}\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await
 }

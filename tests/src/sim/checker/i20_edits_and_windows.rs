@@ -94,7 +94,10 @@ fn edited(before: &State, config: &Config, after: &State) -> Finding {
             .values()
             .any(|check| check.incident == Some(*id) && !kept.contains(&check.spec.id));
         // With the last blind check gone, nothing is blind any more.
-        if !removed && !plain.blind.values().any(|open| open == id) && !plain.domains.values().any(|d| d == id) {
+        if !removed
+            && !plain.blind.values().any(|open| open == id)
+            && !plain.domains.values().any(|d| d == id)
+        {
             return Err(format!("an edit closes incident {id}"));
         }
     }
