@@ -77,6 +77,10 @@ impl PairedEdges {
             if self.over.contains(&id) {
                 return Err(format!("incident {id} is open again"));
             }
+            // Checks go blind at different times; each loss is an incident of its own.
+            if subject == Subject::Blind {
+                return Ok(());
+            }
             return match self.open.insert(subject, id).filter(|other| *other != id) {
                 Some(other) => Err(format!("incidents {other} and {id} are open at once")),
                 None => Ok(()),
