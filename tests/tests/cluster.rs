@@ -1,6 +1,7 @@
 //! A cluster of real processes: who is alarmed when a target, a probe, a carrier or a coordinator
 //! fails, and that it is once.
 
+use crosscheck_tests::cluster::network::Way;
 use crosscheck_tests::cluster::probe::Probe;
 use crosscheck_tests::cluster::{CONTACTS, Cluster, NODES, Plan, SETTLED, SITES, run};
 use crosscheck_tests::eventually::eventually;
@@ -185,6 +186,34 @@ fn a_majority_goes_on_and_a_minority_says_that_it_is_stale_and_sends_nothing() {
         cluster.shows(3, "up", "up", ALL).await;
         cluster.rounds(3, ROUNDS_AFTER).await;
         assert_told_of(cluster, 1);
+    });
+}
+
+#[test]
+fn a_leader_cut_off_from_the_others_leaves_the_alarm_to_the_next() {
+    run(Plan::USUAL, async |cluster| {
+        for (outage, way) in [(1, Way::Both), (2, Way::Out), (3, Way::In)] {
+            let leader = cluster.ready(&NODES).await;
+            let others: Vec<usize> = NODES.into_iter().filter(|node| *node != leader).collect();
+            // It still reaches the mail server, and the probes reach it.
+            let peers = others.iter().map(|node| cluster.coordinator(*node).host().address());
+            cluster.coordinator(leader).host().cut(way, &peers.collect::<Vec<_>>());
+            cluster.target.fail();
+            cluster.told("alarm", outage * CONTACTS.len()).await;
+            let witness = cluster.ready(&others).await;
+            assert_ne!(witness, leader, "cut {way:?}");
+            cluster.rounds(witness, ROUNDS_AFTER).await;
+            let (_, health) = cluster.coordinator(leader).readiness().await.expect("an answer");
+            assert_ne!(health["status"], "ok", "cut {way:?}");
+
+            cluster.coordinator(leader).host().heal();
+            cluster.target.recover().await;
+            cluster.told("recovery", outage * CONTACTS.len()).await;
+            cluster.ready(&NODES).await;
+            cluster.shows(leader, "up", "up", ALL).await;
+            cluster.rounds(witness, ROUNDS_AFTER).await;
+            assert_told_of(cluster, outage);
+        }
     });
 }
 
