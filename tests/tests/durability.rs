@@ -114,7 +114,7 @@ async fn verdicts(cluster: &Cluster) -> Vec<[Value; 3]> {
 }
 
 /// How often coordinators are killed.
-const KILLS: usize = 14;
+const KILLS: usize = 30;
 
 /// Fewer observations than this were no load.
 const LEAST_ACKNOWLEDGED: usize = 2_000;
