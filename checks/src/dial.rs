@@ -391,6 +391,17 @@ mod tests {
         assert_eq!(status_of(connect_failure(address, &descriptors).cause), Status::Unknown);
     }
 
+    #[test]
+    fn a_detail_is_short_and_without_secrets() {
+        let secrets = Secrets::default();
+        secrets.remember("hunter2!");
+        let detail = format!("redirects\nto hunter2! {}", "x".repeat(70_000));
+        let failure = Failure { cause: Cause::Redirect, detail };
+        let detail = Timer::start(LIMIT).outcome(&secrets, Some(failure)).detail;
+        assert!(detail.starts_with("redirects to <redacted> xxx"), "{detail}");
+        assert_eq!(detail.len(), DETAIL_LIMIT_BYTES);
+    }
+
     #[tokio::test]
     async fn the_phase_in_which_the_deadline_falls_gives_the_cause() {
         let table = [

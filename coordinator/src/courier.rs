@@ -19,10 +19,6 @@ use tokio_util::sync::CancellationToken;
 use crate::channel::{self, Channel, Delivery};
 use crate::dispatch::{Dispatcher, Due, Effect, Event, Moment, SEND_DEADLINE};
 
-mod replica;
-
-pub use replica::run;
-
 /// How often the outbox is looked at without being asked to: retries and ended leases become due
 /// by the passing of log time, which nobody announces.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -98,18 +98,22 @@ async fn tick(inner: &Arc<Inner>) {
     loop {
         ticks.tick().await;
         propose(inner, Command::Tick).await;
-        if let Some(command) = expand(inner, &mut expanded) {
-            propose(inner, command).await;
+        if let Some(command) = expand(inner, &mut expanded)
+            && !propose(inner, command).await
+        {
+            expanded = None;
         }
     }
 }
 
-/// What is not taken is proposed again by the next tick, or by the next leader.
-async fn propose(inner: &Inner, command: Command) {
-    let Some(at) = inner.gate.stamp() else { return };
-    if let Err(error) = inner.node.propose(&Stamped { at, command }).await {
+/// Whether the command was applied; if not, the next tick or the next leader comes again.
+async fn propose(inner: &Inner, command: Command) -> bool {
+    let Some(at) = inner.gate.stamp() else { return false };
+    let done = inner.node.propose(&Stamped { at, command }).await;
+    if let Err(error) = &done {
         tracing::debug!(%error, "a leader's command was not taken");
     }
+    done.is_ok()
 }
 
 /// The windows of the next days, when they may differ from those in the state.

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! **Invariants**
-//! - Only `raft*` names openraft; only `ingest`, `api`, `page` and `serve` name axum.
+//! - Only `raft*` names openraft; only `ingest`, `api`, `page`, `serve` and the Raft
+//!   listener name axum.
 //! - Nothing here decides whether a target is up: that is `crosscheck_core::apply`.
 //! - Only the leader sends, and only what it has claimed in the log.
 
@@ -24,6 +25,7 @@ pub mod history;
 pub mod ingest;
 pub mod inside;
 pub mod leader;
+mod loopback;
 pub mod member;
 pub mod page;
 pub mod raft;

@@ -124,8 +124,10 @@ impl Log for ReplicaLog {
     }
 
     async fn still_leads(&self, term: u64) -> bool {
+        // Asked first: what was confirmed could be a newer term than the one looked at before.
+        let confirmed = self.0.confirm_leadership().await;
         let standing = *self.0.leadership().borrow();
-        standing.is_leader && standing.term == term && self.0.confirm_leadership().await
+        confirmed && standing.is_leader && standing.term == term
     }
 
     fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {

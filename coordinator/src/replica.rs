@@ -10,6 +10,7 @@
 
 mod batch;
 mod catch_up;
+mod occupied;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::leader::{self, Clock, Gate};
 use crate::raft::{Node, NodeOptions, Peers, Shared};
 pub use crate::raft::{Profile, StartError};
 use batch::Batcher;
+use occupied::Occupied;
 
 /// Entries between two snapshots: some minutes of a full load, an hour of an idle cluster.
 pub const SNAPSHOT_EVERY: u64 = 5_000;
@@ -81,6 +83,8 @@ pub(crate) struct Inner {
     pub(crate) leadership: watch::Sender<Leadership>,
     pub(crate) gate: Gate,
     pub(crate) fatal: Fatal,
+    /// The data directory is this replica's alone.
+    occupied: Occupied,
     peers: Peers,
     members: BTreeMap<u64, String>,
     profile: Profile,
@@ -98,9 +102,11 @@ impl Replica {
         let ReplicaConfig { id, peers: members, data, profile, key, snapshot_every, .. } = config;
         let (fatal, path) = (config.fatal, data.clone());
         let fate = fatal.clone();
-        let history = tokio::task::spawn_blocking(move || {
+        let (occupied, history) = tokio::task::spawn_blocking(move || {
             std::fs::create_dir_all(&path).map_err(StartError::new)?;
-            History::open(&path, fate).map_err(StartError::new)
+            let occupied = Occupied::new(&path).map_err(StartError::new)?;
+            let history = History::open(&path, fate).map_err(StartError::new)?;
+            Ok::<_, StartError>((occupied, history))
         })
         .await
         .map_err(StartError::new)??;
@@ -116,6 +122,7 @@ impl Replica {
             leadership: watch::Sender::default(),
             gate: Gate::new(config.clock),
             fatal,
+            occupied,
             peers,
             members,
             profile,
@@ -206,8 +213,10 @@ impl Replica {
         tokio::time::timeout(limit, self.0.node.confirm_leadership()).await.unwrap_or(false)
     }
 
-    /// Stops the loops and Raft, and writes what is left of the history.
+    /// Hands the leadership over, stops the loops and Raft, and writes what is left of the
+    /// history. The routes must be served until then.
     pub async fn shutdown(self) {
+        self.0.node.hand_over().await;
         self.0.stop.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
@@ -215,6 +224,7 @@ impl Replica {
         if let Err(error) = self.0.shared.history.flush().await {
             tracing::warn!(%error, "the history was not flushed at the end");
         }
+        self.0.occupied.leave();
     }
 }
 

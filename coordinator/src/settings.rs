@@ -125,7 +125,7 @@ impl Settings {
         if !self.members.contains_key(&self.node) {
             wrong.push(format!("`node` is {}, which is not among `members`", self.node));
         }
-        if self.members.len() % 2 == 0 {
+        if self.members.len().is_multiple_of(2) {
             let count = self.members.len();
             wrong.push(format!(
                 "{count} members stand the loss of no more than {} would; make it 1, 3 or 5",
@@ -185,6 +185,13 @@ listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
         let settings = Settings::parse("c.yaml", GOOD).expect("good");
         assert_eq!((settings.node, settings.members.len()), (1, 3));
         assert_eq!(settings.profile, Timing::Lan);
+    }
+
+    #[test]
+    fn the_example_is_good() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/example/coordinator.yaml");
+        let settings = Settings::read(Path::new(path)).expect("good");
+        assert_eq!(settings.members.len(), 3);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crosscheck_coordinator::courier::{self, Carrier, Errand};
+use crosscheck_coordinator::courier::{Carrier, Errand};
 use crosscheck_coordinator::fatal::Fatal;
 use crosscheck_coordinator::leader::SystemClock;
+use crosscheck_coordinator::member::{self, Member};
 use crosscheck_coordinator::replica::{Profile, Replica, ReplicaConfig, SNAPSHOT_EVERY};
 use crosscheck_core::outbox::{Edge, Progress, SendResult};
 use crosscheck_core::{Command, Reply};
@@ -18,7 +19,6 @@ use crosscheck_model::{
     SiteId, SiteQuorum, Status,
 };
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 /// A test that gets here has hung.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -121,20 +121,6 @@ async fn report_failure(replica: &Replica) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_run_becomes_one_delivered_alarm() {
     let directory = tempfile::tempdir().expect("a directory");
-    let replica = Replica::start(ReplicaConfig {
-        id: 1,
-        peers: [(1, "http://127.0.0.1:9".to_owned())].into(),
-        data: directory.path().to_owned(),
-        profile: Profile::Lan,
-        key: None,
-        snapshot_every: SNAPSHOT_EVERY,
-        clock: Arc::new(SystemClock::start()),
-        fatal: Fatal::new(|reason| panic!("{reason}")),
-    })
-    .await
-    .expect("starts");
-    replica.initialize().await.expect("forms a cluster of one");
-
     let (begin, mut begun) = mpsc::channel::<(Errand, oneshot::Sender<SendResult>)>(8);
     let carry: Carrier = Arc::new(move |errand| {
         let begin = begin.clone();
@@ -144,11 +130,21 @@ async fn a_failing_run_becomes_one_delivered_alarm() {
             ended.await.expect("the test answers")
         })
     });
-    let stop = CancellationToken::new();
-    let courier = tokio::spawn(courier::run(replica.clone(), carry, stop.clone()));
+    let settings = ReplicaConfig {
+        id: 1,
+        peers: member::alone(1),
+        data: directory.path().to_owned(),
+        profile: Profile::Lan,
+        key: None,
+        snapshot_every: SNAPSHOT_EVERY,
+        clock: Arc::new(SystemClock::start()),
+        fatal: Fatal::new(|reason| panic!("{reason}")),
+    };
+    let member = Member::start(settings, carry).await.expect("starts");
+    let replica = member.replica().clone();
+    replica.initialize().await.expect("forms a cluster of one");
 
-    let reply = ask(&replica, Command::Configure(Box::new(config()))).await;
-    assert!(matches!(reply, Reply::Configured(_)), "{reply:?}");
+    within(member.configure(config())).await.expect("a revision");
     report_failure(&replica).await;
     let (errand, end) = within(begun.recv()).await.expect("an alarm");
     let term = replica.leadership().borrow().term;
@@ -166,8 +162,6 @@ async fn a_failing_run_becomes_one_delivered_alarm() {
     while !matches!(progress(), Progress::Delivered { .. }) {
         within(effects.recv()).await.expect("the settling is applied");
     }
-    stop.cancel();
-    within(courier).await.expect("it ends well");
+    within(member.stop()).await;
     assert!(begun.recv().await.is_none(), "no second alarm");
-    replica.shutdown().await;
 }

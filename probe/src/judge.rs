@@ -48,7 +48,7 @@ impl Stalls {
     /// The process is awake; it had asked to be woken at the moment last promised.
     pub fn awake(&mut self, now: Mono) {
         if let Some(promised) = self.promised.take()
-            && now > promised + STALL
+            && now > promised.saturating_add(STALL)
         {
             self.stalls.push_back((promised, now));
             if self.stalls.len() > STALLS_KEPT {
@@ -155,6 +155,14 @@ mod tests {
                 assert_eq!(judged.cause == Some(Cause::ProbeLate), !kept);
             }
         }
+    }
+
+    #[test]
+    fn who_has_promised_nothing_does_not_stand_still() {
+        let mut stalls = Stalls::default();
+        stalls.promise(Mono::MAX);
+        stalls.awake(ms(9_000));
+        assert!(stalls.stalls.is_empty());
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(crate) fn assigned(name: &str, interval: u64, retry_interval: u64) -> Assign
         family: Family::V4,
         schedule,
         rule: Rule::Consecutive(1),
+        recovery_hold: std::time::Duration::from_secs(60),
         severity: Severity::High,
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,

@@ -40,6 +40,8 @@ pub struct State {
     bad: u32,
     failing_since: Option<Mono>,
     last: Option<(Status, Firmness)>,
+    /// The run before was disturbed by the probe itself.
+    disturbed: bool,
 }
 
 impl State {
@@ -67,7 +69,7 @@ impl State {
                 self.failing_since.get_or_insert(started);
             }
             Status::Unknown if self.bad < attempts => {
-                *self = Self { last: self.last, ..Self::default() }
+                *self = Self { last: self.last, disturbed: self.disturbed, ..Self::default() }
             }
             Status::Unknown => {}
         }
@@ -78,8 +80,14 @@ impl State {
             Some(_) => Weight::Repeat,
             None => Weight::Transition,
         };
+        // A disturbed run says nothing, so it is repeated soon; but once only, since an overloaded
+        // probe must not load itself further.
+        let disturbed = outcome.cause == Some(Cause::ProbeLate);
+        let before = std::mem::replace(&mut self.disturbed, disturbed);
+        let again = disturbed && !before;
         let next = match firmness {
             Firmness::Soft => Next::Attempt,
+            Firmness::Hard if again => Next::Attempt,
             Firmness::Hard => Next::Settled { failing: self.failing_since.is_some() },
         };
         Meaning { firmness, failing_since: self.failing_since, weight, next }
@@ -171,6 +179,23 @@ mod tests {
         use Weight::{Plain, Repeat, Transition};
         // The second Down turns soft into hard, which is a change.
         assert_eq!(weights, [Plain, Plain, Transition, Transition, Repeat, Transition, Plain]);
+    }
+
+    #[test]
+    fn a_disturbed_run_is_repeated_once() {
+        let mut state = State::default();
+        let late = Outcome::unknown(Cause::ProbeLate, "");
+        let settled = Next::Settled { failing: false };
+        for (outcome, next) in [
+            (late.clone(), Next::Attempt),
+            (late.clone(), settled),
+            (late.clone(), settled),
+            (outcome(Up), settled),
+            (late, Next::Attempt),
+            (Outcome::unknown(Cause::Setup, ""), settled),
+        ] {
+            assert_eq!(state.step(Duration::ZERO, &outcome, 2).next, next);
+        }
     }
 
     #[test]

@@ -176,6 +176,7 @@ fn check(address: &str) -> Assigned {
         family: Family::V4,
         schedule,
         rule: Rule::Consecutive(1),
+        recovery_hold: Duration::from_secs(60),
         severity: Severity::High,
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,

@@ -53,6 +53,14 @@ impl Api {
         self.answer(self.client.get(self.address(path))).await
     }
 
+    /// As [`Self::get`], naming another host than the one that is asked.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn get_as(&self, host: &str, path: &str) -> Result<Answer, String> {
+        answer(self.client.get(self.address(path)).header("Host", host)).await
+    }
+
     /// Posts JSON.
     ///
     /// # Errors

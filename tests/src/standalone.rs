@@ -117,6 +117,11 @@ impl Standalone {
         fs::rename(&new, &self.start.config).expect("a file");
     }
 
+    /// The arguments that it was started with, after the name of the command.
+    pub fn arguments(&self) -> Vec<String> {
+        self.start.arguments(&self.data)
+    }
+
     /// The file that it watches.
     pub fn config(&self) -> &Path {
         &self.start.config
@@ -145,8 +150,21 @@ impl Standalone {
     }
 }
 
+impl Drop for Standalone {
+    fn drop(&mut self) {
+        let log = self.process.log();
+        assert!(std::thread::panicking() || !log.contains("panicked at"), "{log}");
+    }
+}
+
 impl Start {
-    fn process(&self, data: &PathBuf) -> Process {
+    fn arguments(&self, data: &Path) -> Vec<String> {
+        let (config, data) = (self.config.display(), data.display());
+        let listen = format!("127.0.0.1:{}", self.port);
+        vec![config.to_string(), "--data".into(), data.to_string(), "--listen".into(), listen]
+    }
+
+    fn process(&self, data: &Path) -> Process {
         let program = binary::crosscheck();
         let mut command = match &self.resolv_conf {
             None => Command::new(program),
@@ -158,8 +176,7 @@ impl Start {
                 command
             }
         };
-        command.arg("standalone").arg(&self.config).arg("--data").arg(data);
-        command.arg("--listen").arg(format!("127.0.0.1:{}", self.port));
+        command.arg("standalone").args(self.arguments(data));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         Process::start("crosscheck standalone", &mut command, &self.log)
     }

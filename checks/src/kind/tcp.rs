@@ -314,6 +314,7 @@ mod tests {
         let outcome = run(address, json!({ "expect": "y" }), PLENTY).await;
         assert_eq!(outcome.cause, Some(Cause::Body), "{}", outcome.detail);
         assert_eq!(outcome.values.get("bytes"), Some(&(EXPECT_WITHIN_BYTES as f64)));
+        assert!(outcome.detail.starts_with("the first 65536 bytes"), "{}", outcome.detail);
     }
 
     #[tokio::test]

@@ -15,6 +15,10 @@ use crate::state::State;
 /// shorter.
 const ABSENT_LIMIT: Duration = Duration::from_secs(5 * 60);
 
+/// Voters that a decision is to rest on: with five over three carriers no single one can hide
+/// an outage.
+const CONFIRMERS: usize = 5;
+
 /// A probe that may be given a check, and where it stands.
 struct Candidate<'a> {
     probe: &'a ProbeId,
@@ -39,21 +43,34 @@ impl State {
 
     /// Gives every check its probes anew; probes whose set has changed are told.
     pub(crate) fn assign(&mut self, effects: &mut Vec<Effect>) {
-        let mut changed = BTreeSet::new();
         let ids: Vec<CheckId> = self.checks.keys().cloned().collect();
-        for id in ids {
-            let chosen = self.choose(&id);
-            let until = self.now;
-            let Some(check) = self.checks.get_mut(&id) else { continue };
-            if chosen == check.assigned {
-                continue;
-            }
-            changed.extend(chosen.symmetric_difference(&check.assigned).cloned());
-            check.votes.retain(|probe, _| chosen.contains(probe));
-            check.assigned = chosen;
-            check.settling_until = check.settling_until.max(until.plus(check.spec.validity()));
-        }
+        let changed = ids.iter().flat_map(|id| self.assign_one(id)).collect();
         self.tell_reassigned(changed, effects);
+    }
+
+    /// Recruits further probes for a check of a few while it is in doubt, so that the decision
+    /// rests on as many voters as a large layout has.
+    pub(crate) fn recruit(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
+        let recruits = self.assign_one(id);
+        self.tell_reassigned(recruits, effects);
+    }
+
+    /// Gives one check its probes anew; those that come or go.
+    fn assign_one(&mut self, id: &CheckId) -> BTreeSet<ProbeId> {
+        let chosen = self.choose(id);
+        let now = self.now;
+        let Some(check) = self.checks.get_mut(id) else { return BTreeSet::new() };
+        if chosen == check.assigned {
+            return BTreeSet::new();
+        }
+        let changed = chosen.symmetric_difference(&check.assigned).cloned().collect();
+        if !check.assigned.is_subset(&chosen) {
+            // Who is new has no vote yet, and who is gone has none any more.
+            check.settling_until = check.settling_until.max(now.plus(check.spec.validity()));
+        }
+        check.votes.retain(|probe, _| chosen.contains(probe));
+        check.assigned = chosen;
+        changed
     }
 
     /// Tells probes that what they are to run has changed.
@@ -97,7 +114,9 @@ impl State {
                     region.as_ref().is_none_or(|wanted| pattern::matches(wanted, c.region))
                 };
                 let fitting: Vec<_> = candidates.filter(fits).collect();
-                pick(id, fitting, *count as usize, &check.assigned)
+                let count = *count as usize;
+                let count = if check.is_in_doubt() { count.max(CONFIRMERS) } else { count };
+                pick(id, fitting, count, &check.assigned)
             }
         }
     }

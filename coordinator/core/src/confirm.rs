@@ -47,6 +47,9 @@ impl State {
     }
 
     fn wants_confirmation(&self, check: &CheckState) -> bool {
+        if !check.is_in_doubt() {
+            return false;
+        }
         let schedule = &check.spec.schedule;
         let asked = self.now.since(check.confirmed_at);
         // What a quorum says already is confirmed by the rounds.
@@ -56,13 +59,13 @@ impl State {
         let first_failure = check.confirm_wanted
             && !known_to_fail
             && asked >= (schedule.interval / 3).max(Duration::from_millis(1));
-        let settled = check.verdict.reason == Reason::Working && check.tally.row == Reason::Working
-            || check.tally.row == Reason::New;
-        let next_round = !settled && check.tally.lame.is_none() && asked >= schedule.retry_interval;
+        let next_round =
+            !check.is_settled() && check.tally.lame.is_none() && asked >= schedule.retry_interval;
         first_failure || next_round
     }
 
     fn confirm(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
+        self.recruit(id, effects);
         let nonce = self.number();
         let now = self.now;
         let Some(check) = self.checks.get_mut(id) else { return };
@@ -70,5 +73,18 @@ impl State {
         check.confirm_wanted = false;
         let probes: Vec<ProbeId> = check.assigned.iter().cloned().collect();
         effects.push(Effect::Confirm { check: id.clone(), probes, nonce });
+    }
+}
+
+impl CheckState {
+    /// Nothing is under way that further looks could decide.
+    fn is_settled(&self) -> bool {
+        self.tally.row == Reason::New
+            || self.verdict.reason == Reason::Working && self.tally.row == Reason::Working
+    }
+
+    /// A failure was seen, or the verdict is not that it works.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.confirm_wanted || !self.is_settled()
     }
 }

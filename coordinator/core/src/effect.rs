@@ -12,7 +12,7 @@ pub enum Effect {
         /// From where.
         site: SiteId,
         /// What.
-        observation: Observation,
+        observation: Box<Observation>,
     },
     /// From `from` on, and until the next such effect for the check, this is its verdict: what
     /// availability is computed from. A later effect may begin earlier than the one before it

@@ -145,10 +145,8 @@ impl State {
         effects: &mut Vec<Effect>,
     ) {
         let summary = self.summary_of(id);
-        let incident_id = match self.checks.get(id).and_then(|check| check.incident) {
-            Some(open) => open,
-            None => self.open_incident(id, severity, &summary),
-        };
+        let known = self.checks.get(id).and_then(|check| check.incident);
+        let incident_id = known.unwrap_or_else(|| self.open_incident(id, severity, &summary));
         let sites = self.opinions_of(id);
         let Some(incident) = self.incidents.get_mut(&incident_id) else { return };
         if incident.told.contains(&status) {
@@ -158,7 +156,7 @@ impl State {
         incident.status = status;
         incident.severity = incident.severity.max(severity);
         incident.summary.clone_from(&summary);
-        if incident.timeline.len() > 1 {
+        if known.is_some() {
             incident.note(self.now, EventKind::Changed, summary, sites);
         }
         let Some(check) = self.checks.get(id) else { return };
@@ -302,12 +300,16 @@ impl State {
         match &check.verdict.reason {
             Reason::New => "not seen yet".to_owned(),
             Reason::Failing if check.tally.row == Reason::Failing && check.tally.lame.is_none() => {
+                let place = match (failing, live) {
+                    (_, 1) => "its only site".to_owned(),
+                    (failing, live) => format!("{failing} of {live} sites"),
+                };
                 match common_cause(&electorate) {
-                    Some(cause) => format!("down: {} ({failing} of {live} sites)", plain(cause)),
-                    None => format!("down at {failing} of {live} sites, for different causes"),
+                    Some(cause) => format!("{}, from {place}", plain(cause)),
+                    None => format!("fails from {place}, for different causes"),
                 }
             }
-            Reason::Failing => "down; the sites no longer agree".to_owned(),
+            Reason::Failing => "the sites no longer agree that it fails".to_owned(),
             Reason::Working => "up".to_owned(),
             Reason::Slow => "up, but slow".to_owned(),
             Reason::Partial(domain) => format!("fails only from {domain}"),
@@ -332,7 +334,7 @@ impl State {
                 (Some(vote), _) => vote.detail.clone(),
                 (None, silent) => silent.unwrap_or_default().to_owned(),
             },
-            duration_ms: view.vote.map_or(0, |vote| vote.duration_us / 1000),
+            duration_us: view.vote.map_or(0, |vote| vote.duration_us),
             at: view.vote.map_or(self.now, |vote| vote.at),
         };
         self.site_views(check).into_iter().map(opinion).collect()

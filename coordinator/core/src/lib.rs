@@ -14,6 +14,8 @@
 //! - `apply` is total: a bad command gets a refusal, nothing panics, every replica agrees.
 //! - What must not be lost is state: an outbox entry goes away only by its committed result.
 
+#![deny(clippy::float_arithmetic, reason = "replicas must round alike")]
+
 pub mod apply;
 pub mod assign;
 pub mod blindness;

@@ -193,8 +193,8 @@ pub struct SiteOpinion {
     pub cause: Option<Cause>,
     /// In its words.
     pub detail: String,
-    /// How long the run took, in milliseconds.
-    pub duration_ms: u64,
+    /// How long the run took, in microseconds.
+    pub duration_us: u64,
     /// When the run ended.
     pub at: Timestamp,
 }

@@ -126,7 +126,7 @@ pub fn suffices(
     let members = live.iter().filter(|voter| voter.member).count();
     let others = all - members;
     // Where more than one probe is assigned, one alone proves nothing.
-    let floor = assigned.min(2).max(1);
+    let floor = assigned.clamp(1, 2);
     match (quorum, question) {
         (SiteQuorum::Diverse, _) => leave_one_domain_out(live, active),
         (SiteQuorum::Majority, _) => members >= floor && 2 * members > all,

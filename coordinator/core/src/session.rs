@@ -89,7 +89,7 @@ impl State {
             effects.push(Effect::Record {
                 probe: report.probe.clone(),
                 site: site.clone(),
-                observation,
+                observation: Box::new(observation),
             });
         }
         Ok(receipt)
@@ -97,6 +97,7 @@ impl State {
 
     fn take_vote(&mut self, id: &ProbeId, boot: u64, observation: &Observation) {
         let now = self.now;
+        let heeded = self.probes.get(id).is_some_and(|probe| probe.suspect.is_none());
         let Some(check) = self.checks.get_mut(&observation.check) else { return };
         let fits = observation.clock == Clock::Leader
             && observation.boot == boot
@@ -111,7 +112,11 @@ impl State {
             return;
         }
         let outcome = &observation.outcome;
-        if matches!(outcome.status, Status::Down | Status::Degraded) {
+        // A failure that is known already is confirmed by rounds, if at all: one site that fails
+        // for ever must not make all others look twice as often.
+        let is_new = check.votes.get(id).is_none_or(|vote| vote.status != outcome.status);
+        let fails = matches!(outcome.status, Status::Down | Status::Degraded);
+        if fails && is_new && heeded {
             check.confirm_wanted = true;
         }
         if observation.firmness == Firmness::Soft {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Api;
 use super::answer::{Answer, ApiError, milliseconds, read};
-use crate::page::{ask, reason};
+use crate::page::{Freshness, ask, reason};
 
 /// A check.
 #[derive(Serialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub(crate) struct Check {
     pub(crate) kind: String,
     /// What is checked.
     pub(crate) target: String,
-    /// The verdict.
+    /// The verdict; never `up` on a coordinator that hears no quorum.
     pub(crate) status: Status,
     /// Why, in one sentence.
     pub(crate) reason: String,
@@ -68,16 +68,21 @@ pub(crate) struct SiteVote {
 }
 
 impl Check {
-    fn new(state: &State, id: &CheckId, check: &CheckState) -> Self {
+    fn new(state: &State, id: &CheckId, check: &CheckState, fresh: Freshness) -> Self {
         let views = state.site_views(check);
+        // Nothing is green without fresh evidence, and a minority has none.
+        let stale = fresh.minority && check.verdict.status == Status::Up;
         Self {
             id: id.to_string(),
             name: check.spec.name.clone(),
             customer: check.spec.customer.as_ref().map(ToString::to_string),
             kind: check.spec.kind.clone(),
             target: check.spec.target.clone(),
-            status: check.verdict.status,
-            reason: reason(check, &views),
+            status: if stale { Status::Unknown } else { check.verdict.status },
+            reason: match stale {
+                true => format!("Last known up; no quorum is heard, as of {}", fresh.as_of),
+                false => reason(check, &views),
+            },
             since: check.since,
             maintenance: check.maintenance,
             incident: check.incident.map(|id| id.0),
@@ -107,9 +112,10 @@ impl SiteVote {
 /// `GET /api/v1/checks`.
 pub(super) async fn list(Shared(api): Shared<Api>, headers: HeaderMap) -> Result<Answer, ApiError> {
     read(api, move |reader| {
+        let fresh = reader.freshness();
         let checks = ask(reader, |state| {
             let checks = state.checks.iter();
-            checks.map(|(id, check)| Check::new(state, id, check)).collect::<Vec<_>>()
+            checks.map(|(id, check)| Check::new(state, id, check, fresh)).collect::<Vec<_>>()
         });
         Answer::new(&checks, &headers)
     })
@@ -124,7 +130,9 @@ pub(super) async fn one(
 ) -> Result<Answer, ApiError> {
     read(api, move |reader| {
         let id = CheckId::new(check);
-        let found = ask(reader, |state| Some(Check::new(state, &id, state.checks.get(&id)?)));
+        let fresh = reader.freshness();
+        let found =
+            ask(reader, |state| Some(Check::new(state, &id, state.checks.get(&id)?, fresh)));
         Answer::new(&found.ok_or_else(|| ApiError::no_check(&id))?, &headers)
     })
     .await

@@ -1,5 +1,7 @@
 //! `/api/v1/incidents`: open and resolved of late, with everything that happened.
 
+use std::time::Duration;
+
 use axum::extract::{Path, State as Shared};
 use axum::http::HeaderMap;
 use crosscheck_core::State;
@@ -10,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
-use super::answer::{Answer, ApiError, Asked, read};
+use super::answer::{Answer, ApiError, Asked, milliseconds, read};
 use crate::page::ask;
 
 /// Incidents on one page of the list unless another number is asked for.
@@ -112,7 +114,7 @@ pub(crate) struct Opinion {
     /// In the probe's words.
     detail: String,
     /// How long the run took.
-    duration_ms: u64,
+    duration_ms: f64,
     /// When the run ended.
     #[schemars(with = "String")]
     at: Timestamp,
@@ -184,7 +186,7 @@ impl Opinion {
             status: opinion.status,
             cause: opinion.cause,
             detail: opinion.detail.clone(),
-            duration_ms: opinion.duration_ms,
+            duration_ms: milliseconds(Duration::from_micros(opinion.duration_us)),
             at: opinion.at,
         }
     }

@@ -150,6 +150,10 @@ impl Summary {
         let overall = Overall::new(state, scope, freshness.minority);
         let open = state.incidents.values().rev().filter(|i| i.resolved_at.is_none());
         let address = public_address(state);
+        let mut components = components(state, scope, &id, |_| true);
+        if freshness.minority {
+            components.iter_mut().for_each(Component::doubt);
+        }
         Self {
             page: PageRef {
                 id: id.clone(),
@@ -162,7 +166,7 @@ impl Summary {
                 indicator: indicator(overall.tone),
                 description: overall.sentence,
             },
-            components: components(state, scope, &id, |_| true),
+            components,
             incidents: open
                 .filter(|incident| scope.shows(incident))
                 .map(|incident| Incident::new(state, incident, scope, (&id, &address), now))
@@ -226,6 +230,16 @@ fn components(
             only_show_if_degraded: false,
         })
         .collect()
+}
+
+impl Component {
+    /// Nothing is green without fresh evidence, and a minority has none.
+    fn doubt(&mut self) {
+        if self.status == "operational" {
+            self.status = "degraded_performance";
+            self.description = Some("Last known up; nobody can tell at present".to_owned());
+        }
+    }
 }
 
 /// Why a component is not operational.

@@ -103,7 +103,10 @@ async fn run(
     let member = Member::start(config, courier::by_channels(secrets))
         .await
         .with_context(|| format!("open the data directory {}", settings.data.display()))?;
-    let mut served = vec![serve::serve(raft, member.raft_routes(), stop.clone())];
+    // The other members must reach this one until it has handed leadership over.
+    let raft_stop = CancellationToken::new();
+    let raft = serve::serve(raft, member.raft_routes(), raft_stop.clone());
+    let mut served = Vec::new();
     let others: [(_, _, Router); 3] = [
         (listen.probes, "probes", member.probe_routes(key.as_deref())),
         (listen.page, "the status page", member.public_routes()),
@@ -124,6 +127,8 @@ async fn run(
         listener.await.context("end a listener")?;
     }
     member.stop().await;
+    raft_stop.cancel();
+    raft.await.context("end the listener for the other members")?;
     Ok(())
 }
 

@@ -50,7 +50,7 @@ fn seen(site: &str, seq: u64, started: u64, status: Status, micros: u64) -> Effe
     Effect::Record {
         probe: ProbeId::new(format!("p-{site}")),
         site: SiteId::new(site),
-        observation,
+        observation: Box::new(observation),
     }
 }
 

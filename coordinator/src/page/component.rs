@@ -122,7 +122,7 @@ impl SiteVote {
 
     /// What a site said when a decision was made.
     pub(crate) fn past(opinion: &SiteOpinion, now: Timestamp) -> Self {
-        let took = std::time::Duration::from_millis(opinion.duration_ms);
+        let took = std::time::Duration::from_micros(opinion.duration_us);
         Self {
             site: text::quote(opinion.site.as_str()),
             place: place_text(&opinion.region, &opinion.carrier),
@@ -205,7 +205,8 @@ fn why(reason: &Reason, tally: &Tally) -> String {
         }
         Reason::Failing => format!("Fails from {}", tally.failing_of()),
         Reason::Working if tally.failing > 0 => {
-            format!("Works; {} of {} sites fail", tally.failing, tally.all)
+            let verb = if tally.failing == 1 { "fails" } else { "fail" };
+            format!("Works; {} of {} sites {verb}", tally.failing, tally.all)
         }
         Reason::Working if tally.all > 1 => format!("Works from {} sites", tally.voters),
         Reason::Working => "Works".to_owned(),
@@ -238,7 +239,7 @@ mod tests {
             (Reason::Failing, (5, 4, 5), "Fails from 4 of 5 sites"),
             (Reason::Failing, (1, 1, 1), "Fails from its only site"),
             (Reason::Working, (5, 0, 5), "Works from 5 sites"),
-            (Reason::Working, (5, 1, 5), "Works; 1 of 5 sites fail"),
+            (Reason::Working, (5, 1, 5), "Works; 1 of 5 sites fails"),
             (Reason::Working, (1, 0, 1), "Works"),
             (Reason::Slow, (5, 0, 5), "Answers, but too slowly or with a flaw"),
             (carrier, (5, 2, 5), "Fails only from carrier china-telecom"),

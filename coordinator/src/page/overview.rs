@@ -1,9 +1,11 @@
 //! The status page: one sentence for all of it, then checks, incidents, planned work and sites.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crosscheck_core::State;
+use crosscheck_core::state::CheckState;
 use crosscheck_core::verdict::Reason;
 use crosscheck_model::wire::Fitness;
 use crosscheck_model::{CheckId, Timestamp};
@@ -88,34 +90,44 @@ impl Overview {
     ) -> Self {
         let now = freshness.as_of;
         let checks = scope.checks(state);
-        let mut groups: BTreeMap<Option<String>, Vec<Component>> = BTreeMap::new();
-        for (id, check) in &checks {
+        let view = |&(id, check): &(&CheckId, &CheckState)| {
             let known = days.get(id).map_or(&[][..], Vec::as_slice);
-            let component = Component::new(state, (id, check), known, scope, now);
-            groups.entry(component.customer.clone()).or_default().push(component);
-        }
-        if scope.page.is_none() {
-            // The staff's page: trouble first. A customer's page keeps the order it was given.
-            for components in groups.values_mut() {
-                components.sort_by_key(|component| std::cmp::Reverse(component.tone));
-            }
-        }
-        let several = groups.len() > 1;
-        let group = |(name, components): (Option<String>, _)| Group {
-            name: name.filter(|_| several),
-            components,
+            Component::new(state, (id, check), known, scope, now)
         };
+        let components = checks.iter().map(view).collect();
         let (open, past) = stories(state, scope, now);
         Self {
             overall: Overall::new(state, scope, freshness.minority),
             works: Work::of(state, scope, now),
             open,
-            groups: groups.into_iter().map(group).collect(),
+            groups: groups(components, scope.page.is_none()),
             past,
             sites: sites(state),
             dense: checks.len() > ROOMY,
         }
     }
+}
+
+/// The checks by customer. On the staff's page trouble comes first; a customer's page keeps the
+/// order it was given.
+fn groups(components: Vec<Component>, by_trouble: bool) -> Vec<Group> {
+    let mut named: BTreeMap<Option<String>, Vec<Component>> = BTreeMap::new();
+    for component in components {
+        named.entry(component.customer.clone()).or_default().push(component);
+    }
+    let several = named.len() > 1;
+    let mut groups: Vec<Group> = named
+        .into_iter()
+        .map(|(name, components)| Group { name: name.filter(|_| several), components })
+        .collect();
+    if by_trouble {
+        for group in &mut groups {
+            group.components.sort_by_key(|component| Reverse(component.tone));
+        }
+        let worst = |group: &Group| group.components.first().map(|component| component.tone);
+        groups.sort_by_key(|group| Reverse(worst(group)));
+    }
+    groups
 }
 
 impl Overall {
@@ -172,12 +184,12 @@ fn stories(state: &State, scope: &Scope, now: Timestamp) -> (Vec<Story>, Vec<Sto
     let shown = || state.incidents.values().filter(|incident| scope.shows(incident));
     let mut open: Vec<_> = shown().filter(|incident| incident.resolved_at.is_none()).collect();
     open.sort_by_key(|incident| {
-        (std::cmp::Reverse(incident.severity), incident.first_failed_at, incident.id)
+        (Reverse(incident.severity), incident.first_failed_at, incident.id)
     });
     let recent = |at: &Timestamp| now.since(*at) <= PAST;
     let mut past: Vec<_> =
         shown().filter(|incident| incident.resolved_at.as_ref().is_some_and(recent)).collect();
-    past.sort_by_key(|incident| std::cmp::Reverse((incident.resolved_at, incident.id)));
+    past.sort_by_key(|incident| Reverse((incident.resolved_at, incident.id)));
     let view = |incident| Story::new(state, incident, scope, now);
     (open.into_iter().map(view).collect(), past.into_iter().take(PAST_LIMIT).map(view).collect())
 }

@@ -14,6 +14,7 @@ use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::{Stream, TryStreamExt, stream};
 use openraft::alias::{EntryOf, LogIdOf, VoteOf};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogStorage};
@@ -30,6 +31,12 @@ use crate::fatal::Fatal;
 pub(super) type Entry = EntryOf<Types>;
 pub(super) type LogId = LogIdOf<Types>;
 pub(super) type Vote = VoteOf<Types>;
+
+/// The most bytes of entries in one append, unless a single one is larger.
+const APPEND_BYTES: usize = 4 * 1024 * 1024;
+
+/// The most entries that are read at once for replay, however small they are.
+const PIECE_ENTRIES: u64 = 256;
 
 /// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,13 +99,21 @@ impl Log {
         wait.await.map_err(|_| closed())
     }
 
+    /// The sizes on the disk of the entries from `from` up to, not including, `to`.
+    fn sizes(&self, from: u64, to: u64) -> Result<Vec<usize>, LogError> {
+        let (first, memory) = self.tail.sizes(from, to);
+        let mut sizes = self.writer.read(|store| store.sizes(from, first))?;
+        sizes.extend(memory);
+        Ok(sizes)
+    }
+
     fn entries(&self, from: u64, to: u64) -> Result<Vec<Entry>, LogError> {
         let memory = self.tail.entries(from, to);
         let end = memory.first().map_or(to, |entry| entry.log_id().index);
         if from >= end {
             return Ok(memory);
         }
-        let mut entries = self.writer.read(from, end)?;
+        let mut entries = self.writer.read(|store| store.read(from, end))?;
         entries.extend(memory);
         Ok(entries)
     }
@@ -109,20 +124,40 @@ impl RaftLogReader<Types> for Log {
         &mut self,
         range: R,
     ) -> io::Result<Vec<Entry>> {
-        let from = match range.start_bound() {
-            Bound::Included(index) => *index,
-            Bound::Excluded(index) => index + 1,
-            Bound::Unbounded => 0,
-        };
-        let to = match range.end_bound() {
-            Bound::Included(index) => index + 1,
-            Bound::Excluded(index) => *index,
-            Bound::Unbounded => u64::MAX,
-        };
+        let (from, to) = bounds(&range);
         self.entries(from, to).map_err(|error| {
             self.fatal.stop(&error);
             error.into()
         })
+    }
+
+    /// In pieces: what is replayed after a restart need not fit into the memory.
+    async fn entries_stream<R: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: R,
+    ) -> impl Stream<Item = io::Result<Entry>> + OptionalSend {
+        let (from, to) = bounds(&range);
+        let start = (self.clone(), from);
+        let pieces = stream::try_unfold(start, move |(mut log, from)| async move {
+            let end = to.min(from.saturating_add(PIECE_ENTRIES));
+            if from >= end {
+                return Ok(None);
+            }
+            let entries = log.limited_get_log_entries(from, end).await?;
+            let Some(last) = entries.last() else { return Ok::<_, io::Error>(None) };
+            let next = last.log_id().index + 1;
+            Ok(Some((stream::iter(entries.into_iter().map(Ok)), (log, next))))
+        });
+        pieces.try_flatten()
+    }
+
+    /// Fewer than asked for when they are large: an append over a slow line must end in time.
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        let sizes = self.sizes(start, end).map_err(|error| {
+            self.fatal.stop(&error);
+            io::Error::from(error)
+        })?;
+        self.try_get_log_entries(start..end.min(start + fitting(&sizes))).await
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
@@ -184,6 +219,31 @@ impl RaftLogStorage<Types> for Log {
         self.tail.purge(upto);
         self.write(|done| Writing::Purge(upto, done)).await
     }
+}
+
+/// The first index of a range, and the one after its last.
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let from = match range.start_bound() {
+        Bound::Included(index) => *index,
+        Bound::Excluded(index) => index + 1,
+        Bound::Unbounded => 0,
+    };
+    let to = match range.end_bound() {
+        Bound::Included(index) => index + 1,
+        Bound::Excluded(index) => *index,
+        Bound::Unbounded => u64::MAX,
+    };
+    (from, to)
+}
+
+/// How many of the first entries go into one append: at least one.
+fn fitting(sizes: &[usize]) -> u64 {
+    let mut bytes = 0;
+    let within = sizes.iter().take_while(|size| {
+        bytes += **size;
+        bytes <= APPEND_BYTES
+    });
+    (within.count() as u64).max(1)
 }
 
 fn closed() -> io::Error {

@@ -81,6 +81,9 @@ const APPEND_ENTRIES: u64 = 64;
 /// Entries kept behind a snapshot, so that a node that was away for a moment needs no snapshot.
 const KEPT_ENTRIES: u64 = 1_000;
 
+/// How long a leader that stops waits for its successor.
+const HAND_OVER_LIMIT: Duration = Duration::from_secs(1);
+
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot start the coordinator: {0}")]
@@ -203,6 +206,26 @@ impl Node {
         self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.is_ok()
     }
 
+    /// Lets the member that is least behind lead from now on, if this one does: a planned stop
+    /// should not cost an election's time.
+    pub(crate) async fn hand_over(&self) {
+        if !self.standing().is_leader {
+            return;
+        }
+        let replication = self.raft.metrics().borrow_watched().replication.clone();
+        let others = replication.into_iter().flatten().filter(|(id, _)| *id != self.id);
+        let Some((target, _)) = others.max_by_key(|(_, matched)| *matched) else { return };
+        let mut news = self.watch();
+        let handed_over = async {
+            self.raft.trigger().transfer_leader(target).await.ok()?;
+            while self.next_standing(&mut news).await?.leader.is_none_or(|id| id == self.id) {}
+            Some(())
+        };
+        if tokio::time::timeout(HAND_OVER_LIMIT, handed_over).await.is_err() {
+            tracing::info!("stopping without a successor: the others will elect one");
+        }
+    }
+
     pub(crate) fn standing(&self) -> Standing {
         self.standing_of(&self.raft.server_metrics().borrow_watched())
     }
@@ -224,6 +247,12 @@ impl Node {
             term: metrics.vote.leader_id.term,
             is_leader: leader == Some(self.id) && metrics.state.is_leader(),
         }
+    }
+
+    /// Commits bytes that no replica can read.
+    #[cfg(test)]
+    pub(crate) async fn propose_nonsense(&self) {
+        let _ = self.raft.client_write(Proposal::nonsense()).await;
     }
 
     /// Waits until entry `index` is gone from the log.

@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use crosscheck_core::Command;
+use crosscheck_core::command::Stamped;
+use crosscheck_model::{IncidentId, Timestamp};
+use futures_util::TryStreamExt;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogStorage, RaftStateMachine};
 use openraft::testing::log::{StoreBuilder, Suite};
@@ -14,7 +18,7 @@ use tempfile::TempDir;
 
 use super::log::{Entry, Log, LogError, Vote};
 use super::machine::{Machine, Shared};
-use super::wire::Types;
+use super::wire::{Proposal, Types};
 use crate::fatal::Fatal;
 use crate::history::History;
 
@@ -89,6 +93,35 @@ async fn a_restart_finds_vote_log_and_snapshot() {
     machine.install_snapshot(&snapshot.meta, snapshot.snapshot).await.expect("installs");
     assert_eq!(shared.progress.borrow().0, 5);
     assert_eq!(shared.history.wanted(), None, "the history was flushed before the snapshot");
+}
+
+#[tokio::test]
+async fn an_append_is_bounded_in_bytes_but_never_empty() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut log, _machine, _) = open(directory.path());
+    let large = Command::Acknowledge {
+        incident: IncidentId(1),
+        by: String::new(),
+        note: "x".repeat(3 * 1024 * 1024),
+    };
+    let stamped = Stamped { at: Timestamp::ZERO, command: large };
+    let proposal = Proposal::encode(&stamped).expect("encodes");
+    let mut all = entries(0..3);
+    for index in 3..6 {
+        let id = log_id::<Types>(1, 0, index);
+        all.push(Entry::new_normal(id, proposal.clone()));
+    }
+    append(&mut log, all).await;
+    for (from, wanted) in [(0, 4), (3, 1), (5, 1)] {
+        let found = log.limited_get_log_entries(from, 6).await.expect("reads");
+        assert_eq!(found.len(), wanted, "from {from}");
+    }
+    let mut reopened = Log::open(directory.path(), recorder().0).expect("opens");
+    let found = reopened.limited_get_log_entries(0, 6).await.expect("reads from the disk");
+    assert_eq!(found.len(), 4);
+    let all: Vec<Entry> = reopened.entries_stream(1..6).await.try_collect().await.expect("reads");
+    let indexes: Vec<u64> = all.iter().map(|entry| entry.log_id().index).collect();
+    assert_eq!(indexes, [1, 2, 3, 4, 5]);
 }
 
 fn damage(data: &Path, sql: &str) {

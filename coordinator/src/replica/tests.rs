@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_core::{Command, Reply};
-use crosscheck_model::config::Site;
+use crosscheck_model::config::{Maintenance, Site, Window};
 use crosscheck_model::observation::{Firmness, Trigger};
 use crosscheck_model::wire::{Health, Hello, WIRE_VERSION};
 use crosscheck_model::{CheckId, Config, Observation, Outcome, ProbeId, SiteId, Status, Timestamp};
@@ -19,6 +19,7 @@ use crate::leader::SystemClock;
 
 /// Nothing here takes nearly as long; a test that gets here has hung.
 const LIMIT: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
 
 struct Member {
     replica: Replica,
@@ -80,6 +81,18 @@ impl Cluster {
         member.server.abort();
         let _ = member.server.await;
         member.replica.shutdown().await;
+    }
+
+    /// Ends a member without a word to the others.
+    async fn crash(&mut self, id: u64) {
+        let member = self.members.remove(&id).expect("runs");
+        member.server.abort();
+        let _ = member.server.await;
+        let Replica(inner) = member.replica;
+        inner.stop.cancel();
+        inner.tasks.close();
+        inner.tasks.wait().await;
+        inner.node.shutdown().await;
     }
 
     async fn restart(&mut self, id: u64) {
@@ -145,12 +158,12 @@ async fn a_follower_forwards_and_all_apply() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_leads_when_the_leader_stops_and_time_goes_on() {
+async fn another_leads_when_the_leader_crashes_and_time_goes_on() {
     let mut cluster = Cluster::start(3).await;
     let first = cluster.leader().await;
     submit(cluster.replica(first), Command::Tick).await;
     let (index, now) = cluster.replica(first).applied();
-    cluster.stop(first).await;
+    cluster.crash(first).await;
     let second = cluster.leader().await;
     assert_ne!(first, second);
     submit(cluster.replica(second), Command::Tick).await;
@@ -160,6 +173,22 @@ async fn another_leads_when_the_leader_stops_and_time_goes_on() {
     applied(cluster.replica(first), after.0).await;
     let term = cluster.replica(second).leadership().borrow().term;
     assert!(term > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_shut_down_hands_over() {
+    let mut cluster = Cluster::start(3).await;
+    let first = cluster.leader().await;
+    // It must know a follower to be up to date.
+    submit(cluster.replica(first), Command::Tick).await;
+    let member = cluster.members.remove(&first).expect("runs");
+    let leadership = member.replica.leadership();
+    let term = leadership.borrow().term;
+    within(member.replica.clone().shutdown()).await;
+    let second = cluster.leader().await;
+    assert_ne!(second, first);
+    assert_eq!(cluster.replica(second).leadership().borrow().term, term + 1, "one election");
+    member.server.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,6 +287,47 @@ async fn one_who_was_away_gets_a_snapshot_and_the_measurements() {
     assert_eq!(rows(leader).len(), 300);
     assert!(rows(leader) == rows(away), "the rows differ");
     assert_eq!(leader.read(|state| state.probes.clone()), away.read(|state| state.probes.clone()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configured_maintenance_becomes_windows_everywhere() {
+    let cluster = Cluster::start(3).await;
+    let daily = Maintenance {
+        checks: vec!["*".into()],
+        customer: None,
+        when: Window::Every { days: (1..=7).collect(), from_minute: 60, to_minute: 120 },
+        zone: "Asia/Shanghai".into(),
+        reason: "release".into(),
+    };
+    let config = Config { maintenance: vec![daily], ..Config::default() };
+    submit(cluster.replica(1), Command::Configure(Box::new(config))).await;
+    for member in cluster.members.values() {
+        let replica = &member.replica;
+        let mut progress = replica.0.shared.progress.subscribe();
+        let expanded = progress.wait_for(|_| replica.read(|state| !state.windows.is_empty()));
+        drop(within(expanded).await.expect("runs"));
+        let (now, windows) = replica.read(|state| (state.now, state.windows.clone()));
+        assert!(windows.len() >= 8, "{windows:?}");
+        assert!(windows.iter().all(|window| window.to.since(window.from) == 3_600 * SECOND));
+        assert!(windows[0].to > now.minus(24 * 3_600 * SECOND));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_cannot_be_understood_ends_the_node() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (sender, mut reasons) = tokio::sync::mpsc::unbounded_channel();
+    let fatal = Fatal::new(move |reason| drop(sender.send(reason.to_owned())));
+    let peers = [(1, "http://127.0.0.1:9".to_owned())].into();
+    let config = ReplicaConfig { fatal, ..config(1, peers, directory.path()) };
+    let replica = Replica::start(config).await.expect("starts");
+    replica.initialize().await.expect("forms a cluster of one");
+    submit(&replica, Command::Tick).await;
+    replica.0.node.propose_nonsense().await;
+    let reason = within(reasons.recv()).await.expect("a reason");
+    assert!(reason.contains("cannot be applied"), "{reason}");
+    let reason = within(reasons.recv()).await.expect("another");
+    assert!(reason.contains("Raft has ended"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -144,6 +144,18 @@ async fn an_acknowledgement_is_one_clean_command() {
 }
 
 #[tokio::test]
+async fn a_minority_calls_nothing_up() {
+    let server = Server::show(fixture::stale()).await;
+    for path in ["/api/v1/checks", "/api/v2/summary.json"] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, 200);
+        assert!(!answer.body.contains("\"status\":\"up\",\"reason\""), "{path}");
+        assert!(!answer.body.contains("\"status\":\"operational\""), "{path}");
+        assert!(answer.body.contains("Last known up"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn readiness_needs_a_quorum() {
     for (fixture, status, word) in
         [(fixture::all_up(), 200, "ok"), (fixture::stale(), 503, "no quorum")]

@@ -198,7 +198,6 @@ fn spec(name: &str, customer: Option<&str>) -> CheckSpec {
         },
         rule: Rule::Consecutive(1),
         severity: Severity::Disaster,
-        recovery_hold: std::time::Duration::from_secs(60),
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,
@@ -255,6 +254,8 @@ fn probe(site: &str) -> ProbeState {
         assignment: 1,
         suspect: None,
         calm_since: None,
+        troubled_since: None,
+        incident: None,
     }
 }
 
@@ -344,7 +345,7 @@ fn opinion((site, region, carrier): &(&str, &str, &str), status: Status) -> Site
         status,
         cause: vote.cause,
         detail: vote.detail,
-        duration_ms: 82,
+        duration_us: 82_000,
         at: NOW.minus(11 * MINUTE),
     }
 }

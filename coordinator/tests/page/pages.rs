@@ -47,6 +47,18 @@ async fn blank_time_is_neither_green_nor_red() {
 }
 
 #[tokio::test]
+async fn trouble_comes_first_where_the_staff_looks() {
+    let body = Server::show(fixture::many_checks(40)).await.get("/").await.body;
+    let place = |text: &str| body.find(text).unwrap_or_else(|| panic!("no {text}"));
+    assert!(place("<h2>globex") < place("<h2>acme"), "the customer with a check that is down");
+    assert!(place("service 017") < place("service 001"));
+    assert!(place("service 018") < place("service 000"));
+    let page = Server::show(fixture::one_down()).await.get("/pages/public").await.body;
+    let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text}"));
+    assert!(place(">shop home</a>") < place("checks/order%20api"), "a customer's order stays");
+}
+
+#[tokio::test]
 async fn where_it_fails_from_is_named() {
     let server = Server::show(fixture::partial()).await;
     let home = server.get("/").await.body;

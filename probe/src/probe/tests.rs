@@ -235,9 +235,10 @@ fn a_probe_that_is_cut_off_from_the_world_never_votes() {
         let mut check = assigned("c", 10, 10);
         check.spec.schedule.attempts = attempts;
         let mut world = World::new(vec![check], references(), |_, now| {
-            (S / 10, if (60 * S..180 * S).contains(&now) { down() } else { up() })
+            (S / 10, if (62 * S..180 * S).contains(&now) { down() } else { up() })
         });
-        world.unfit = 60 * S..180 * S;
+        // Just after a round of the references, so that the next one by itself comes late.
+        world.unfit = 62 * S..180 * S;
         world.run_until(300 * S);
         let votes: Vec<_> = world
             .observations()

@@ -212,7 +212,7 @@ fn group(opinions: &[&SiteOpinion], all: usize) -> Group {
             .map(|opinion| Line {
                 site: one_line(opinion.site.as_str()),
                 place: format!("{}, {}", one_line(&opinion.region), one_line(&opinion.carrier)),
-                took: took(opinion.duration_ms),
+                took: took(opinion.duration_us),
                 detail: if in_common { String::new() } else { detail(opinion) },
             })
             .collect(),
@@ -234,11 +234,12 @@ const fn rank(status: Status) -> u8 {
 }
 
 /// How long a run took; nothing for one that did not take place.
-fn took(ms: u64) -> String {
-    match ms {
+fn took(us: u64) -> String {
+    match us {
         0 => String::new(),
-        1..10_000 => format!("{ms} ms"),
-        _ => span(Duration::from_millis(ms)),
+        1..1_000 => "<1 ms".to_owned(),
+        1_000..10_000_000 => format!("{} ms", us / 1_000),
+        _ => span(Duration::from_micros(us)),
     }
 }
 

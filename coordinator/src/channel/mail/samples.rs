@@ -24,7 +24,7 @@ fn opinion(site: &str, place: (&str, &str), cause: Option<Cause>, detail: &str) 
         status: if cause.is_some() { Status::Down } else { Status::Up },
         cause,
         detail: detail.to_owned(),
-        duration_ms: if cause == Some(Cause::ConnectTimeout) { 10_000 } else { 182 },
+        duration_us: if cause == Some(Cause::ConnectTimeout) { 10_000_000 } else { 182_000 },
         at: later(38),
     }
 }
@@ -73,7 +73,7 @@ fn recovery() -> Notice {
         opinion.status = Status::Up;
         opinion.cause = None;
         opinion.detail = String::new();
-        opinion.duration_ms = 95;
+        opinion.duration_us = 95_000;
     }
     notice.runbook = None;
     notice
@@ -137,7 +137,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
     slow.sites[2].detail = "connect to 203.0.113.9:443 refused".to_owned();
     slow.sites[4].status = Status::Unknown;
     slow.sites[4].cause = Some(Cause::ProbeUnfit);
-    slow.sites[4].duration_ms = 0;
+    slow.sites[4].duration_us = 0;
     let removed = Notice {
         edge: Edge::Removed,
         summary: "the check was removed from the configuration".to_owned(),

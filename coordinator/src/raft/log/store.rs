@@ -102,6 +102,17 @@ impl Store {
         Ok(entries)
     }
 
+    /// The sizes of the entries from `from` up to, not including, `to`.
+    pub(super) fn sizes(&self, from: u64, to: u64) -> Result<Vec<usize>, LogError> {
+        let mut query = self.0.prepare_cached(
+            "SELECT length(record) FROM entry WHERE idx >= ?1 AND idx < ?2 ORDER BY idx",
+        )?;
+        let to = i64::try_from(to).unwrap_or(i64::MAX);
+        let sizes = query
+            .query_map(params![from.cast_signed(), to], |row| Ok(row.get::<_, u32>(0)? as usize))?;
+        Ok(sizes.collect::<Result<_, _>>()?)
+    }
+
     fn mark<T: for<'a> Deserialize<'a>>(&self, mark: Mark) -> Result<Option<T>, LogError> {
         let sql = "SELECT record FROM mark WHERE place = ?1";
         let record: Option<Vec<u8>> =

@@ -70,6 +70,18 @@ impl Tail {
         self.lock().entries.range(from..to).map(|(_, (entry, _))| entry.clone()).collect()
     }
 
+    /// The first index from `from` on that is in memory (`to` if none is), and the sizes from
+    /// there up to, not including, `to`.
+    pub(super) fn sizes(&self, from: u64, to: u64) -> (u64, Vec<usize>) {
+        if from >= to {
+            return (to, Vec::new());
+        }
+        let inner = self.lock();
+        let mut entries = inner.entries.range(from..to).peekable();
+        let first = entries.peek().map_or(to, |(index, _)| **index);
+        (first, entries.map(|(_, (_, size))| *size).collect())
+    }
+
     pub(super) fn push(&self, entry: Entry, size: usize) {
         let mut inner = self.lock();
         inner.on_disk.last = Some(entry.log_id());

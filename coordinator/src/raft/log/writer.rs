@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::head::Head;
 use super::store::{Mark, Store, put_mark};
 use super::tail::Tail;
-use super::{Entry, LogError, LogId, Vote, closed};
+use super::{LogError, LogId, Vote, closed};
 use crate::fatal::Fatal;
 use crate::raft::wire::Types;
 
@@ -70,8 +70,12 @@ impl Writer {
         orders.send(writing).map_err(|_| closed())
     }
 
-    pub(super) fn read(&self, from: u64, to: u64) -> Result<Vec<Entry>, LogError> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner).read(from, to)
+    /// Reads what is synced.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        read(&self.reader.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -43,6 +43,7 @@ pub(in crate::raft) fn routes<A: Asked>(
         .route("/raft/v1/append", post(append::<A>))
         .route("/raft/v1/vote", post(vote::<A>))
         .route("/raft/v1/pre-vote", post(pre_vote::<A>))
+        .route("/raft/v1/transfer", post(transfer::<A>))
         .route("/raft/v1/submit", post(submit::<A>))
         .route("/raft/v1/history", post(history::<A>))
         .layer(DefaultBodyLimit::max(APPEND_LIMIT_BYTES))
@@ -97,6 +98,10 @@ async fn snapshot<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec
     let message: SnapshotMessage = parse(&body)?;
     let snapshot = Snapshot { meta: message.meta, snapshot: message.content.0 };
     reply(serving.raft.install_full_snapshot(message.vote, snapshot).await)
+}
+
+async fn transfer<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    reply(serving.raft.handle_transfer_leader(parse(&body)?).await)
 }
 
 async fn submit<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
