@@ -58,7 +58,7 @@ impl Api {
     /// # Errors
     /// Nobody answers.
     pub async fn get_as(&self, host: &str, path: &str) -> Result<Answer, String> {
-        answer(self.client.get(self.address(path)).header("Host", host)).await
+        self.answer(self.client.get(self.address(path)).header("Host", host)).await
     }
 
     /// Posts JSON.
