@@ -78,7 +78,10 @@ fn seeds(arguments: &Arguments) -> bool {
 fn show(outcome: &Outcome) {
     outcome.tail.iter().for_each(|line| say(line));
     if let Some(violation) = &outcome.violation {
-        say(&format!("seed {}: {} is violated: {}", outcome.seed, violation.invariant, violation.what));
+        say(&format!(
+            "seed {}: {} is violated: {}",
+            outcome.seed, violation.invariant, violation.what
+        ));
     }
     say(&format!("REPRODUCE: cargo sim --tier 1 --seeds 1 --first {}", outcome.seed));
 }

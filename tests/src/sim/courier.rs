@@ -1,7 +1,6 @@
 //! The shell around the production dispatcher, as `courier` is it in production: claims and
 //! results go to the log, sends to the sink.
 
-
 use crosscheck_coordinator::dispatch::{Due, Effect, Event};
 use crosscheck_core::outbox::Key;
 use crosscheck_core::{Command, Reply};
@@ -64,8 +63,7 @@ impl World {
         let delay = self.random.millis(5, 100);
         self.after(delay, "still leads", move |world| {
             let leads = world.log.leads(node, term) && !world.nodes[node].isolated;
-            let event =
-                if leads { Event::Claimed(key, attempt) } else { Event::NotClaimed(key) };
+            let event = if leads { Event::Claimed(key, attempt) } else { Event::NotClaimed(key) };
             world.dispatch_if_alive(node, life, event);
         });
     }

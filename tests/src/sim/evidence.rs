@@ -200,7 +200,9 @@ impl Evidence {
             let fresh = seen.rev == check.rev && state.now.since(seen.at) <= check.spec.validity();
             let down = seen.status == Status::Down;
             let old = down && seen.started <= check.closed_at;
-            if fresh && !old && seen.status != Status::Unknown
+            if fresh
+                && !old
+                && seen.status != Status::Unknown
                 && self.may_vote(probe, probe_id, state)
             {
                 ballot.live |= 1 << probe;

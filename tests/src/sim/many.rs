@@ -80,4 +80,3 @@ pub fn run_all(seeds: &[u64], until_violation: bool) -> Sum {
     sum.violations.sort_by_key(|outcome| outcome.seed);
     sum
 }
-

@@ -163,11 +163,8 @@ impl World {
         ];
         let fault = self.enabled(&of).filter(|_| self.random.chance(700));
         let liar = matches!(fault, Some(Fault::LiarDown | Fault::LiarUp | Fault::LiarRandom));
-        let hosts = if liar {
-            vec![self.random.below(self.hosts.len())]
-        } else {
-            self.some_domain()
-        };
+        let hosts =
+            if liar { vec![self.random.below(self.hosts.len())] } else { self.some_domain() };
         if let Some(fault) = fault {
             self.hurt(&hosts, fault);
         }
@@ -283,7 +280,8 @@ impl World {
     fn hurt_nodes(&mut self) {
         let (down, pause) = (self.random.secs(2, 120), self.random.secs(10, 150));
         let seldom = self.plan.class == Class::Outages;
-        if let Some(fault) = self.enabled(&OF_NODES).filter(|_| !seldom || self.random.chance(300)) {
+        if let Some(fault) = self.enabled(&OF_NODES).filter(|_| !seldom || self.random.chance(300))
+        {
             let leader = self.log.leader();
             match (fault, leader) {
                 (Fault::AllCoordinatorsDown, _) if self.random.chance(300) => {

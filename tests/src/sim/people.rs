@@ -53,8 +53,7 @@ impl World {
             4 => spec.rule = Rule::Consecutive(self.random.pick(&[1, 2, 3])),
             _ => spec.target = format!("target {}", self.random.below(100)),
         }
-        spec.schedule.retry_interval =
-            spec.schedule.retry_interval.min(spec.schedule.interval);
+        spec.schedule.retry_interval = spec.schedule.retry_interval.min(spec.schedule.interval);
         let text = format!("somebody edits {} ({what})", spec.id);
         self.coverage.fault(Fault::Edit);
         self.configure(config, text);

@@ -56,8 +56,8 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let mut random = Random::new(seed, 1);
-        let class = [Class::OneDomain, Class::Rough, Class::Outages, Class::Rough]
-            [(seed % 4) as usize];
+        let class =
+            [Class::OneDomain, Class::Rough, Class::Outages, Class::Rough][(seed % 4) as usize];
         let (carriers, regions) = random.pick(&LAYOUTS);
         let mut faults: BTreeSet<Fault> = Fault::ALL.iter().copied().collect();
         // Swarm testing: a world without some faults reaches states that all faults together hide.

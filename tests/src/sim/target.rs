@@ -51,9 +51,7 @@ pub(super) fn look(
         Mode::Refused => refused,
         Mode::Error => (outcome(Status::Down, Some(Cause::Status)), random.millis(10, 400)),
         Mode::Hang => hang(timeout),
-        Mode::Slow => {
-            (outcome(Status::Degraded, Some(Cause::Slow)), timeout.mul_f64(0.5))
-        }
+        Mode::Slow => (outcome(Status::Degraded, Some(Cause::Slow)), timeout.mul_f64(0.5)),
         Mode::Flap(period) => {
             let turn = (now - target.since).as_millis() / period.as_millis().max(1);
             if turn % 2 == 0 { refused } else { up }

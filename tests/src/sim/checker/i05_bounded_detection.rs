@@ -72,7 +72,10 @@ impl Checker for BoundedDetection {
             let late = now > since + bound(check);
             if *eligible && late && check.verdict.reason != Reason::Failing {
                 let (took, verdict) = (now - since, &check.verdict);
-                return Err(format!("{id} is dead for {took:?} and {verdict:?}: {:?}", check.tally));
+                return Err(format!(
+                    "{id} is dead for {took:?} and {verdict:?}: {:?}",
+                    check.tally
+                ));
             }
             self.tested += u64::from(*eligible && late);
             *eligible &= !late;

@@ -31,7 +31,9 @@ impl Checker for NeverLost {
                 Progress::Refused { .. } if refused => {}
                 Progress::Merged { .. } => {}
                 Progress::Delivered { .. } | Progress::Refused { .. } => {
-                    return Err(format!("{key} ({edge:?}) is {progress:?}, and no channel says so"));
+                    return Err(format!(
+                        "{key} ({edge:?}) is {progress:?}, and no channel says so"
+                    ));
                 }
                 _ => return Err(format!("{key} ({edge:?}) is still {progress:?}")),
             }

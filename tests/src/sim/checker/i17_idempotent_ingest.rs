@@ -31,7 +31,10 @@ impl Checker for IdempotentIngest {
         let Command::Batch(reports) = &entry.stamped.command else { return Ok(()) };
         let recorded = records(&entry.applied.effects);
         if recorded != view.world.evidence.taken {
-            return Err(format!("{recorded} observations recorded, {} new", view.world.evidence.taken));
+            return Err(format!(
+                "{recorded} observations recorded, {} new",
+                view.world.evidence.taken
+            ));
         }
         self.batches += 1;
         for observation in reports.iter().flat_map(|report| &report.observations) {

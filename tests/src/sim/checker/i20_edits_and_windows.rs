@@ -57,8 +57,7 @@ impl Checker for EditsAndWindows {
 fn in_window(state: &State, check: &CheckState) -> bool {
     state.windows.iter().any(|window| {
         let rule = state.config.maintenance.get(window.rule as usize);
-        let covers =
-            |name: &String| pattern::matches(name, &check.spec.name);
+        let covers = |name: &String| pattern::matches(name, &check.spec.name);
         window.from <= state.now
             && state.now < window.to
             && rule.is_some_and(|rule| rule.checks.iter().any(covers))
@@ -90,11 +89,15 @@ fn edited(before: &State, config: &Config, after: &State) -> Finding {
     }
     let kept: BTreeSet<_> = config.checks.iter().map(|spec| &spec.id).collect();
     for id in open(&plain).difference(&open(after)) {
-        let removed = plain.checks.values().any(|check| {
-            check.incident == Some(*id) && !kept.contains(&check.spec.id)
-        });
+        let removed = plain
+            .checks
+            .values()
+            .any(|check| check.incident == Some(*id) && !kept.contains(&check.spec.id));
         // With the last blind check gone, nothing is blind any more.
-        if !removed && !plain.blind.values().any(|open| open == id) && !plain.domains.values().any(|d| d == id) {
+        if !removed
+            && !plain.blind.values().any(|open| open == id)
+            && !plain.domains.values().any(|d| d == id)
+        {
             return Err(format!("an edit closes incident {id}"));
         }
     }
