@@ -298,7 +298,7 @@ impl World {
     }
 
     fn tick(&mut self, term: u64) {
-        if !self.log.leader.is_some_and(|leader| leader.term == term) {
+        if self.log.leader.is_none_or(|leader| leader.term != term) {
             return;
         }
         self.propose(Command::Tick, Origin::Nobody);

@@ -69,7 +69,7 @@ impl Plan {
         }
         let config = config(carriers, regions, &mut random);
         let spool = if random.chance(300) { 150 } else { 20_000 };
-        let safety = random.secs(45 * 60, 105 * 60);
+        let safety = random.secs(45 * 60, 75 * 60);
         Self { seed, class, carriers, regions, config, faults, spool, safety, wall_shift: 0 }
     }
 

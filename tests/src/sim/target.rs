@@ -54,7 +54,7 @@ pub(super) fn look(
         Mode::Slow => (outcome(Status::Degraded, Some(Cause::Slow)), timeout.mul_f64(0.5)),
         Mode::Flap(period) => {
             let turn = (now - target.since).as_millis() / period.as_millis().max(1);
-            if turn % 2 == 0 { refused } else { up }
+            if turn.is_multiple_of(2) { refused } else { up }
         }
         Mode::Without(one) if one == carrier => hang(timeout),
         Mode::WithoutTwo(one, two) if one == carrier || two == carrier => refused,

@@ -40,6 +40,7 @@ impl Checker for NeverGreenOnNothing {
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
         let state = view.state();
         if entry.stamped.command != Command::Tick {
+            self.between_ticks(view, &entry.stamped.command);
             return Ok(());
         }
         let silence = state.now.since(self.last);
@@ -85,5 +86,20 @@ impl Checker for NeverGreenOnNothing {
             }
         }
         Ok(())
+    }
+}
+
+impl NeverGreenOnNothing {
+    /// A quorum may have spoken for less than a second.
+    fn between_ticks(&mut self, view: &View<'_>, command: &Command) {
+        let Command::Batch(reports) = command else { return };
+        let evidence = &view.world.evidence;
+        for observation in reports.iter().flat_map(|report| &report.observations) {
+            let Some(borne) = self.borne.get_mut(&observation.check) else { continue };
+            if evidence.row(&evidence.ballot(&observation.check, view.state())) == Row::Fine {
+                *borne = view.state().now;
+                self.blind.insert(observation.check.clone(), view.state().now);
+            }
+        }
     }
 }
