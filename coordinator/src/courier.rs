@@ -231,6 +231,7 @@ fn bounded(result: SendResult) -> SendResult {
         SendResult::Retry(text) => SendResult::Retry(cut(text)),
         SendResult::Refused(text) => SendResult::Refused(cut(text)),
         SendResult::Ambiguous(text) => SendResult::Ambiguous(cut(text)),
+        SendResult::Partly { reached, why } => SendResult::Partly { reached, why: cut(why) },
     }
 }
 

@@ -332,8 +332,9 @@ fn owed() -> Owed {
         progress: Progress::Queued,
         attempts: 1,
         ambiguous: 0,
+        reached: Vec::new(),
         created: at,
-        after: None,
+        after: Vec::new(),
         last_error: None,
     }
 }
@@ -453,7 +454,7 @@ async fn one_reached_address_is_a_reached_contact() {
     for (replies, want) in [
         (vec![OK, UNKNOWN], "delivered"),
         (vec![UNKNOWN, OK], "delivered"),
-        (vec![LATER, OK], "delivered"),
+        (vec![LATER, OK], "partly"),
         (vec![UNKNOWN, UNKNOWN], "refused"),
         (vec![UNKNOWN, LATER], "retry"),
     ] {
@@ -468,11 +469,35 @@ async fn one_reached_address_is_a_reached_contact() {
                 "refused"
             }
             SendResult::Retry(_) => "retry",
+            SendResult::Partly { reached, why } => {
+                assert_eq!(reached, ["gone@example.com"]);
+                assert!(why.contains("ops@example.com: 450"), "{why}");
+                "partly"
+            }
             SendResult::Ambiguous(_) => "ambiguous",
         };
         assert_eq!(got, want, "{replies:?}");
-        assert_eq!(server.seen().mails.len(), usize::from(want == "delivered"), "{replies:?}");
+        let taken = matches!(want, "delivered" | "partly");
+        assert_eq!(server.seen().mails.len(), usize::from(taken), "{replies:?}");
     }
+}
+
+#[tokio::test]
+async fn who_has_the_mail_already_is_not_written_to_again() {
+    let server = Server::start(clear_script()).await;
+    let channel = channel::find("mail").expect("listed");
+    let channel = channel.open(&clear_settings(server.address)).expect("settings");
+    let mail = ["ops@example.com", "li@example.com"].map(str::to_owned).to_vec();
+    let to = Contact { mail, phone: None };
+    let (secrets, deadline) = (Secrets::of_process(), AMPLE);
+    let owed = Owed { reached: vec!["ops@example.com".to_owned()], ..owed() };
+    let sent = channel.send(Delivery { owed: &owed, to: &to, secrets: &secrets, deadline }).await;
+    assert_eq!(sent, SendResult::Delivered);
+    assert_eq!(server.seen().mails.len(), 1);
+    let named: Vec<String> =
+        server.seen().clear.iter().filter(|line| line.starts_with("RCPT")).cloned().collect();
+    assert_eq!(named.len(), 1);
+    assert!(named[0].contains("li@example.com"), "{named:?}");
 }
 
 #[tokio::test]

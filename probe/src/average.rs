@@ -38,7 +38,10 @@ impl Average {
         outcome: Outcome,
     ) -> Outcome {
         let Rule::Average { value, over, above_milli } = rule else { return outcome };
-        if let Some(sample) = outcome.values.get(value).copied().filter(|value| value.is_finite()) {
+        // What a probe measured that was unfit says nothing of the target.
+        let counts = outcome.status != Status::Unknown;
+        let sample = outcome.values.get(value).copied().filter(|value| value.is_finite());
+        if let Some(sample) = sample.filter(|_| counts) {
             self.add(now, *over, sample);
         }
         self.expire(now, *over);

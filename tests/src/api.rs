@@ -13,6 +13,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Api {
     base: String,
+    key: Option<String>,
     client: reqwest::Client,
 }
 
@@ -25,10 +26,18 @@ impl Api {
     /// # Panics
     /// No client can be made.
     pub fn new(port: u16) -> Self {
+        Self::at(format!("http://127.0.0.1:{port}"), None)
+    }
+
+    /// A client of who listens at a URL, and what lets it in.
+    ///
+    /// # Panics
+    /// No client can be made.
+    pub fn at(base: String, key: Option<&str>) -> Self {
         // Another test of this process may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).no_proxy().build();
-        Self { base: format!("http://127.0.0.1:{port}"), client: client.expect("a client") }
+        Self { base, key: key.map(str::to_owned), client: client.expect("a client") }
     }
 
     /// The address of a path.
@@ -41,7 +50,7 @@ impl Api {
     /// # Errors
     /// Nobody answers.
     pub async fn get(&self, path: &str) -> Result<Answer, String> {
-        answer(self.client.get(self.address(path))).await
+        self.answer(self.client.get(self.address(path))).await
     }
 
     /// As [`Self::get`], naming another host than the one that is asked.
@@ -49,7 +58,7 @@ impl Api {
     /// # Errors
     /// Nobody answers.
     pub async fn get_as(&self, host: &str, path: &str) -> Result<Answer, String> {
-        answer(self.client.get(self.address(path)).header("Host", host)).await
+        self.answer(self.client.get(self.address(path)).header("Host", host)).await
     }
 
     /// Posts JSON.
@@ -57,7 +66,7 @@ impl Api {
     /// # Errors
     /// Nobody answers.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer, String> {
-        answer(self.client.post(self.address(path)).json(body)).await
+        self.answer(self.client.post(self.address(path)).json(body)).await
     }
 
     /// Gets JSON.
@@ -115,10 +124,14 @@ impl Api {
         })
         .await
     }
-}
 
-async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, String> {
-    let response = request.send().await.map_err(|error| format!("no answer: {error}"))?;
-    let status = response.status().as_u16();
-    Ok((status, response.text().await.map_err(|error| format!("no body: {error}"))?))
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Answer, String> {
+        let request = match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        };
+        let response = request.send().await.map_err(|error| format!("no answer: {error}"))?;
+        let status = response.status().as_u16();
+        Ok((status, response.text().await.map_err(|error| format!("no body: {error}"))?))
+    }
 }

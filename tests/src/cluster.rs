@@ -4,7 +4,7 @@
 //! ```text
 //!   c1 c2 c3      a1 a2 b1 b2 g1       hosts: network namespaces
 //!    |  |  |       |  |  |  |  |
-//!   =+==+==+=======+==+==+==+==+=====  the test's own host: target, mailbox, the test
+//!   =+==+==+=======+==+==+==+==+=====  the test's own host: target, mail server, the test
 //! ```
 //!
 //! **Invariants**
@@ -13,25 +13,21 @@
 
 pub mod coordinator;
 pub mod load;
-pub mod mailbox;
 pub mod network;
 pub mod probe;
-pub mod program;
 pub mod record;
 pub mod target;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
 
+use crate::eventually::eventually;
+use crate::mailbox::{Letter, Mailbox, Sink};
+use crate::scratch::Scratch;
 use coordinator::Coordinator;
-use mailbox::Mailbox;
 use network::{HUB, Network, Way};
 use probe::Probe;
 use target::Target;
@@ -58,59 +54,21 @@ pub const CONTACTS: [&str; 2] = ["ops@example.com", "li@example.com"];
 /// Three elections, a session limit (15 s) and a leader's grace (30 s), on a busy machine.
 pub const SETTLED: Duration = Duration::from_secs(90);
 
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A notification whose first attempt failed is tried again after a minute.
+const RETRIED: Duration = Duration::from_secs(60);
 
-/// Lines of each program's log that a failure shows.
-const LOG_LINES: usize = 15;
+/// Where the target listens.
+const TARGET_PORT: u16 = 8000;
 
-/// An installation.
-#[derive(Debug)]
-pub struct Cluster {
-    /// What is checked.
-    pub target: Target,
-    /// Where mails arrive.
-    pub mailbox: Mailbox,
-    probes: Vec<Probe>,
-    coordinators: Vec<Coordinator>,
-    directory: TempDir,
-    _network: Network,
-}
-
-/// Runs a test on an installation of its own; `checks` more checks than the usual one look at the
-/// same target. Without `probes` the test speaks for them.
-///
-/// # Errors
-/// What the test says, with the end of each program's log.
-pub fn run(
-    plan: Plan,
-    test: impl AsyncFnOnce(&mut Cluster) -> anyhow::Result<()> + Send,
-) -> anyhow::Result<()> {
-    let work = || {
-        // Another test of this process may have been first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let network = Network::enter()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let mut cluster = Cluster::start(network, plan).await?;
-            let result = match cluster.settle(plan).await {
-                Ok(()) => test(&mut cluster).await,
-                Err(error) => Err(error),
-            };
-            result.map_err(|error| anyhow!("{error:#}\n{}", cluster.logs()))
-        })
-    };
-    // A thread of its own, because it moves to another network.
-    std::thread::scope(|scope| scope.spawn(work).join())
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
+/// Where the mail server listens.
+const MAIL_PORT: u16 = 2525;
 
 /// What an installation begins with.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// How many checks look at the target.
     pub checks: usize,
-    /// Whether there are probes.
+    /// Whether there are probes; else the test speaks for them.
     pub probes: bool,
 }
 
@@ -119,44 +77,68 @@ impl Plan {
     pub const USUAL: Self = Self { checks: 1, probes: true };
 }
 
+/// An installation.
+pub struct Cluster {
+    /// What is checked.
+    pub target: Target,
+    /// Where mails arrive.
+    pub mails: Sink,
+    probes: Vec<Probe>,
+    coordinators: Vec<Coordinator>,
+    scratch: Scratch,
+    _network: Network,
+}
+
+/// Runs a test on an installation of its own, in which all is well.
+///
+/// # Panics
+/// The test does, or there is no such installation.
+pub fn run(plan: Plan, test: impl AsyncFnOnce(&mut Cluster) + Send) {
+    let work = || {
+        let network = Network::enter();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let mut cluster = Cluster::new(network, plan).await;
+            cluster.start(plan).await;
+            test(&mut cluster).await;
+        });
+    };
+    // A thread of its own, because it moves to another network.
+    let ended = std::thread::scope(|scope| scope.spawn(work).join());
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
 impl Cluster {
-    async fn start(mut network: Network, plan: Plan) -> anyhow::Result<Self> {
-        let directory = tempfile::tempdir()?;
+    async fn new(mut network: Network, plan: Plan) -> Self {
+        let scratch = Scratch::new();
         let members: BTreeMap<usize, Ipv4Addr> =
-            NODES.map(|node| (node, Ipv4Addr::new(10, 77, 0, node as u8))).into();
+            NODES.into_iter().zip((1..).map(|last| Ipv4Addr::new(10, 77, 0, last))).collect();
         let mut coordinators = Vec::new();
         for (node, address) in &members {
-            let host = network.host(*address)?;
-            let place = directory.path().join(format!("c{node}"));
-            coordinators.push(Coordinator::new(host, *node, &members, place)?);
+            let directory = scratch.directory(&format!("coordinator-{node}"));
+            coordinators.push(Coordinator::new(network.host(*address), *node, &members, directory));
         }
         let urls: Vec<String> = coordinators.iter().map(Coordinator::probes_url).collect();
         let mut probes = Vec::new();
-        for (place, (site, _, _)) in SITES.iter().enumerate().filter(|_| plan.probes) {
-            let host = network.host(Ipv4Addr::new(10, 77, 0, 11 + place as u8))?;
-            probes.push(Probe::new(site, host, &urls, directory.path().join(site))?);
+        for ((site, _, _), last) in SITES.iter().zip(11..).filter(|_| plan.probes) {
+            let host = network.host(Ipv4Addr::new(10, 77, 0, last));
+            probes.push(Probe::new(site, host, &urls, scratch.directory(site)));
         }
-        let target = Target::start(SocketAddr::from((HUB, 8000))).await?;
-        let mailbox = Mailbox::start(SocketAddr::from((HUB, 2525))).await?;
-        Ok(Self { target, mailbox, probes, coordinators, directory, _network: network })
+        let target = Target::start(SocketAddr::from((HUB, TARGET_PORT))).await;
+        let mails = Sink::at(HUB, MAIL_PORT).await;
+        Self { target, mails, probes, coordinators, scratch, _network: network }
     }
 
     /// Starts all programs, applies the configuration, and waits until all is well.
-    async fn settle(&mut self, plan: Plan) -> anyhow::Result<()> {
-        for coordinator in &mut self.coordinators {
-            coordinator.start()?;
-        }
-        self.await_ready(&NODES).await?;
-        let file = self.directory.path().join("configuration.yaml");
-        std::fs::write(&file, configuration(plan.checks))?;
-        self.coordinator(1).apply(&file)?;
-        for probe in &mut self.probes {
-            probe.start()?;
-        }
+    async fn start(&mut self, plan: Plan) {
+        self.coordinators.iter_mut().for_each(Coordinator::start);
+        self.ready(&NODES).await;
+        let file = self.scratch.write("configuration.yaml", &configuration(plan.checks));
+        self.coordinator(1).apply(&file);
         if plan.probes {
-            self.await_status(1, "up", |check| votes(check, "up") == SITES.len()).await?;
+            self.probes.iter_mut().for_each(Probe::start);
+            self.shows(1, "up", "up", SITES.len()).await;
         }
-        Ok(())
     }
 
     /// A member.
@@ -185,29 +167,23 @@ impl Cluster {
         self.coordinators.iter().map(|coordinator| coordinator.host().address()).collect()
     }
 
-    /// Cuts the sites off from the target.
-    ///
-    /// # Errors
-    /// nftables refuses.
-    pub fn cut_from_target(&self, sites: &[&str]) -> anyhow::Result<()> {
-        sites.iter().try_for_each(|site| self.probe(site).host().cut(Way::Both, &[HUB]))
+    /// Cuts a site off from the target.
+    pub fn cut_from_target(&self, site: &str) {
+        self.probe(site).host().cut(Way::Both, &[HUB]);
     }
 
     /// Waits until these members say that they can be relied on, and agree on a leader: its number.
-    ///
-    /// # Errors
-    /// It takes too long.
-    pub async fn await_ready(&self, nodes: &[usize]) -> anyhow::Result<usize> {
-        eventually("a leader that all members know", SETTLED, async || {
+    pub async fn ready(&self, nodes: &[usize]) -> usize {
+        eventually(SETTLED, "a leader that all members know", || async {
             let mut leaders = Vec::new();
             for node in nodes {
                 let (ready, health) = self.coordinator(*node).readiness().await?;
-                leaders.push(if ready { health["leader"].as_u64() } else { None });
+                leaders.push(health["leader"].as_u64().filter(|_| ready));
             }
             leaders.dedup();
             match leaders[..] {
-                [Some(leader)] => Ok(leader as usize),
-                _ => bail!("leaders: {leaders:?}"),
+                [Some(leader)] => Ok(usize::try_from(leader).expect("a small number")),
+                _ => Err(format!("{leaders:?}")),
             }
         })
         .await
@@ -217,142 +193,92 @@ impl Cluster {
     ///
     /// # Errors
     /// The member does not answer.
-    pub async fn check(&self, node: usize) -> anyhow::Result<Value> {
-        self.coordinator(node).api(&format!("checks/{CHECK}")).await
+    pub async fn check(&self, node: usize) -> Result<Value, String> {
+        self.coordinator(node).api.json(&format!("/api/v1/checks/{CHECK}")).await
     }
 
-    /// Waits until the usual check has this status and fits, as a member sees it; the check.
-    ///
-    /// # Errors
-    /// It takes too long.
-    pub async fn await_status(
-        &self,
-        node: usize,
-        status: &str,
-        fits: impl Fn(&Value) -> bool,
-    ) -> anyhow::Result<Value> {
-        eventually(&format!("status {status}"), SETTLED, async || {
+    /// Waits until a member sees the usual check with this status, and this many sites with this
+    /// vote; the check.
+    pub async fn shows(&self, node: usize, status: &str, vote: &str, sites: usize) -> Value {
+        let what = format!("member {node} shows {status}, {sites} sites {vote}");
+        eventually(SETTLED, &what, || async {
             let check = self.check(node).await?;
-            if check["status"] == status && fits(&check) { Ok(check) } else { bail!("{check}") }
+            let fits = check["status"] == status && votes(&check, vote) == sites;
+            if fits { Ok(check) } else { Err(check.to_string()) }
         })
         .await
     }
 
-    /// Waits until every probe's vote is on a run that ended after all votes of `before`, this
-    /// many times: what was to follow from the first ones has followed.
-    ///
-    /// # Errors
-    /// It takes too long.
-    pub async fn await_rounds(&self, node: usize, rounds: u32) -> anyhow::Result<()> {
+    /// Waits until every probe that is heard has voted anew, this many times: what was to follow
+    /// from earlier votes has followed.
+    pub async fn rounds(&self, node: usize, rounds: u32) {
         for _ in 0..rounds {
-            let before = newest(&self.check(node).await?);
-            eventually("a fresh vote of every probe", SETTLED, async || {
+            let before = self.check(node).await.ok().as_ref().and_then(newest);
+            eventually(SETTLED, "a fresh vote of every probe", || async {
                 let check = self.check(node).await?;
-                let sites = check["sites"].as_array().context("sites")?;
-                let fresh = |site: &Value| {
+                let is_fresh = |site: &Value| {
                     site["silent"].is_string() || site["at"].as_str() > before.as_deref()
                 };
-                if sites.iter().all(fresh) { Ok(()) } else { bail!("{check}") }
+                if sites(&check).iter().all(is_fresh) { Ok(()) } else { Err(check.to_string()) }
             })
-            .await?;
+            .await;
         }
-        Ok(())
     }
 
     /// Waits for this many mails of an event (`alarm`, `recovery`) in all.
-    ///
-    /// # Errors
-    /// It takes too long.
-    pub async fn await_mails(&self, event: &str, count: usize) -> anyhow::Result<()> {
-        let what = format!("{count} mails of the event {event}");
-        // A notification whose first attempt failed is tried again after a minute.
-        eventually(&what, SETTLED + Duration::from_secs(60), async || {
-            let mails = self.mails(event);
-            if mails >= count { Ok(()) } else { bail!("{mails} so far") }
+    pub async fn told(&self, event: &str, count: usize) {
+        eventually(SETTLED + RETRIED, &format!("{count} mails of the event {event}"), || async {
+            let events = self.events();
+            let found = events.iter().filter(|(found, _)| found == event).count();
+            if found >= count { Ok(()) } else { Err(format!("{events:?}")) }
         })
-        .await
-    }
-
-    /// How many mails of an event came.
-    pub fn mails(&self, event: &str) -> usize {
-        self.mailbox.mails().iter().filter(|mail| mail.event() == event).count()
+        .await;
     }
 
     /// What came, as (event, contact), oldest first.
     pub fn events(&self) -> Vec<(String, String)> {
-        let mails = self.mailbox.mails();
-        mails.into_iter().map(|mail| (mail.event().to_owned(), mail.to)).collect()
-    }
-
-    /// The end of each program's log.
-    fn logs(&self) -> String {
-        let coordinators = self.coordinators.iter().map(Coordinator::log);
-        let probes = self.probes.iter().map(Probe::log);
-        coordinators.chain(probes).map(|log| tail(&log)).collect()
+        let event = |letter: &Letter| letter.field("X-Crosscheck-Event").map(str::to_owned);
+        let events: Vec<_> = self.mails.letters().iter().map(event).collect();
+        let sent = events.into_iter().zip(self.mails.envelopes());
+        sent.map(|(event, to)| (event.unwrap_or_default(), to.join(","))).collect()
     }
 }
 
+/// What each site says of a check.
+fn sites(check: &Value) -> &[Value] {
+    check["sites"].as_array().map_or(&[], Vec::as_slice)
+}
+
 /// How many sites of a check have this vote.
-pub fn votes(check: &Value, status: &str) -> usize {
-    let sites = check["sites"].as_array();
-    sites.map_or(0, |sites| sites.iter().filter(|site| site["status"] == status).count())
+fn votes(check: &Value, status: &str) -> usize {
+    sites(check).iter().filter(|site| site["status"] == status).count()
 }
 
 /// When the newest run among a check's votes ended.
 fn newest(check: &Value) -> Option<String> {
-    let sites = check["sites"].as_array()?;
-    sites.iter().filter_map(|site| site["at"].as_str()).max().map(str::to_owned)
+    sites(check).iter().filter_map(|site| site["at"].as_str()).max().map(str::to_owned)
 }
 
-/// Looks again and again until there is an answer.
-///
-/// # Errors
-/// There is none within the limit; what the last look met.
-pub async fn eventually<T>(
-    what: &str,
-    limit: Duration,
-    look: impl AsyncFn() -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    let until = Instant::now() + limit;
-    loop {
-        match look().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) if Instant::now() >= until => {
-                return Err(error.context(format!("waited {limit:?} for {what}")));
-            }
-            Err(_) => sleep(LOOK_EVERY).await,
-        }
-    }
-}
-
-fn tail(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    let end = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-    format!("--- {}\n{end}\n", log.display())
-}
-
-/// What is applied: every site, and `checks` checks on the target at short intervals.
+/// What is applied: every site, and so many checks of the target at short intervals.
 fn configuration(checks: usize) -> String {
-    let mut text = String::from("sites:\n");
-    for (site, region, carrier) in SITES {
-        text.push_str(&format!("  {site}: {{ region: {region}, carrier: {carrier} }}\n"));
-    }
-    text.push_str(&format!(
-        "defaults: {{ interval: 1s, retry_interval: 1s, timeout: 1s, attempt_gap: 1s, \
+    let site =
+        |(site, region, carrier)| format!("  {site}: {{ region: {region}, carrier: {carrier} }}\n");
+    let check = |number| {
+        let name = if number == 0 { CHECK.to_owned() } else { format!("{CHECK} {number}") };
+        let url = format!("http://{HUB}:{TARGET_PORT}/{number}");
+        format!("  - {{ name: {name}, http: {{ url: \"{url}\" }}, alarm: {{ after: 1 }} }}\n")
+    };
+    let [ops, li] = CONTACTS;
+    format!(
+        "sites:\n{}\
+         defaults: {{ interval: 1s, retry_interval: 1s, timeout: 1s, attempt_gap: 1s, \
          recovery_hold: 2s, severity: disaster }}\n\
-         contacts: {{ ops: {{ mail: [{}] }}, li: {{ mail: [{}] }} }}\n\
-         channels: {{ mail: {{ smtp: \"smtp://{HUB}:2525\", tls: none, from: \"crosscheck@example.com\" }} }}\n\
+         contacts: {{ ops: {{ mail: [{ops}] }}, li: {{ mail: [{li}] }} }}\n\
+         channels:\n  mail: {{ smtp: \"smtp://{HUB}:{MAIL_PORT}\", tls: none, from: \"crosscheck@example.com\" }}\n\
          routes: [ {{ to: [ops, li] }} ]\n\
          pages: {{ public: {{ title: Shop, checks: [\"{CHECK}*\"] }} }}\n\
-         checks:\n",
-        CONTACTS[0], CONTACTS[1]
-    ));
-    for number in 0..checks {
-        let name = if number == 0 { CHECK.to_owned() } else { format!("{CHECK} {number}") };
-        text.push_str(&format!(
-            "  - {{ name: {name}, http: {{ url: \"http://{HUB}:8000/{number}\" }}, alarm: {{ after: 1 }} }}\n"
-        ));
-    }
-    text
+         checks:\n{}",
+        SITES.map(site).concat(),
+        (0..checks).map(check).collect::<String>(),
+    )
 }

@@ -1,231 +1,245 @@
 //! A cluster of real processes: who is alarmed when a target, a probe, a carrier or a coordinator
 //! fails, and that it is once.
 
-use anyhow::{Context, ensure};
+use crosscheck_tests::cluster::network::Way;
+use crosscheck_tests::cluster::probe::Probe;
+use crosscheck_tests::cluster::{CONTACTS, Cluster, NODES, Plan, SETTLED, SITES, run};
+use crosscheck_tests::eventually::eventually;
 use serde_json::Value;
-
-use crosscheck_tests::cluster::{CONTACTS, Cluster, Plan, SETTLED, SITES, eventually, run, votes};
 
 /// Rounds in which a second alarm, or a false one, would have come.
 const ROUNDS_AFTER: u32 = 5;
 
-#[test]
-fn a_carrier_that_does_not_reach_the_target_is_named_and_nobody_is_alarmed() -> anyhow::Result<()> {
-    run(Plan::USUAL, async |cluster| {
-        cluster.cut_from_target(&["a1"])?;
-        let one_of_five = |check: &Value| votes(check, "down") == 1;
-        let check = cluster.await_status(1, "up", one_of_five).await.context("one cut off")?;
-        ensure!(reason(&check).contains("1 of 5 sites"), "{check}");
-        cluster.await_rounds(1, ROUNDS_AFTER).await?;
-        cluster.await_status(1, "up", one_of_five).await.context("one cut off for a while")?;
+/// All probes.
+const ALL: usize = SITES.len();
 
-        cluster.cut_from_target(&["a2"])?;
-        let two_of_five = |check: &Value| votes(check, "down") == 2;
-        let check = cluster.await_status(1, "degraded", two_of_five).await;
-        let check = check.context("a carrier cut off")?;
-        ensure!(reason(&check).contains("alpha"), "{check}");
-        cluster.await_rounds(1, ROUNDS_AFTER).await?;
-        for node in [1, 2, 3] {
-            let check = cluster.await_status(node, "degraded", |_| true).await?;
-            ensure!(reason(&check).contains("alpha"), "{check}");
-            let page = cluster.coordinator(node).page().await?;
-            ensure!(page.contains("alpha"), "the page of {node} does not name the carrier: {page}");
+#[test]
+fn a_carrier_that_does_not_reach_the_target_is_named_and_nobody_is_alarmed() {
+    run(Plan::USUAL, async |cluster| {
+        cluster.cut_from_target("a1");
+        cluster.shows(1, "up", "down", 1).await;
+        cluster.rounds(1, ROUNDS_AFTER).await;
+        let check = cluster.shows(1, "up", "down", 1).await;
+        assert!(reason(&check).contains("1 of 5 sites"), "{check}");
+
+        cluster.cut_from_target("a2");
+        cluster.shows(1, "degraded", "down", 2).await;
+        cluster.rounds(1, ROUNDS_AFTER).await;
+        for node in NODES {
+            let check = cluster.shows(node, "degraded", "down", 2).await;
+            assert!(reason(&check).contains("alpha"), "{check}");
+            let (_, page) = cluster.coordinator(node).page.get("/").await.expect("a page");
+            assert!(page.contains("alpha"), "{node} does not name the carrier: {page}");
         }
 
         for site in ["a1", "a2"] {
-            cluster.probe(site).host().heal()?;
+            cluster.probe(site).host().heal();
         }
-        cluster.await_status(1, "up", |check| votes(check, "up") == SITES.len()).await?;
-        cluster.await_rounds(1, 1).await?;
-        ensure!(cluster.events().is_empty(), "mails: {:?}", cluster.mailbox.mails());
-        Ok(())
-    })
+        cluster.shows(1, "up", "up", ALL).await;
+        cluster.rounds(1, 1).await;
+        assert_eq!(cluster.events(), []);
+    });
 }
 
 #[test]
-fn an_outage_is_one_alarm_and_one_recovery_for_each_contact() -> anyhow::Result<()> {
+fn an_outage_is_one_alarm_and_one_recovery_for_each_contact() {
     run(Plan::USUAL, async |cluster| {
         for (outage, cause) in [(1, "refused"), (2, "status")] {
-            if outage == 1 {
+            if cause == "refused" {
                 cluster.target.vanish().await
             } else {
                 cluster.target.fail()
             }
-            let check = cluster.await_status(1, "down", |_| true).await?;
-            cluster.await_mails("alarm", outage * CONTACTS.len()).await?;
-            cluster.await_rounds(1, ROUNDS_AFTER).await?;
-            let sites = check["sites"].as_array().context("sites")?;
-            ensure!(sites.iter().any(|site| site["cause"] == cause), "{check}");
+            let check = cluster.shows(1, "down", "down", ALL).await;
+            assert_eq!(check["sites"][0]["cause"], cause, "{check}");
+            cluster.told("alarm", outage * CONTACTS.len()).await;
+            cluster.rounds(1, ROUNDS_AFTER).await;
 
-            cluster.target.recover().await?;
-            cluster.await_status(1, "up", |_| true).await?;
-            cluster.await_mails("recovery", outage * CONTACTS.len()).await?;
-            cluster.await_rounds(1, ROUNDS_AFTER).await?;
-            expect_outages(cluster, outage)?;
+            cluster.target.recover().await;
+            cluster.told("recovery", outage * CONTACTS.len()).await;
+            cluster.shows(1, "up", "up", ALL).await;
+            cluster.rounds(1, ROUNDS_AFTER).await;
+            assert_told_of(cluster, outage);
         }
-        Ok(())
-    })
+    });
 }
 
 #[test]
-fn a_leader_killed_before_the_mail_costs_no_alarm_and_makes_no_second_one() -> anyhow::Result<()> {
+fn a_leader_killed_before_the_mail_costs_no_alarm_and_makes_no_second_one() {
     run(Plan::USUAL, async |cluster| {
-        let leader = cluster.await_ready(&[1, 2, 3]).await?;
+        let leader = cluster.ready(&NODES).await;
         cluster.target.fail();
-        eventually("a failing run", SETTLED, async || {
-            let failed = |site: &&str| {
-                cluster.target.failed_for(cluster.probe(site).host().address().into())
-            };
-            let runs: u64 = SITES.iter().map(|(site, _, _)| failed(site)).sum();
-            ensure!(runs > 0, "none yet");
-            Ok(())
+        eventually(SETTLED, "a failing run", || async {
+            if cluster.probes().iter().any(|probe| failures(cluster, probe) > 0) {
+                Ok(())
+            } else {
+                Err("none".to_owned())
+            }
         })
-        .await?;
-        ensure!(cluster.events().is_empty(), "the mail was sooner than the kill");
+        .await;
         cluster.coordinator_mut(leader).kill();
-        ensure!(cluster.events().is_empty(), "the mail was sooner than the kill");
+        assert_eq!(cluster.events(), [], "the mail was sooner than the kill");
 
-        let witness = [1, 2, 3].into_iter().find(|node| *node != leader).context("another")?;
-        cluster.await_mails("alarm", CONTACTS.len()).await?;
-        cluster.coordinator_mut(leader).start()?;
-        cluster.await_ready(&[1, 2, 3]).await?;
-        cluster.await_rounds(witness, ROUNDS_AFTER).await?;
-        cluster.await_status(leader, "down", |_| true).await?;
+        let witness = NODES.into_iter().find(|node| *node != leader).expect("another member");
+        cluster.told("alarm", CONTACTS.len()).await;
+        cluster.coordinator_mut(leader).start();
+        cluster.ready(&NODES).await;
+        cluster.shows(leader, "down", "down", ALL).await;
+        cluster.rounds(witness, ROUNDS_AFTER).await;
 
-        cluster.target.recover().await?;
-        cluster.await_mails("recovery", CONTACTS.len()).await?;
-        cluster.await_rounds(witness, ROUNDS_AFTER).await?;
-        expect_outages(cluster, 1)
-    })
+        cluster.target.recover().await;
+        cluster.told("recovery", CONTACTS.len()).await;
+        cluster.shows(witness, "up", "up", ALL).await;
+        cluster.rounds(witness, ROUNDS_AFTER).await;
+        assert_told_of(cluster, 1);
+    });
 }
 
 #[test]
-fn all_coordinators_killed_during_an_outage_send_no_second_alarm() -> anyhow::Result<()> {
+fn all_coordinators_killed_during_an_outage_send_no_second_alarm() {
     run(Plan::USUAL, async |cluster| {
         cluster.target.fail();
-        cluster.await_mails("alarm", CONTACTS.len()).await?;
+        cluster.told("alarm", CONTACTS.len()).await;
         // A kill between the server's yes and its record is the one case in which a mail may
         // come twice; it is not this test's.
-        await_delivered(cluster, CONTACTS.len()).await?;
-        for node in [1, 2, 3] {
-            cluster.coordinator_mut(node).kill();
+        for node in NODES {
+            cluster.coordinator(node).api.all_settled(SETTLED).await;
         }
-        for node in [1, 2, 3] {
-            cluster.coordinator_mut(node).start()?;
-        }
-        cluster.await_ready(&[1, 2, 3]).await?;
-        cluster.await_status(2, "down", |check| votes(check, "down") == SITES.len()).await?;
-        cluster.await_rounds(2, ROUNDS_AFTER).await?;
-        ensure!(cluster.events().len() == CONTACTS.len(), "mails: {:?}", cluster.events());
+        NODES.into_iter().for_each(|node| cluster.coordinator_mut(node).kill());
+        NODES.into_iter().for_each(|node| cluster.coordinator_mut(node).start());
+        cluster.ready(&NODES).await;
+        cluster.shows(2, "down", "down", ALL).await;
+        cluster.rounds(2, ROUNDS_AFTER).await;
 
-        cluster.target.recover().await?;
-        cluster.await_mails("recovery", CONTACTS.len()).await?;
-        cluster.await_rounds(2, ROUNDS_AFTER).await?;
-        expect_outages(cluster, 1)
-    })
+        cluster.target.recover().await;
+        cluster.told("recovery", CONTACTS.len()).await;
+        cluster.shows(2, "up", "up", ALL).await;
+        cluster.rounds(2, ROUNDS_AFTER).await;
+        assert_told_of(cluster, 1);
+    });
 }
 
 #[test]
-fn an_outage_without_mail_is_told_in_order_when_mail_returns() -> anyhow::Result<()> {
+fn an_outage_without_mail_is_told_in_order_when_mail_returns() {
     run(Plan::USUAL, async |cluster| {
-        cluster.mailbox.close().await;
+        cluster.mails.down().await;
         cluster.target.fail();
-        cluster.await_status(1, "down", |_| true).await?;
-        eventually("a first attempt for each contact", SETTLED, async || {
-            let stages = stages(cluster, 1).await?;
-            ensure!(stages == ["retry"; CONTACTS.len()], "{stages:?}");
-            Ok(())
+        cluster.shows(1, "down", "down", ALL).await;
+        let api = cluster.coordinator(1).api.clone();
+        eventually(SETTLED, "a first attempt for each contact", || async {
+            let stages = stages(api.list("/api/v1/outbox").await?);
+            if stages == ["retry"; CONTACTS.len()] { Ok(()) } else { Err(format!("{stages:?}")) }
         })
-        .await?;
-        cluster.target.recover().await?;
-        cluster.await_status(1, "up", |_| true).await?;
-        ensure!(stages(cluster, 1).await?.len() == 2 * CONTACTS.len(), "no recovery is owed");
+        .await;
+        cluster.target.recover().await;
+        cluster.shows(1, "up", "up", ALL).await;
+        let owed = api.list("/api/v1/outbox").await.expect("the outbox");
+        assert_eq!(owed.len(), 2 * CONTACTS.len(), "alarms and recoveries: {owed:?}");
 
-        cluster.mailbox.open().await?;
-        cluster.await_mails("recovery", CONTACTS.len()).await?;
-        cluster.await_rounds(1, ROUNDS_AFTER).await?;
-        expect_outages(cluster, 1)
-    })
+        cluster.mails.up().await;
+        cluster.told("recovery", CONTACTS.len()).await;
+        api.all_settled(SETTLED).await;
+        cluster.rounds(1, ROUNDS_AFTER).await;
+        assert_told_of(cluster, 1);
+    });
 }
 
 #[test]
-fn a_majority_goes_on_and_a_minority_says_that_it_is_stale_and_sends_nothing() -> anyhow::Result<()>
-{
+fn a_majority_goes_on_and_a_minority_says_that_it_is_stale_and_sends_nothing() {
     run(Plan::USUAL, async |cluster| {
         cluster.coordinator_mut(3).kill();
-        cluster.await_ready(&[1, 2]).await?;
-        cluster.await_rounds(1, 2).await?;
-        let check = cluster.await_status(2, "up", |check| votes(check, "up") == SITES.len()).await;
-        check.context("two of three go on")?;
+        cluster.ready(&[1, 2]).await;
+        cluster.rounds(1, 2).await;
+        cluster.shows(2, "up", "up", ALL).await;
 
         cluster.coordinator_mut(2).kill();
-        eventually("the minority to say so", SETTLED, async || {
+        eventually(SETTLED, "the minority says so", || async {
             let (ready, health) = cluster.coordinator(1).readiness().await?;
-            ensure!(!ready, "{health}");
-            let page = cluster.coordinator(1).page().await?;
-            ensure!(page.contains("Stale"), "the page does not: {page}");
-            Ok(())
+            let (_, page) = cluster.coordinator(1).page.get("/").await?;
+            if !ready && page.contains("Stale") { Ok(()) } else { Err(format!("{health} {page}")) }
         })
-        .await?;
-        let frozen = cluster.coordinator(1).readiness().await?.1["as_of"].clone();
+        .await;
+        let as_of = async || {
+            let (_, health) = cluster.coordinator(1).readiness().await.expect("an answer");
+            health["as_of"].clone()
+        };
+        let frozen = as_of().await;
         cluster.target.fail();
-        eventually("every probe to see the failure several times", SETTLED, async || {
-            for probe in cluster.probes() {
-                let failed = cluster.target.failed_for(probe.host().address().into());
-                ensure!(failed > 5, "{}: {failed}", probe.name());
-            }
-            Ok(())
+        eventually(SETTLED, "every probe sees several failures", || async {
+            let seen = cluster.probes().iter().map(|probe| failures(cluster, probe));
+            let least = seen.min().unwrap_or_default();
+            if least > 5 { Ok(()) } else { Err(least.to_string()) }
         })
-        .await?;
-        ensure!(cluster.coordinator(1).readiness().await?.1["as_of"] == frozen, "a minority acts");
-        ensure!(cluster.check(1).await?["status"] == "up", "a minority judges");
-        ensure!(cluster.events().is_empty(), "a minority sends: {:?}", cluster.events());
+        .await;
+        assert_eq!(as_of().await, frozen, "a minority goes on");
+        let shown = cluster.check(1).await.expect("a check")["status"].clone();
+        assert_eq!(shown, "unknown", "a minority knows nothing fresh");
+        assert_eq!(cluster.events(), [], "a minority sends");
 
-        cluster.coordinator_mut(2).start()?;
-        cluster.coordinator_mut(3).start()?;
-        cluster.await_ready(&[1, 2, 3]).await?;
-        cluster.await_mails("alarm", CONTACTS.len()).await?;
-        let page = cluster.coordinator(1).page().await?;
-        ensure!(!page.contains("Stale"), "it still calls itself stale: {page}");
-        cluster.target.recover().await?;
-        cluster.await_mails("recovery", CONTACTS.len()).await?;
-        cluster.await_rounds(3, ROUNDS_AFTER).await?;
-        expect_outages(cluster, 1)
-    })
+        cluster.coordinator_mut(2).start();
+        cluster.coordinator_mut(3).start();
+        cluster.ready(&NODES).await;
+        cluster.told("alarm", CONTACTS.len()).await;
+        let (_, page) = cluster.coordinator(1).page.get("/").await.expect("a page");
+        assert!(!page.contains("Stale"), "it is not any more: {page}");
+        cluster.target.recover().await;
+        cluster.told("recovery", CONTACTS.len()).await;
+        cluster.shows(3, "up", "up", ALL).await;
+        cluster.rounds(3, ROUNDS_AFTER).await;
+        assert_told_of(cluster, 1);
+    });
+}
+
+#[test]
+fn a_leader_cut_off_from_the_others_leaves_the_alarm_to_the_next() {
+    run(Plan::USUAL, async |cluster| {
+        for (outage, way) in [(1, Way::Both), (2, Way::Out), (3, Way::In)] {
+            let leader = cluster.ready(&NODES).await;
+            let others: Vec<usize> = NODES.into_iter().filter(|node| *node != leader).collect();
+            // It still reaches the mail server, and the probes reach it.
+            let peers = others.iter().map(|node| cluster.coordinator(*node).host().address());
+            cluster.coordinator(leader).host().cut(way, &peers.collect::<Vec<_>>());
+            cluster.target.fail();
+            cluster.told("alarm", outage * CONTACTS.len()).await;
+            let witness = cluster.ready(&others).await;
+            assert_ne!(witness, leader, "cut {way:?}");
+            cluster.rounds(witness, ROUNDS_AFTER).await;
+            let (_, health) = cluster.coordinator(leader).readiness().await.expect("an answer");
+            assert_ne!(health["status"], "ok", "cut {way:?}");
+
+            cluster.coordinator(leader).host().heal();
+            cluster.target.recover().await;
+            cluster.told("recovery", outage * CONTACTS.len()).await;
+            cluster.ready(&NODES).await;
+            cluster.shows(leader, "up", "up", ALL).await;
+            cluster.rounds(witness, ROUNDS_AFTER).await;
+            assert_told_of(cluster, outage);
+        }
+    });
 }
 
 fn reason(check: &Value) -> &str {
     check["reason"].as_str().unwrap_or_default()
 }
 
+/// How often the target has failed a probe.
+fn failures(cluster: &Cluster, probe: &Probe) -> u64 {
+    cluster.target.failed_for(probe.host().address().into())
+}
+
+/// How far each notification is.
+fn stages(outbox: Vec<Value>) -> Vec<String> {
+    let stage = |owed: Value| owed["progress"].as_str().unwrap_or_default().to_owned();
+    outbox.into_iter().map(stage).collect()
+}
+
 /// Each contact has got one alarm and one recovery for each outage, in turn, and nothing else.
-fn expect_outages(cluster: &Cluster, outages: usize) -> anyhow::Result<()> {
+fn assert_told_of(cluster: &Cluster, outages: usize) {
     let events = cluster.events();
     for contact in CONTACTS {
         let got = events.iter().filter(|(_, to)| to == contact).map(|(event, _)| event.as_str());
         let got: Vec<&str> = got.collect();
-        ensure!(got == ["alarm", "recovery"].repeat(outages), "{contact} got {got:?}");
+        assert_eq!(got, ["alarm", "recovery"].repeat(outages), "{contact}");
     }
-    ensure!(events.len() == 2 * outages * CONTACTS.len(), "mails to others: {events:?}");
-    Ok(())
-}
-
-/// How far each notification is.
-async fn stages(cluster: &Cluster, node: usize) -> anyhow::Result<Vec<String>> {
-    let outbox = cluster.coordinator(node).api("outbox").await?;
-    let outbox = outbox.as_array().context("a list")?;
-    Ok(outbox.iter().map(|owed| owed["progress"].as_str().unwrap_or_default().to_owned()).collect())
-}
-
-/// Waits until the cluster has recorded that this many notifications were delivered.
-async fn await_delivered(cluster: &Cluster, count: usize) -> anyhow::Result<()> {
-    eventually("deliveries on record", SETTLED, async || {
-        for node in [1, 2, 3] {
-            let stages = stages(cluster, node).await?;
-            let delivered = stages.iter().filter(|stage| *stage == "delivered").count();
-            ensure!(delivered == count, "member {node}: {stages:?}");
-        }
-        Ok(())
-    })
-    .await
+    assert_eq!(events.len(), 2 * outages * CONTACTS.len(), "mails to others: {events:?}");
 }

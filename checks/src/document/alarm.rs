@@ -18,6 +18,9 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest interval: an answer older than a day is no evidence.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The longest pause between attempts: longer ones belong to the interval.
+const LONGEST_GAP: Duration = Duration::from_secs(10 * 60);
+
 /// The most attempts: each of them delays the alarm.
 const MOST_ATTEMPTS: u32 = 10;
 
@@ -101,7 +104,7 @@ impl Reading<'_> {
             interval: interval(fields, "interval", found),
             timeout: timeout(fields, found),
             attempts: fields.count("attempts", 1, found),
-            attempt_gap: fields.duration("attempt_gap", found),
+            attempt_gap: bounded(fields, "attempt_gap", Duration::ZERO, LONGEST_GAP, found),
             ..Terms::default()
         };
         if let (Some(attempts), Some(entry)) = (terms.attempts, fields.entry("attempts"))
@@ -120,7 +123,7 @@ impl Reading<'_> {
     fn alarm_terms(&mut self, fields: &Fields<'_>, terms: &mut Terms) {
         let found = &mut self.findings;
         terms.retry_interval = interval(fields, "retry_interval", found);
-        terms.recovery_hold = fields.duration("recovery_hold", found);
+        terms.recovery_hold = bounded(fields, "recovery_hold", Duration::ZERO, LONGEST, found);
         terms.rule = fields.count("after", 1, found).map(Rule::Consecutive);
         terms.severity = fields
             .entry("severity")
@@ -133,7 +136,7 @@ impl Reading<'_> {
         let entries = ["value", "over", "above"].map(|name| fields.required(name, found));
         let [Some(value), Some(over), Some(above)] = entries else { return None };
         let value = fields::text(value, found);
-        let over = fields::duration(over, found);
+        let over = within(over, "over", SHORTEST, LONGEST, found);
         let text = fields::text(above, found)?;
         let above_milli = thousandths(&text);
         if above_milli.is_none() {
@@ -214,6 +217,37 @@ fn interval(fields: &Fields<'_>, name: &str, findings: &mut Findings) -> Placed<
         return None;
     }
     Some((value, place))
+}
+
+/// A duration between two bounds.
+fn bounded(
+    fields: &Fields<'_>,
+    name: &str,
+    least: Duration,
+    most: Duration,
+    findings: &mut Findings,
+) -> Option<Duration> {
+    within(fields.entry(name)?, name, least, most, findings)
+}
+
+fn within(
+    entry: &Entry,
+    name: &str,
+    least: Duration,
+    most: Duration,
+    findings: &mut Findings,
+) -> Option<Duration> {
+    let value = fields::duration(entry, findings)?;
+    if (least..=most).contains(&value) {
+        return Some(value);
+    }
+    let shown = humantime::format_duration;
+    findings.error(fields::place(entry), format!("`{name}` is {}", shown(value))).hint(format!(
+        "from {} to {}",
+        shown(least),
+        shown(most)
+    ));
+    None
 }
 
 fn timeout(fields: &Fields<'_>, findings: &mut Findings) -> Placed<Duration> {

@@ -122,6 +122,7 @@ impl State {
             progress: Progress::Queued,
             attempts: 0,
             ambiguous: 0,
+            reached: Vec::new(),
             created: self.now,
             after,
             last_error: None,

@@ -74,6 +74,9 @@ pub struct Owed {
     pub created: Timestamp,
     /// Nothing is sent before these are settled (the alarms of this recovery).
     pub after: Vec<Key>,
+    /// Addresses of the contact that have it already, where a contact has several and the
+    /// receiving side put some off: they are not written to again.
+    pub reached: Vec<String>,
     /// What the last attempt met, for operators.
     pub last_error: Option<String>,
 }
@@ -141,6 +144,13 @@ pub enum SendResult {
     Retry(String),
     /// It never will.
     Refused(String),
+    /// Some of the contact's addresses were reached, the others not for now.
+    Partly {
+        /// Those that were.
+        reached: Vec<String>,
+        /// What the others met.
+        why: String,
+    },
     /// The content was handed over and the answer was lost: it may have been taken.
     Ambiguous(String),
 }
@@ -361,6 +371,10 @@ impl Owed {
             SendResult::Delivered => (Progress::Delivered { at: now }, None),
             SendResult::Refused(why) => (Progress::Refused { at: now }, Some(why)),
             SendResult::Retry(why) => (again(self.attempts, self.created), Some(why)),
+            SendResult::Partly { reached, why } => {
+                self.reached.extend(reached);
+                (again(self.attempts, self.created), Some(why))
+            }
             SendResult::Ambiguous(why) => {
                 self.ambiguous += 1;
                 (again(self.attempts, self.created), Some(why))

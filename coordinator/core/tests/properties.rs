@@ -191,7 +191,7 @@ proptest! {
             for (id, check) in &world.state.checks {
                 let was = before.insert(id.clone(), check.verdict.status);
                 if check.verdict.status == Status::Down && was != Some(Status::Down) {
-                    assert!(evidence.suffices(world, id, true), "{id} at {}", world.now);
+                    assert!(evidence.suffices(world, id, true), "{id} at {}: {:?}", world.now, evidence.voters(world, id, true));
                 }
             }
         });

@@ -61,12 +61,30 @@ impl Channel for MailChannel {
     fn send<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, SendResult> {
         Box::pin(async move {
             let recipients = Recipients::of(delivery.to);
-            let outcome = self.attempt(&delivery, &recipients.usable).await;
+            let reached = &delivery.owed.reached;
+            let is_left = |to: &&Address| !reached.iter().any(|text| text == to.as_str());
+            let to: Vec<Address> = recipients.usable.iter().filter(is_left).cloned().collect();
+            if to.is_empty() && !reached.is_empty() {
+                return SendResult::Delivered;
+            }
+            let outcome = self.attempt(&delivery, &recipients.usable, &to).await;
             let contact = &delivery.owed.contact;
             let plain = |text: String| delivery.secrets.redact(&text);
             match outcome {
                 Ok(Accepted { refused }) => {
-                    let missed: Vec<_> = recipients.unusable.into_iter().chain(refused).collect();
+                    let later: Vec<_> = refused.iter().filter(|m| !m.is_final).collect();
+                    if !later.is_empty() {
+                        let put_off = |to: &Address| later.iter().any(|m| m.address == *to);
+                        let reached = to.iter().filter(|to| !put_off(to)).map(Address::to_string);
+                        let why: Vec<&str> = later.iter().map(|m| m.why.as_str()).collect();
+                        return SendResult::Partly {
+                            reached: reached.collect(),
+                            why: plain(why.join("; ")),
+                        };
+                    }
+                    let final_words = refused.into_iter().map(|missed| missed.why);
+                    let missed: Vec<_> =
+                        recipients.unusable.into_iter().chain(final_words).collect();
                     if !missed.is_empty() {
                         let missed = plain(missed.join("; "));
                         tracing::warn!(%contact, missed, "a mail did not go to all addresses");
@@ -85,14 +103,21 @@ impl Channel for MailChannel {
 }
 
 impl MailChannel {
-    async fn attempt(&self, delivery: &Delivery<'_>, to: &[Address]) -> Result<Accepted, Failure> {
+    /// Hands the mail over for the addresses `to`; its header names `all`, so that every copy is
+    /// the same.
+    async fn attempt(
+        &self,
+        delivery: &Delivery<'_>,
+        all: &[Address],
+        to: &[Address],
+    ) -> Result<Accepted, Failure> {
         if to.is_empty() {
             let text = format!("contact `{}` has no usable mail address", delivery.owed.contact);
             return Err(Failure::Refused(text));
         }
         let login = self.login(delivery.secrets).map_err(Failure::Retry)?;
         let from = &self.route.from;
-        let content = compose::compose(delivery.owed, from, to).map_err(Failure::Retry)?;
+        let content = compose::compose(delivery.owed, from, all).map_err(Failure::Retry)?;
         let parcel = Parcel { from: &from.address, to, content: &content, login };
         submit::submit(&self.route, &parcel, delivery.deadline).await
     }

@@ -71,6 +71,7 @@ fn owed() -> Owed {
         progress: Progress::Queued,
         attempts: 0,
         ambiguous: 0,
+        reached: Vec::new(),
         created: Timestamp::ZERO,
         after: Vec::new(),
         last_error: None,

@@ -245,6 +245,7 @@ fn probe(site: &str) -> ProbeState {
         version: "0.1.0".to_owned(),
         epoch: 1,
         boot: 1,
+        opened_at: Timestamp::ZERO,
         report_seq: 900,
         echo: NOW.minus(Duration::from_secs(2)),
         health: Health { v4: Fitness::Fit, ..Health::UNTESTED },
@@ -459,7 +460,8 @@ fn owed(incident: &Incident) -> Owed {
         attempts: 2,
         ambiguous: 1,
         created: incident.opened_at,
-        after: None,
+        after: Vec::new(),
+        reached: Vec::new(),
         last_error: Some("450 greylisted, come back later".to_owned()),
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::network::Host;
-use super::program::{Program, built};
+use crate::api::Api;
+use crate::binary;
+use crate::process::Process;
 
 /// For the other members.
 const RAFT_PORT: u16 = 7401;
@@ -25,16 +25,15 @@ pub(super) const KEY: &str = "a key of members and probes";
 /// What operators show to be let in.
 const OPERATOR_KEY: &str = "a key of operators";
 
-/// An answer that takes longer will not come.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-
 /// A coordinator.
-#[derive(Debug)]
 pub struct Coordinator {
+    /// What its operators ask.
+    pub api: Api,
+    /// What everyone asks.
+    pub page: Api,
     host: Host,
     directory: PathBuf,
-    process: Option<Program>,
-    client: reqwest::Client,
+    process: Option<Process>,
 }
 
 impl Coordinator {
@@ -44,8 +43,7 @@ impl Coordinator {
         node: usize,
         members: &BTreeMap<usize, Ipv4Addr>,
         directory: PathBuf,
-    ) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&directory)?;
+    ) -> Self {
         let address = host.address();
         let members: Vec<String> = members
             .iter()
@@ -62,35 +60,29 @@ impl Coordinator {
             members.join(", "),
             directory.join("data").display(),
         );
-        std::fs::write(directory.join("coordinator.yaml"), text)?;
-        let client = reqwest::Client::builder().timeout(ANSWER_LIMIT).no_proxy().build()?;
-        Ok(Self { host, directory, process: None, client })
+        std::fs::write(directory.join("coordinator.yaml"), text).expect("a file");
+        let api = Api::at(format!("http://{address}:{OPERATORS_PORT}"), Some(OPERATOR_KEY));
+        let page = Api::at(format!("http://{address}:{PAGE_PORT}"), None);
+        Self { api, page, host, directory, process: None }
     }
 
     /// Starts it, if it does not run.
-    ///
-    /// # Errors
-    /// The program is not there.
-    pub fn start(&mut self) -> anyhow::Result<()> {
-        if self.process.is_none() {
-            let mut command = self.host.command(built("crosscheck")?);
-            command.args(["coordinator", "--config"]).arg(self.directory.join("coordinator.yaml"));
-            command.env("KEY", KEY).env("OPERATOR_KEY", OPERATOR_KEY);
-            self.process = Some(Program::start(command, &self.directory.join("log"))?);
+    pub fn start(&mut self) {
+        if self.process.is_some() {
+            return;
         }
-        Ok(())
+        let mut command = self.host.command(binary::crosscheck());
+        command.args(["coordinator", "--config"]).arg(self.directory.join("coordinator.yaml"));
+        command.env("KEY", KEY).env("OPERATOR_KEY", OPERATOR_KEY);
+        let name = format!("coordinator {}", self.host.address());
+        self.process = Some(Process::start(&name, &mut command, &self.directory.join("log")));
     }
 
-    /// Kills it, as a loss of power would.
+    /// Kills it (SIGKILL), as a loss of power would.
     pub fn kill(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.kill();
+        if let Some(mut process) = self.process.take() {
+            process.kill9();
         }
-    }
-
-    /// Whether it has been started and not killed.
-    pub fn is_running(&self) -> bool {
-        self.process.is_some()
     }
 
     /// Its machine.
@@ -103,59 +95,31 @@ impl Coordinator {
         self.directory.join("data").join("history.db")
     }
 
-    /// What it said.
-    pub(super) fn log(&self) -> PathBuf {
-        self.directory.join("log")
-    }
-
     /// Where probes reach it.
     pub fn probes_url(&self) -> String {
         format!("http://{}:{PROBES_PORT}", self.host.address())
     }
 
-    /// Has the cluster take a configuration over.
+    /// Has the cluster take a configuration over, by `crosscheck apply`.
     ///
-    /// # Errors
-    /// `crosscheck apply` fails, and what it said.
-    pub fn apply(&self, configuration: &Path) -> anyhow::Result<()> {
-        let url = format!("http://{}:{OPERATORS_PORT}", self.host.address());
-        let mut command = self.host.command(built("crosscheck")?);
+    /// # Panics
+    /// It is refused.
+    pub fn apply(&self, configuration: &Path) {
+        let url = self.api.address("");
+        let mut command = self.host.command(binary::crosscheck());
         command.args(["apply", "--url", &url, "--key", OPERATOR_KEY]).arg(configuration);
-        let output = command.output()?;
+        let output = command.output().expect("crosscheck runs");
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "crosscheck apply: {said}");
-        Ok(())
-    }
-
-    /// What its operators' API answers.
-    ///
-    /// # Errors
-    /// It is not reached, or answers with an error.
-    pub async fn api(&self, path: &str) -> anyhow::Result<Value> {
-        let url = format!("http://{}:{OPERATORS_PORT}/api/v1/{path}", self.host.address());
-        let response = self.client.get(&url).bearer_auth(OPERATOR_KEY).send().await?;
-        let status = response.status();
-        let text = response.text().await?;
-        ensure!(status.is_success(), "{url} answered {status}: {text}");
-        serde_json::from_str(&text).with_context(|| format!("{url} answered `{text}`"))
-    }
-
-    /// The public page, as HTML.
-    ///
-    /// # Errors
-    /// It is not reached.
-    pub async fn page(&self) -> anyhow::Result<String> {
-        let url = format!("http://{}:{PAGE_PORT}/", self.host.address());
-        Ok(self.client.get(&url).send().await?.error_for_status()?.text().await?)
+        assert!(output.status.success(), "crosscheck apply: {said}");
     }
 
     /// Whether it says that it can be relied on, and the rest of what it says of itself.
     ///
     /// # Errors
     /// It is not reached.
-    pub async fn readiness(&self) -> anyhow::Result<(bool, Value)> {
-        let url = format!("http://{}:{PAGE_PORT}/readyz", self.host.address());
-        let response = self.client.get(&url).send().await?;
-        Ok((response.status().is_success(), response.json().await?))
+    pub async fn readiness(&self) -> Result<(bool, Value), String> {
+        let (status, text) = self.page.get("/readyz").await?;
+        let health = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
+        Ok((status == 200, health))
     }
 }

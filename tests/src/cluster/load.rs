@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use crosscheck_model::observation::{Clock, Firmness, Observation, Outcome, Trigger};
 use crosscheck_model::wire::{Health, Hello, Receipt, Refusal, Report, WIRE_VERSION, Welcome};
 use crosscheck_model::{Status, Timestamp};
@@ -25,7 +24,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A scripted probe.
-#[derive(Debug)]
 pub struct Script {
     probe: &'static str,
     check: &'static str,
@@ -42,40 +40,36 @@ const BOOT: u64 = 7;
 impl Script {
     /// A probe of this name, at the site of the same name.
     ///
-    /// # Errors
-    /// There is no HTTP client.
-    pub fn new(
-        probe: &'static str,
-        check: &'static str,
-        coordinators: Vec<String>,
-    ) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(ANSWER_LIMIT).no_proxy().build()?;
-        let acknowledged = BTreeSet::new();
-        Ok(Self {
+    /// # Panics
+    /// No HTTP client can be made.
+    pub fn new(probe: &'static str, check: &'static str, coordinators: Vec<String>) -> Self {
+        let client = reqwest::Client::builder().timeout(ANSWER_LIMIT).no_proxy().build();
+        Self {
             probe,
             check,
             coordinators,
-            client,
+            client: client.expect("a client"),
             next_coordinator: 0,
             next_seq: 1,
-            acknowledged,
-        })
+            acknowledged: BTreeSet::new(),
+        }
     }
 
     /// Reports without a pause until told to stop, and until the last report is acknowledged:
     /// what was acknowledged.
     ///
-    /// # Errors
+    /// # Panics
     /// A coordinator refuses what it must not.
-    pub async fn run(mut self, stop: watch::Receiver<bool>) -> anyhow::Result<BTreeSet<Identity>> {
-        while !*stop.borrow() {
-            let (epoch, now) = self.open().await?;
-            self.session(epoch, now, &stop).await?;
+    pub async fn run(mut self, stop: watch::Receiver<bool>) -> BTreeSet<Identity> {
+        let mut ended = false;
+        while !ended {
+            let (epoch, now) = self.open().await;
+            ended = self.session(epoch, now, &stop).await;
         }
-        Ok(self.acknowledged)
+        self.acknowledged
     }
 
-    async fn open(&mut self) -> anyhow::Result<(u64, Timestamp)> {
+    async fn open(&mut self) -> (u64, Timestamp) {
         let hello = Hello {
             wire: WIRE_VERSION,
             probe: self.probe.into(),
@@ -84,27 +78,27 @@ impl Script {
             version: "script".to_owned(),
         };
         loop {
-            match self.post::<_, Welcome>("session", &hello).await? {
-                Some(Ok(welcome)) => return Ok((welcome.epoch, welcome.now)),
-                Some(Err(refusal)) => bail!("a session was refused: {refusal:?}"),
+            match self.post::<_, Welcome>("session", &hello).await {
+                Some(Ok(welcome)) => return (welcome.epoch, welcome.now),
+                Some(Err(refusal)) => panic!("a session was refused: {refusal:?}"),
                 None => sleep(PAUSE).await,
             }
         }
     }
 
-    /// Reports until the session ends, or the script.
+    /// Reports until the session ends (`false`), or the script (`true`).
     async fn session(
         &mut self,
         epoch: u64,
         mut now: Timestamp,
         stop: &watch::Receiver<bool>,
-    ) -> anyhow::Result<()> {
+    ) -> bool {
         let mut number = 0;
         loop {
             number += 1;
             let report = self.report(epoch, number, now);
             let receipt = loop {
-                match self.post::<_, Receipt>("report", &report).await? {
+                match self.post::<_, Receipt>("report", &report).await {
                     Some(answer) => break answer,
                     None => sleep(PAUSE).await,
                 }
@@ -118,11 +112,11 @@ impl Script {
                     self.next_seq += BATCH;
                 }
                 // The same observations go into the first report of the next session.
-                Err(Refusal::UnknownSession) => return Ok(()),
-                Err(refusal) => bail!("a report was refused: {refusal:?}"),
+                Err(Refusal::UnknownSession) => return false,
+                Err(refusal) => panic!("a report was refused: {refusal:?}"),
             }
             if *stop.borrow() {
-                return Ok(());
+                return true;
             }
         }
     }
@@ -159,23 +153,20 @@ impl Script {
         &mut self,
         path: &str,
         question: &Q,
-    ) -> anyhow::Result<Option<Result<A, Refusal>>> {
+    ) -> Option<Result<A, Refusal>> {
         let url = &self.coordinators[self.next_coordinator % self.coordinators.len()];
         self.next_coordinator += 1;
         let request = self.client.post(format!("{url}/probe/v1/{path}")).bearer_auth(KEY);
-        let Ok(response) = request.json(question).send().await else { return Ok(None) };
+        let response = request.json(question).send().await.ok()?;
         let status = response.status();
-        let Ok(body) = response.bytes().await else { return Ok(None) };
+        let body = response.bytes().await.ok()?;
         if status == StatusCode::OK {
-            let answer = serde_json::from_slice(&body).context("read an answer")?;
-            return Ok(Some(Ok(answer)));
+            return Some(Ok(serde_json::from_slice(&body).expect("the protocol's answer")));
         }
         match serde_json::from_slice(&body) {
-            Ok(Refusal::Unavailable) => Ok(None),
-            Ok(refusal) => Ok(Some(Err(refusal))),
-            Err(_) => {
-                bail!("{path} was answered with {status}: {}", String::from_utf8_lossy(&body))
-            }
+            Ok(Refusal::Unavailable) => None,
+            Ok(refusal) => Some(Err(refusal)),
+            Err(_) => panic!("{path}: {status}: {}", String::from_utf8_lossy(&body)),
         }
     }
 }

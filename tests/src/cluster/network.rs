@@ -4,19 +4,22 @@
 //! Each host is a network namespace without a name, held by a process that ends with the test:
 //! nothing is left behind, tests do not meet, and the machine's own network is not touched.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// The host that the test itself is on: the switch, with the target and the mail server.
 pub const HUB: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
 
+/// Ends all cuts; in the same transaction as others that begin.
+const NO_RULES: &str = "flush table ip cut\n";
+
 /// A machine on the private network.
-#[derive(Debug)]
 pub struct Host {
     holder: Child,
     address: Ipv4Addr,
@@ -35,22 +38,20 @@ pub enum Way {
 
 impl Host {
     /// A machine with nothing but its loopback.
-    fn alone(address: Ipv4Addr) -> anyhow::Result<Self> {
-        let holder = Command::new("unshare")
+    fn alone(address: Ipv4Addr) -> Self {
+        let mut holder = Command::new("unshare")
             .args(["--net", "--", "sh", "-c", "ip link set lo up && echo ready && exec cat"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("start unshare; the cluster tests need util-linux, iproute2 and nftables")?;
-        let mut host = Self { holder, address };
-        let output = host.holder.stdout.take().context("it was piped")?;
+            .expect("unshare; the tests of a cluster need util-linux, iproute2 and nftables");
+        let output = holder.stdout.take().expect("it was piped");
+        let host = Self { holder, address };
         let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        ensure!(
-            line == "ready\n",
-            "no network namespace could be made; the cluster tests need root"
-        );
-        Ok(host)
+        // An error leaves the line empty.
+        let _ = BufReader::new(output).read_line(&mut line);
+        assert_eq!(line, "ready\n", "no network namespace: the tests of a cluster need root");
+        host
     }
 
     /// Its address.
@@ -59,42 +60,41 @@ impl Host {
     }
 
     /// A program to be started on this machine; it ends, at the latest, with the test.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.namespace()));
         command.args(["--", "setpriv", "--pdeathsig", "KILL", "--"]).arg(program);
         command
     }
 
-    /// Drops everything between this machine and the peers. A second cut adds to the first.
+    /// From now on everything between this machine and these peers is dropped, and nothing else.
     ///
-    /// # Errors
+    /// # Panics
     /// nftables refuses.
-    pub fn cut(&self, way: Way, peers: &[Ipv4Addr]) -> anyhow::Result<()> {
+    pub fn cut(&self, way: Way, peers: &[Ipv4Addr]) {
         let peers: Vec<String> = peers.iter().map(ToString::to_string).collect();
         let peers = peers.join(", ");
-        let mut rules = String::new();
+        let mut rules = String::from(NO_RULES);
         if way != Way::In {
             rules.push_str(&format!("add rule ip cut out ip daddr {{ {peers} }} drop\n"));
         }
         if way != Way::Out {
             rules.push_str(&format!("add rule ip cut in ip saddr {{ {peers} }} drop\n"));
         }
-        self.filter(&rules)
+        self.filter(&rules);
     }
 
     /// Ends all cuts.
     ///
-    /// # Errors
+    /// # Panics
     /// nftables refuses.
-    pub fn heal(&self) -> anyhow::Result<()> {
-        self.filter("flush table ip cut\n")
+    pub fn heal(&self) {
+        self.filter(NO_RULES);
     }
 
     /// Applies rules all at once.
-    fn filter(&self, rules: &str) -> anyhow::Result<()> {
-        let mut command = self.command("nft");
-        feed(command.args(["-f", "-"]), rules)
+    fn filter(&self, rules: &str) {
+        feed(self.command("nft").args(["-f", "-"]), rules);
     }
 
     fn namespace(&self) -> String {
@@ -111,9 +111,8 @@ impl Drop for Host {
 }
 
 /// The switch that all hosts hang on, and the test too.
-#[derive(Debug)]
 pub struct Network {
-    hub: Host,
+    _hub: Host,
     ports: u32,
 }
 
@@ -121,26 +120,26 @@ impl Network {
     /// Makes a network and moves this thread onto it; threads and processes that it starts from
     /// now on are there too.
     ///
-    /// # Errors
+    /// # Panics
     /// It cannot be made: without root, for instance.
-    pub fn enter() -> anyhow::Result<Self> {
-        let hub = Host::alone(HUB)?;
-        let namespace = std::fs::File::open(hub.namespace())?;
+    pub fn enter() -> Self {
+        let hub = Host::alone(HUB);
+        let namespace = File::open(hub.namespace()).expect("the namespace of a running process");
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-            .context("enter a network namespace")?;
+            .expect("root may change its network");
         feed(
             Command::new("ip").args(["-batch", "-"]),
             &format!("link add hub type bridge\naddr add {HUB}/24 dev hub\nlink set hub up\n"),
-        )?;
-        Ok(Self { hub, ports: 0 })
+        );
+        Self { _hub: hub, ports: 0 }
     }
 
     /// Connects a new host.
     ///
-    /// # Errors
+    /// # Panics
     /// It cannot be made.
-    pub fn host(&mut self, address: Ipv4Addr) -> anyhow::Result<Host> {
-        let host = Host::alone(address)?;
+    pub fn host(&mut self, address: Ipv4Addr) -> Host {
+        let host = Host::alone(address);
         self.ports += 1;
         let (port, pid) = (self.ports, host.holder.id());
         feed(
@@ -149,31 +148,29 @@ impl Network {
                 "link add port{port} type veth peer name eth0 netns {pid}\n\
                  link set port{port} master hub up\n"
             ),
-        )?;
+        );
         feed(
             host.command("ip").args(["-batch", "-"]),
             &format!("addr add {address}/24 dev eth0\nlink set eth0 up\n"),
-        )?;
+        );
         host.filter(
             "add table ip cut\n\
              add chain ip cut in { type filter hook input priority 0; }\n\
              add chain ip cut out { type filter hook output priority 0; }\n",
-        )?;
-        Ok(host)
-    }
-
-    /// The test's own host.
-    pub fn hub(&self) -> &Host {
-        &self.hub
+        );
+        host
     }
 }
 
 /// Runs a command to its end with this input.
-fn feed(command: &mut Command, input: &str) -> anyhow::Result<()> {
-    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    child.stdin.take().context("it was piped")?.write_all(input.as_bytes())?;
-    let output = child.wait_with_output()?;
+fn feed(command: &mut Command, input: &str) {
+    let piped = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = piped.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let mut pipe = child.stdin.take().expect("it was piped");
+    // A command that ends early says why.
+    let _ = pipe.write_all(input.as_bytes());
+    drop(pipe);
+    let output = child.wait_with_output().expect("a child can be waited for");
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?} with input `{input}`: {said}");
-    Ok(())
+    assert!(output.status.success(), "{command:?} with input `{input}`: {said}");
 }

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use super::coordinator::KEY;
 use super::network::Host;
-use super::program::{Program, built};
+use crate::binary;
+use crate::process::Process;
 
 /// A probe and its site, which have the same name.
-#[derive(Debug)]
 pub struct Probe {
     name: &'static str,
     host: Host,
     directory: PathBuf,
-    process: Option<Program>,
+    process: Option<Process>,
 }
 
 impl Probe {
@@ -22,28 +22,25 @@ impl Probe {
         host: Host,
         coordinators: &[String],
         directory: PathBuf,
-    ) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&directory)?;
+    ) -> Self {
         let text = format!(
             "probe: {name}\nsite: {name}\ncoordinators: {coordinators:?}\ndata: {}\n\
              key: \"${{env:KEY}}\"\ninternal: true\n",
             directory.join("data").display(),
         );
-        std::fs::write(directory.join("probe.yaml"), text)?;
-        Ok(Self { name, host, directory, process: None })
+        std::fs::write(directory.join("probe.yaml"), text).expect("a file");
+        Self { name, host, directory, process: None }
     }
 
     /// Starts it, if it does not run.
-    ///
-    /// # Errors
-    /// The program is not there.
-    pub fn start(&mut self) -> anyhow::Result<()> {
-        if self.process.is_none() {
-            let mut command = self.host.command(built("crosscheck-probe")?);
-            command.arg("--config").arg(self.directory.join("probe.yaml")).env("KEY", KEY);
-            self.process = Some(Program::start(command, &self.log())?);
+    pub fn start(&mut self) {
+        if self.process.is_some() {
+            return;
         }
-        Ok(())
+        let mut command = self.host.command(binary::crosscheck_probe());
+        command.arg("--config").arg(self.directory.join("probe.yaml")).env("KEY", KEY);
+        let log = self.directory.join("log");
+        self.process = Some(Process::start(self.name, &mut command, &log));
     }
 
     /// Its name, and its site's.
@@ -54,10 +51,5 @@ impl Probe {
     /// Its machine.
     pub fn host(&self) -> &Host {
         &self.host
-    }
-
-    /// What it said.
-    pub(super) fn log(&self) -> PathBuf {
-        self.directory.join("log")
     }
 }

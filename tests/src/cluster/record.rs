@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context;
 use rusqlite::{Connection, OpenFlags};
 
 /// An observation by what makes it unique: probe, process life, number.
@@ -22,7 +21,7 @@ pub struct Kept {
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn observations(history: &Path) -> anyhow::Result<BTreeMap<Identity, Kept>> {
+pub fn observations(history: &Path) -> rusqlite::Result<BTreeMap<Identity, Kept>> {
     let db = open(history)?;
     let mut select = db.prepare(
         "SELECT name.name, boot, seq, started, status FROM observation
@@ -35,14 +34,14 @@ pub fn observations(history: &Path) -> anyhow::Result<BTreeMap<Identity, Kept>> 
         let kept = Kept { started_ms: started_ms.cast_unsigned(), status: row.get(4)? };
         Ok((identity, kept))
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    rows.collect()
 }
 
 /// How many runs the roll-ups of each width have counted.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn rolled_up(history: &Path) -> anyhow::Result<BTreeMap<i64, u64>> {
+pub fn rolled_up(history: &Path) -> rusqlite::Result<BTreeMap<i64, u64>> {
     let db = open(history)?;
     let mut select =
         db.prepare("SELECT width, SUM(up + degraded + down + unknown) FROM rollup GROUP BY width")?;
@@ -50,13 +49,12 @@ pub fn rolled_up(history: &Path) -> anyhow::Result<BTreeMap<i64, u64>> {
         let runs: i64 = row.get(1)?;
         Ok((row.get(0)?, runs.cast_unsigned()))
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    rows.collect()
 }
 
-fn open(history: &Path) -> anyhow::Result<Connection> {
+fn open(history: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(history, flags)
-        .with_context(|| format!("open {}", history.display()))?;
+    let db = Connection::open_with_flags(history, flags)?;
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     Ok(db)
 }

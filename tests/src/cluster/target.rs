@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,7 +13,6 @@ use tokio::task::JoinHandle;
 const REQUEST_LIMIT_BYTES: usize = 8 * 1024;
 
 /// A web server under the test's control.
-#[derive(Debug)]
 pub struct Target {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
@@ -30,12 +29,12 @@ struct Shared {
 impl Target {
     /// Listens and is well.
     ///
-    /// # Errors
+    /// # Panics
     /// The address is taken.
-    pub async fn start(address: SocketAddr) -> std::io::Result<Self> {
+    pub async fn start(address: SocketAddr) -> Self {
         let mut target = Self { address, shared: Arc::default(), listening: None };
-        target.recover().await?;
-        Ok(target)
+        target.recover().await;
+        target
     }
 
     /// It answers with status 500.
@@ -54,15 +53,14 @@ impl Target {
 
     /// It answers with status 200 again.
     ///
-    /// # Errors
+    /// # Panics
     /// The address was taken in the meantime.
-    pub async fn recover(&mut self) -> std::io::Result<()> {
+    pub async fn recover(&mut self) {
         self.lock().fails = false;
         if self.listening.is_none() {
-            let listener = TcpListener::bind(self.address).await?;
+            let listener = TcpListener::bind(self.address).await.expect("its address");
             self.listening = Some(tokio::spawn(listen(listener, Arc::clone(&self.shared))));
         }
-        Ok(())
     }
 
     /// How often this peer has been answered.
@@ -75,13 +73,13 @@ impl Target {
         self.lock().failed.get(&peer).copied().unwrap_or(0)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
         lock(&self.shared)
     }
 }
 
-fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().expect("no connection panics")
 }
 
 async fn listen(listener: TcpListener, shared: Arc<Mutex<Shared>>) {

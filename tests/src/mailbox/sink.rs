@@ -31,6 +31,7 @@ struct Record {
 pub struct Sink {
     /// Its port, whether it is up or down.
     pub port: u16,
+    host: Ipv4Addr,
     record: Arc<Mutex<Record>>,
     tls: Option<TlsAcceptor>,
     task: Option<JoinHandle<()>>,
@@ -43,7 +44,16 @@ impl Sink {
     /// The identity's files are none.
     pub async fn start(identity: Option<&Identity>) -> Self {
         let tls = identity.map(|identity| acceptor(&identity.certificate, &identity.key));
-        let mut sink = Self { port: port::free(), record: Arc::default(), tls, task: None };
+        Self::listen(Ipv4Addr::LOCALHOST, port::free(), tls).await
+    }
+
+    /// One that is up, without TLS, for other hosts.
+    pub async fn at(host: Ipv4Addr, port: u16) -> Self {
+        Self::listen(host, port, None).await
+    }
+
+    async fn listen(host: Ipv4Addr, port: u16, tls: Option<TlsAcceptor>) -> Self {
+        let mut sink = Self { port, host, record: Arc::default(), tls, task: None };
         sink.up().await;
         sink
     }
@@ -53,7 +63,7 @@ impl Sink {
     /// # Panics
     /// Somebody else has taken it.
     pub async fn up(&mut self) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.expect("its port");
+        let listener = TcpListener::bind((self.host, self.port)).await.expect("its port");
         let (record, tls) = (self.record.clone(), self.tls.clone());
         self.task = Some(tokio::spawn(async move {
             let mut sessions = JoinSet::new();

@@ -91,6 +91,7 @@ fn owed(key: Key, notice: Notice) -> Owed {
         progress: Progress::Queued,
         attempts: 0,
         ambiguous: 0,
+        reached: Vec::new(),
         created: SINCE,
         after: Vec::new(),
         last_error: None,

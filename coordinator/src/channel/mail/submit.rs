@@ -43,8 +43,19 @@ pub(super) struct Parcel<'a> {
 /// The server took the mail.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    /// The recipients for whom it did not, each with its words.
-    pub(super) refused: Vec<String>,
+    /// The recipients for whom it did not.
+    pub(super) refused: Vec<Missed>,
+}
+
+/// A recipient for whom the server did not take the mail.
+#[derive(Debug)]
+pub(super) struct Missed {
+    /// The recipient.
+    pub(super) address: Address,
+    /// The server's words.
+    pub(super) why: String,
+    /// It never will.
+    pub(super) is_final: bool,
 }
 
 /// The server did not take the mail, or nobody knows.
@@ -205,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
     }
 
     /// All before the content; returns the recipients that were refused.
-    async fn announce(&mut self, parcel: &Parcel<'_>) -> Result<Vec<String>, Failure> {
+    async fn announce(&mut self, parcel: &Parcel<'_>) -> Result<Vec<Missed>, Failure> {
         if let Some((user, password)) = &parcel.login {
             self.log_in(user, password).await?;
         }
@@ -248,21 +259,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
     }
 
     /// Names the recipients. At least one is taken; the others come back with the server's words.
-    async fn name_recipients(&mut self, to: &[Address]) -> Result<Vec<String>, Failure> {
+    async fn name_recipients(&mut self, to: &[Address]) -> Result<Vec<Missed>, Failure> {
         let mut refused = Vec::new();
-        let mut is_final = true;
         for address in to {
             let reply = self.say(&format!("RCPT TO:<{address}>"), "RCPT TO").await?;
             if !reply.is_positive() {
-                refused.push(format!("{address}: {}", reply.text()));
-                is_final &= reply.is_final_refusal();
+                refused.push(Missed {
+                    address: address.clone(),
+                    why: format!("{address}: {}", reply.text()),
+                    is_final: reply.is_final_refusal(),
+                });
             }
         }
-        match (refused.len() < to.len(), is_final) {
-            (true, _) => Ok(refused),
-            (false, true) => Err(Failure::Refused(refused.join("; "))),
-            (false, false) => Err(Failure::Retry(refused.join("; "))),
+        if refused.len() < to.len() {
+            return Ok(refused);
         }
+        let is_final = refused.iter().all(|missed| missed.is_final);
+        let words: Vec<String> = refused.into_iter().map(|missed| missed.why).collect();
+        let words = words.join("; ");
+        Err(if is_final { Failure::Refused(words) } else { Failure::Retry(words) })
     }
 
     /// Writes all but the final dot, so that the server cannot act on it yet.
