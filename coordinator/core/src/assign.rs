@@ -64,8 +64,9 @@ impl State {
             return BTreeSet::new();
         }
         let changed = chosen.symmetric_difference(&check.assigned).cloned().collect();
-        if !check.assigned.is_subset(&chosen) {
-            // Who is new has no vote yet, and who is gone has none any more.
+        if !check.assigned.is_subset(&chosen) && !chosen.is_subset(&check.assigned) {
+            // Who is new has no vote yet, and who is gone has none any more. Where some only come
+            // or only go, the others still judge.
             check.settling_until = check.settling_until.max(now.plus(check.spec.validity()));
         }
         check.votes.retain(|probe, _| chosen.contains(probe));

@@ -313,6 +313,7 @@ impl State {
                 }
             }
             Reason::Failing => "failed at last report".to_owned(),
+            Reason::Unconfirmed => "fails, but not yet for as long as the alarm waits".to_owned(),
             Reason::Working => "up".to_owned(),
             Reason::Slow => common_cause(&electorate, Status::Degraded)
                 .map_or_else(|| "up, with flaws".to_owned(), |c| format!("up, but {}", plain(c))),

@@ -22,6 +22,8 @@ pub enum Reason {
     Blind,
     /// Row 3: the site quorum says it fails.
     Failing,
+    /// Row 3, but not yet for as many rounds as the rule wants: no alarm, and no green either.
+    Unconfirmed,
     /// Row 4: the site quorum says it works.
     Working,
     /// The same on the second level: it works, but the site quorum finds it slow or flawed.
@@ -52,7 +54,9 @@ impl Verdict {
             Reason::New | Reason::Suspect | Reason::Blind => Status::Unknown,
             Reason::Failing => Status::Down,
             Reason::Working => Status::Up,
-            Reason::Slow | Reason::Partial(_) | Reason::Mixed => Status::Degraded,
+            Reason::Slow | Reason::Unconfirmed | Reason::Partial(_) | Reason::Mixed => {
+                Status::Degraded
+            }
         };
         Self { status, reason }
     }
@@ -344,8 +348,16 @@ impl State {
                     || tally.rounds >= PARTIAL_RECOVERY_ROUNDS && tally.fine >= 2
             }
             Reason::Mixed => true,
-            Reason::New | Reason::Suspect | Reason::Blind => false,
+            // Rows of the verdict, not of the votes.
+            Reason::New | Reason::Suspect | Reason::Blind | Reason::Unconfirmed => false,
         };
+        let mild = matches!(
+            present.reason,
+            Reason::New | Reason::Working | Reason::Slow | Reason::Partial(_)
+        );
+        if tally.row == Reason::Failing && !held && mild {
+            return Verdict::of(Reason::Unconfirmed);
+        }
         if held { next } else { present.clone() }
     }
 
@@ -355,7 +367,9 @@ impl State {
         // One grace, however often the leader changes: leaders that come and go must not keep a
         // check green that nobody sees.
         let in_grace = self.now.since(self.lead_since) < LEADER_GRACE && lame_for < LEADER_GRACE;
-        let settling = self.now < check.settling_until;
+        // Votes are missing because of an edit only where somebody is there to cast them.
+        let heard = |id| self.probes.get(id).is_some_and(|probe| self.is_live(probe));
+        let settling = self.now < check.settling_until && check.assigned.iter().any(heard);
         let brief = lame_for < LAME_LIMIT;
         let keep = in_grace || settling || brief;
         match (keep, lame.failing_since) {

@@ -188,7 +188,8 @@ fn consecutive_rounds_are_counted() {
     world.seconds(90);
     world.set_down(0, true);
     world.seconds(60);
-    assert_eq!(world.verdict(0), Status::Up, "one round is not three");
+    assert_eq!(world.verdict(0), Status::Degraded, "one round is not three, and no green");
+    assert!(world.mails.is_empty());
     world.seconds(75);
     assert_eq!(world.verdict(0), Status::Down);
     let alarm = &world.mails_of(is_down)[0];

@@ -69,6 +69,9 @@ impl Count {
                 "{live} of {assigned} probes can judge. That is no evidence, so it is not called up."
             ),
             // The votes have changed since; the verdict waits for its rounds.
+            Reason::Unconfirmed => {
+                format!("{failing} of {live} fail, but not for as many rounds as the alarm wants.")
+            }
             Reason::Failing if self.needed.is_none_or(|needed| failing < needed) => {
                 format!("A site quorum called it down; {failing} of {live} sites still fail.")
             }
@@ -103,7 +106,7 @@ pub(super) const fn row(reason: &Reason) -> Option<u8> {
         Reason::New => return None,
         Reason::Suspect => 1,
         Reason::Blind => 2,
-        Reason::Failing => 3,
+        Reason::Failing | Reason::Unconfirmed => 3,
         Reason::Working | Reason::Slow => 4,
         Reason::Partial(_) => 5,
         Reason::Mixed => 6,

@@ -204,6 +204,9 @@ fn why(reason: &Reason, tally: &Tally) -> String {
             format!("Only {} of {} can judge", tally.voters, text::count(tally.all, "site"))
         }
         Reason::Failing => format!("Fails from {}", tally.failing_of()),
+        Reason::Unconfirmed => {
+            format!("Fails from {}; the alarm waits for more rounds", tally.failing_of())
+        }
         Reason::Working if tally.failing > 0 => {
             let verb = if tally.failing == 1 { "fails" } else { "fail" };
             format!("Works; {} of {} sites {verb}", tally.failing, tally.all)

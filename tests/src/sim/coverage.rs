@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use super::fault::Fault;
 
 /// The rows of the decision table, by the names that are counted.
-const ROWS: [&str; 9] = [
+const ROWS: [&str; 10] = [
     "row New",
     "row Suspect",
     "row Blind",
     "row Failing",
+    "row Unconfirmed",
     "row Working",
     "row Slow",
     "row Partial",

@@ -16,6 +16,7 @@ pub(in crate::sim) fn count_rows(state: &State, coverage: &mut Coverage) {
             Reason::Suspect => "row Suspect",
             Reason::Blind => "row Blind",
             Reason::Failing => "row Failing",
+            Reason::Unconfirmed => "row Unconfirmed",
             Reason::Working => "row Working",
             Reason::Slow => "row Slow",
             Reason::Partial(_) => "row Partial",
