@@ -1,5 +1,6 @@
 //! Serves the status page in every fixture state, each on a port of its own, to look at and to
-//! run the browser's checks against. Prints one line per state, then serves until stdin closes.
+//! run the browser's checks against. Prints one line per state, then `ready`, and serves until stdin
+//! closes.
 
 #[path = "../tests/page/fixture.rs"]
 mod fixture;
@@ -19,6 +20,7 @@ async fn main() -> anyhow::Result<()> {
         let routes = page::routes(reader.clone()).merge(api::public_routes(reader));
         tokio::spawn(async move { axum::serve(listener, routes).await });
     }
+    writeln!(std::io::stdout(), "ready")?;
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
         .await??;
     Ok(())

@@ -13,6 +13,11 @@ pub fn crosscheck_probe() -> PathBuf {
     built("crosscheck-probe")
 }
 
+/// The coordinator's example that serves the page in every state.
+pub fn show_page() -> PathBuf {
+    built("examples/show_page")
+}
+
 /// Cargo tells only a package's own tests where its programs are, but puts all of a profile into
 /// one directory: `PROFILE/NAME` beside `PROFILE/deps/TEST`.
 fn built(name: &str) -> PathBuf {

@@ -1,9 +1,11 @@
 //! The status page in a real browser, on a telephone and on a desk.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crosscheck_tests::binary;
 use crosscheck_tests::nginx::Nginx;
 use crosscheck_tests::scratch::Scratch;
 use crosscheck_tests::standalone::{FAST, Standalone};
@@ -25,6 +27,37 @@ async fn look(scratch: &Scratch, pages: Vec<String>) -> Result<(), String> {
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     if output.status.success() { Ok(()) } else { Err(said) }
+}
+
+/// The page's addresses in every state that its fixtures know, and what serves them.
+fn all_states() -> (Vec<String>, Child) {
+    let mut served = Command::new(binary::show_page())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    let lines = BufReader::new(served.stdout.take().expect("piped")).lines();
+    let mut pages = Vec::new();
+    for line in lines {
+        let line = line.expect("text");
+        match line.split_once(' ') {
+            Some((_, address)) => pages.push(format!("{address}/")),
+            None => break,
+        }
+    }
+    (pages, served)
+}
+
+#[tokio::test]
+async fn a_browser_finds_nothing_wrong_with_the_page_in_any_state() {
+    let scratch = Scratch::new();
+    let (pages, mut served) = all_states();
+    assert!(pages.len() >= 9, "{pages:?}");
+    let found = look(&scratch, pages).await;
+    // Its input closes, and it ends.
+    drop(served.stdin.take());
+    served.wait().expect("it ends");
+    assert_eq!(found, Ok(()));
 }
 
 #[tokio::test]
