@@ -7,7 +7,7 @@ use std::time::Duration;
 use crosscheck_core::command::Window;
 use crosscheck_core::outbox::{Edge, Progress, SendResult};
 use crosscheck_core::verdict::Reason;
-use crosscheck_core::{Command, Effect, Reply};
+use crosscheck_core::{Command, Effect, Reply, apply};
 use crosscheck_model::config::Maintenance;
 use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::{CheckId, ProbeId, SiteId, SiteQuorum, Status, Timestamp};
@@ -469,25 +469,27 @@ fn a_simple_quorum_is_enough_where_it_is_asked_for() {
 #[test]
 fn a_claim_of_an_old_term_is_refused_and_a_lost_claim_is_sent_again_under_its_key() {
     let mut world = steady("AABBC", 1);
-    world.faults.mail = 1;
     world.set_down(0, true);
-    while world.state.due().is_empty() && world.state.outbox.is_empty() {
+    while world.state.outbox.is_empty() {
         world.second();
     }
-    let key = *world.state.outbox.keys().next().unwrap();
-    let stale = world.propose(Command::Claim { key, term: 99, node: 1 });
-    assert!(matches!(stale, Reply::Rejected(_)));
-    let attempts = world.state.outbox[&key].attempts;
-    // The leader dies with the claim; the next one waits for the lease, then sends again.
-    if !matches!(world.state.outbox[&key].progress, Progress::Claimed { .. }) {
-        return;
-    }
-    let reply = world.propose(Command::Settle {
-        key,
-        attempt: attempts + 5,
-        result: SendResult::Refused("late".to_owned()),
-    });
-    assert!(matches!(reply, Reply::Rejected(_)));
+    // The leader dies with its claim, and another takes over.
+    let mut state = world.state.clone();
+    let (key, first) = state.outbox.iter().next().map(|(k, o)| (*k, o.clone())).unwrap();
+    assert!(matches!(first.progress, Progress::Claimed { .. }), "{:?}", first.progress);
+    let (now, term) = (state.now, state.lead_term);
+    let mut at = |seconds: u64, command| {
+        apply(&mut state, now.plus(Duration::from_secs(seconds)), command).reply
+    };
+    at(1, Command::Lead { node: 2, term: term + 1, cluster: String::new() });
+    let claim = |term| Command::Claim { key, term, node: 2 };
+    assert!(matches!(at(89, claim(term + 1)), Reply::Rejected(_)), "the lease still runs");
+    assert!(matches!(at(90, claim(term)), Reply::Rejected(_)), "an old term");
+    assert_eq!(at(90, claim(term + 1)), Reply::Claimed(2));
+    let late = Command::Settle { key, attempt: 1, result: SendResult::Refused("late".to_owned()) };
+    assert!(matches!(at(91, late), Reply::Rejected(_)), "that attempt is over");
+    let owed = &state.outbox[&key];
+    assert_eq!((owed.ambiguous, &owed.notice), (1, &first.notice), "the same mail again");
 }
 
 #[test]
