@@ -154,9 +154,10 @@ impl World {
         }
         self.heal();
         self.run_until(safety + LIVENESS);
-        // A refused attempt is repeated after up to half an hour: what waits for that is not late.
-        let late = self.log.latest_retry();
-        if let Some(at) = late.filter(|_| self.violation.is_none()) {
+        // A refused attempt is repeated after up to half an hour, and in a maintenance no incident
+        // ends: what waits for either is not late.
+        let waited_for = self.log.latest_retry().max(self.log.latest_window());
+        if let Some(at) = waited_for.filter(|_| self.violation.is_none()) {
             let wait = at.since(self.log.state.now) + Duration::from_secs(180);
             let until = self.now + wait;
             self.run_until(until);
