@@ -137,10 +137,13 @@ impl State {
         for id in &ids {
             self.judge(id, effects);
         }
+        // With other voters the same votes may mean something else.
+        for id in self.order_confirmations(&ids, effects) {
+            self.judge(&id, effects);
+        }
         if all {
             self.reconcile_domains(effects);
             self.reconcile_blindness(effects);
         }
-        self.order_confirmations(&ids, effects);
     }
 }
