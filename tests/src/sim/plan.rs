@@ -51,6 +51,8 @@ pub(super) struct Plan {
     pub(super) safety: Duration,
     /// Added to probes' wall clocks, in milliseconds; for pairs of runs (I12).
     pub(super) wall_shift: i64,
+    /// Added to the first coordinator's clock, in milliseconds; likewise.
+    pub(super) node_shift: i64,
 }
 
 impl Plan {
@@ -70,7 +72,25 @@ impl Plan {
         let config = config(carriers, regions, &mut random);
         let spool = if random.chance(300) { 150 } else { 20_000 };
         let safety = random.secs(45 * 60, 75 * 60);
-        Self { seed, class, carriers, regions, config, faults, spool, safety, wall_shift: 0 }
+        let (wall_shift, node_shift) = (0, 0);
+        Self {
+            seed,
+            class,
+            carriers,
+            regions,
+            config,
+            faults,
+            spool,
+            safety,
+            wall_shift,
+            node_shift,
+        }
+    }
+
+    /// The same world with coordinators whose clocks are right, but for the first one's.
+    pub(super) fn with_clocks(mut self, node_shift: i64) -> Self {
+        self.faults.remove(&Fault::ClockOffset);
+        Self { node_shift, ..self }
     }
 
     pub(super) fn has(&self, fault: Fault) -> bool {
