@@ -132,12 +132,13 @@ async fn tick(inner: &Inner) -> Infallible {
     let mut expanded = None;
     loop {
         ticks.tick().await;
-        propose(inner, Command::Tick).await;
+        // First, so that nothing is told of a check whose maintenance began while nobody led.
         if let Some(command) = expand(inner, &mut expanded)
             && !propose(inner, command).await
         {
             expanded = None;
         }
+        propose(inner, Command::Tick).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::{CheckId, Timestamp};
 
 use crate::command::{Applied, Command, Reply};
@@ -106,6 +107,9 @@ impl State {
     fn lead(&mut self, term: u64, cluster: String) -> Reply {
         self.lead_since = self.now;
         self.lead_term = self.lead_term.max(term);
+        if mutant::is(Mutant::EdgesInLeaderMemory) {
+            self.checks.values_mut().for_each(|check| check.incident = None);
+        }
         if self.cluster.is_empty() {
             self.cluster = cluster;
         }

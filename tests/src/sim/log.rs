@@ -16,7 +16,6 @@ use crosscheck_model::wire::Refusal;
 use super::checker::{Entry, count_rows};
 use super::fault::Fault;
 use super::network_reports::Asker;
-use super::plan::START;
 use super::world::World;
 
 /// How far ahead windows are expanded, as the leader does.
@@ -278,7 +277,7 @@ impl World {
         }
         let walls = candidates.iter().map(|other| self.clocks(*other).wall).collect();
         let wall = median(walls).unwrap_or(clocks.wall);
-        let time = LogTime::begin(self.log.state.now.max(START), wall, &clocks);
+        let time = LogTime::begin(self.log.state.now.max(self.plan.start), wall, &clocks);
         self.log.leader = Some(Leader { node, term, time, open: false });
         let command = Command::Lead { node: node as u64 + 1, term, cluster: "sim".to_owned() };
         self.propose(command, Origin::Lead { term });
@@ -309,7 +308,6 @@ impl World {
         if self.log.leader.is_none_or(|leader| leader.term != term) {
             return;
         }
-        self.propose(Command::Tick, Origin::Nobody);
         if self.log.expanded != self.log.state.revision {
             let state = &self.log.state;
             self.log.expanded = state.revision;
@@ -318,6 +316,7 @@ impl World {
                 self.propose(Command::Windows(windows), Origin::Nobody);
             }
         }
+        self.propose(Command::Tick, Origin::Nobody);
         if let Some(node) = self.log.leader() {
             self.look_at_outbox(node);
         }
