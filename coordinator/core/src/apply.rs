@@ -46,6 +46,15 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
         Command::Acknowledge { incident, by, note } => {
             state.acknowledge(incident, by, note, &mut effects)
         }
+        Command::IssueToken { token, grant, lifetime, by } => {
+            state.issue_token(token, grant, lifetime, by)
+        }
+        Command::Enrol { token, probe, site, key } => {
+            Reply::Certified(state.enrol(&token, probe, &site, key, &mut effects))
+        }
+        Command::Renew { probe, key } => Reply::Certified(state.renew(probe, &key)),
+        Command::OpenAs { hello, key } => Reply::Opened(state.open_as(hello, &key, &mut effects)),
+        Command::Revoke { probe, by } => state.revoke(&probe, by, &mut effects),
     };
     state.conclude(scope, &mut effects);
     Applied { reply, effects }
@@ -68,14 +77,19 @@ impl Scope {
             | Command::Tick
             | Command::Configure(_)
             | Command::Windows(_)
-            | Command::Open(_) => Self::All,
+            | Command::Open(_)
+            | Command::OpenAs { .. }
+            | Command::Enrol { .. }
+            | Command::Revoke { .. } => Self::All,
             Command::Batch(reports) => {
                 let seen = reports.iter().flat_map(|report| &report.observations);
                 Self::These(seen.map(|observation| observation.check.clone()).collect())
             }
-            Command::Claim { .. } | Command::Settle { .. } | Command::Acknowledge { .. } => {
-                Self::Nothing
-            }
+            Command::Claim { .. }
+            | Command::Settle { .. }
+            | Command::Acknowledge { .. }
+            | Command::IssueToken { .. }
+            | Command::Renew { .. } => Self::Nothing,
         }
     }
 }
@@ -123,6 +137,8 @@ impl State {
             self.forget_lost_probes(effects);
             self.assign(effects);
             self.forget_the_old();
+            self.forget_tokens();
+            self.forget_identities();
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crosscheck_model::config::Site;
+use crosscheck_model::join::Fingerprint;
 use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::wire::Health;
 use crosscheck_model::{
@@ -11,9 +12,11 @@ use crosscheck_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::command::Window;
+use crate::identity::Identity;
 use crate::incident::Incident;
 use crate::outbox::{Key, Owed};
 use crate::quorum::Domain;
+use crate::token::Token;
 use crate::verdict::{Tally, Verdict};
 
 /// Everything decisive.
@@ -55,6 +58,10 @@ pub struct State {
     pub house_kept_at: Timestamp,
     /// Confirmation orders that may be given at once, in thousandths.
     pub confirm_tokens: u64,
+    /// Join tokens, by the digest of the secret.
+    pub tokens: BTreeMap<Fingerprint, Token>,
+    /// The probes that have joined by a token.
+    pub identities: BTreeMap<ProbeId, Identity>,
 }
 
 /// A probe.
