@@ -55,6 +55,7 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
         Command::Renew { probe, key } => Reply::Certified(state.renew(probe, &key)),
         Command::OpenAs { hello, key } => Reply::Opened(state.open_as(hello, &key, &mut effects)),
         Command::Revoke { probe, by } => state.revoke(&probe, by, &mut effects),
+        Command::Reinstate { probe, by } => state.reinstate(&probe, &by, &mut effects),
     };
     state.conclude(scope, &mut effects);
     Applied { reply, effects }
@@ -80,7 +81,8 @@ impl Scope {
             | Command::Open(_)
             | Command::OpenAs { .. }
             | Command::Enrol { .. }
-            | Command::Revoke { .. } => Self::All,
+            | Command::Revoke { .. }
+            | Command::Reinstate { .. } => Self::All,
             Command::Batch(reports) => {
                 let seen = reports.iter().flat_map(|report| &report.observations);
                 Self::These(seen.map(|observation| observation.check.clone()).collect())
@@ -139,6 +141,7 @@ impl State {
             self.forget_the_old();
             self.forget_tokens();
             self.forget_identities();
+            self.forget_rivals();
         }
     }
 

@@ -115,6 +115,13 @@ pub enum Command {
         /// Who says so.
         by: String,
     },
+    /// A quarantined probe is believed again.
+    Reinstate {
+        /// Which.
+        probe: ProbeId,
+        /// Who says so.
+        by: String,
+    },
 }
 
 /// A maintenance window as moments.

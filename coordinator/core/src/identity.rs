@@ -112,6 +112,8 @@ impl State {
         }
         if !again {
             self.end_session(&probe, "another one has joined under its name", effects);
+            // Whoever else has the old key is shut out with it.
+            self.rivals.remove(&probe);
             let identity = Identity {
                 site: site.clone(),
                 key,

@@ -32,6 +32,7 @@ pub mod maintenance;
 pub mod notify;
 pub mod outbox;
 pub mod quorum;
+pub mod rival;
 pub mod session;
 pub mod snapshot;
 pub mod state;

@@ -16,6 +16,7 @@ use crate::identity::Identity;
 use crate::incident::Incident;
 use crate::outbox::{Key, Owed};
 use crate::quorum::Domain;
+use crate::rival::Rivalry;
 use crate::token::Token;
 use crate::verdict::{Tally, Verdict};
 
@@ -62,6 +63,8 @@ pub struct State {
     pub tokens: BTreeMap<Fingerprint, Token>,
     /// The probes that have joined by a token.
     pub identities: BTreeMap<ProbeId, Identity>,
+    /// Names that more than one process has had of late; see [`crate::rival`].
+    pub rivals: BTreeMap<ProbeId, Rivalry>,
 }
 
 /// A probe.
@@ -215,6 +218,9 @@ impl State {
     ) -> Result<&'a Vote, &'static str> {
         if !self.is_live(probe) {
             return Err("the probe does not reach the coordinators");
+        }
+        if self.quarantined_since(id).is_some() {
+            return Err("withheld: two probes run under one name");
         }
         if probe.suspect.is_some() {
             return Err("withheld: the probe contradicts the other sites");
