@@ -14,6 +14,7 @@
 //! - Nothing here decides whether a target is up: that is `crosscheck_core::apply`.
 //! - Only the leader sends, and only what it has claimed in the log.
 
+pub mod access;
 pub mod api;
 mod bearer;
 pub mod channel;

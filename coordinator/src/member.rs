@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{self, Credentials};
 use crate::api;
 use crate::courier::{Carrier, Courier, Log, News};
 use crate::ingest::{self, ProbeGate};
@@ -59,9 +60,15 @@ impl Member {
         self.replica.raft_routes()
     }
 
-    /// For probes; with a key, only for those that show it.
-    pub fn probe_routes(&self, key: Option<&str>) -> Router {
-        ingest::routes(self.gate(), key)
+    /// For probes on a listener that nobody else can reach.
+    pub fn probe_routes(&self) -> Router {
+        ingest::routes(self.gate())
+    }
+
+    /// For probes and those that want to become one, on a listener that knows its peers.
+    pub fn access_routes(&self, credentials: Arc<Credentials>) -> Router {
+        access::only_probes(ingest::routes(self.gate()))
+            .merge(access::join_routes(self.replica.clone(), credentials))
     }
 
     /// For everyone: the page and what is public of the API.

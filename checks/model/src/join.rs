@@ -87,6 +87,29 @@ impl FromStr for JoinToken {
     }
 }
 
+/// The name that every coordinator's certificate bears beside its own, whatever address it is
+/// reached at; `authority` is the fingerprint of the authority's certificate.
+pub fn coordinator_name(authority: &Fingerprint) -> String {
+    format!("coordinator.{}", domain(authority))
+}
+
+/// The name in the certificate of member `node`.
+pub fn node_name(authority: &Fingerprint, node: u64) -> String {
+    format!("node-{node}.{}", domain(authority))
+}
+
+/// The member that a certificate's name stands for.
+pub fn node_of(authority: &Fingerprint, name: &str) -> Option<u64> {
+    let number = name.strip_prefix("node-")?.strip_suffix(&format!(".{}", domain(authority)))?;
+    number.parse().ok().filter(|node| node_name(authority, *node) == name)
+}
+
+/// A domain of the installation's own; enough of the digest to tell installations apart.
+fn domain(authority: &Fingerprint) -> String {
+    let digits = authority.to_string();
+    format!("{}.crosscheck", digits.get(..16).unwrap_or_default())
+}
+
 /// A text is no token and no fingerprint. Does not repeat it: it may be most of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is not a whole join token; copy all of `{PREFIX}..`")]
@@ -233,6 +256,21 @@ mod tests {
         }
         assert!(!NoToken.to_string().contains("a7"));
         assert!(!format!("{:?}", token()).contains("a7"));
+    }
+
+    #[test]
+    fn a_name_stands_for_one_member_of_one_installation() {
+        let (ours, theirs) = (Fingerprint([1; 32]), Fingerprint([2; 32]));
+        assert_eq!(node_of(&ours, &node_name(&ours, 3)), Some(3));
+        for name in [
+            node_name(&theirs, 3),
+            coordinator_name(&ours),
+            node_name(&ours, 3).replace("-3", "-03"),
+            node_name(&ours, 3).replace("-3", "-+3"),
+            node_name(&ours, 3).replace("-3", "-"),
+        ] {
+            assert_eq!(node_of(&ours, &name), None, "{name}");
+        }
     }
 
     #[test]

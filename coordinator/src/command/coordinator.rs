@@ -108,7 +108,7 @@ async fn run(
     let raft = serve::serve(raft, member.raft_routes(), raft_stop.clone());
     let mut served = Vec::new();
     let others: [(_, _, Router); 3] = [
-        (listen.probes, "probes", member.probe_routes(key.as_deref())),
+        (listen.probes, "probes", member.probe_routes()),
         (listen.page, "the status page", member.public_routes()),
         (listen.operators, "operators", guarded(member.operator_routes(), operator_key)),
     ];

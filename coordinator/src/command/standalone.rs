@@ -12,10 +12,12 @@ use crosscheck_checks::env::Secrets;
 use crosscheck_model::config::Site;
 use crosscheck_model::spec::{SiteChoice, SiteQuorum};
 use crosscheck_model::{Config, SiteId};
+use crosscheck_probe::identity::wall_clock;
 use tokio_util::sync::CancellationToken;
 
 use super::catalogue::catalogue;
 use super::{BAD_INPUT, FINE};
+use crate::access::{self, Authority, AuthorityError, Credentials};
 use crate::courier;
 use crate::fatal::Fatal;
 use crate::inside::InsideLink;
@@ -49,8 +51,9 @@ pub struct StandaloneArgs {
     /// The directory of log and history; made when it is not there.
     #[arg(long, value_name = "DIRECTORY", default_value = "crosscheck-data")]
     pub data: PathBuf,
-    /// Let further probes (`crosscheck-probe`) in at this address, with the key in the variable
-    /// `CROSSCHECK_PROBE_KEY`; the configured sites and quorums then hold.
+    /// Let further probes (`crosscheck-probe`) in at this address; the configured sites and
+    /// quorums then hold. Beyond loopback they talk TLS and must join: `crosscheck probe token
+    /// create`.
     #[arg(long, value_name = "ADDRESS")]
     pub probes: Option<SocketAddr>,
     /// With `--probes`: which configured site the probe in this process stands for; left out, it
@@ -72,14 +75,21 @@ pub async fn standalone(args: &StandaloneArgs, colour: bool) -> anyhow::Result<u
     };
     let stop = CancellationToken::new();
     let member = start(args).await?;
-    let probe_key = std::env::var("CROSSCHECK_PROBE_KEY").ok();
+    let credentials = credentials(args)?;
     if let Some(address) = args.probes {
-        if probe_key.is_none() && !address.ip().is_loopback() {
-            let why = "--probes beyond loopback needs a key in CROSSCHECK_PROBE_KEY";
-            return refuse(&mut errors, why);
-        }
         let listener = serve::bind(address, "probes").await?;
-        serve::serve(listener, member.probe_routes(probe_key.as_deref()), stop.clone());
+        match &credentials {
+            Some(credentials) => {
+                let routes = member.access_routes(credentials.clone());
+                let (tls, authority) =
+                    (credentials.server(true)?, credentials.authority().fingerprint());
+                access::serve(listener, tls, authority, routes, stop.clone());
+                tokio::spawn(credentials.clone().keep_fresh(stop.clone()));
+            }
+            None => {
+                serve::serve(listener, member.probe_routes(), stop.clone());
+            }
+        }
     }
     configure(&member, config, args).await?;
     let probe = match site_of(args) {
@@ -163,6 +173,18 @@ fn site_of(args: &StandaloneArgs) -> Option<String> {
         None => Some(LOCAL_SITE.to_owned()),
         Some(_) => args.site.clone(),
     }
+}
+
+/// What this process proves itself by to probes beyond loopback; made at the first start.
+fn credentials(args: &StandaloneArgs) -> anyhow::Result<Option<Arc<Credentials>>> {
+    if args.probes.is_none_or(|address| address.ip().is_loopback()) {
+        return Ok(None);
+    }
+    let authority = match Authority::open(&args.data) {
+        Err(AuthorityError::Missing(_)) => Authority::create(&args.data, wall_clock())?,
+        opened => opened?,
+    };
+    Ok(Some(Arc::new(Credentials::new(authority, NODE)?)))
 }
 
 async fn start(args: &StandaloneArgs) -> anyhow::Result<Member> {

@@ -194,7 +194,7 @@ impl Cluster {
         let stop = CancellationToken::new();
         let served = vec![
             serve::serve(doors.raft, member.raft_routes(), stop.clone()),
-            serve::serve(doors.probes, member.probe_routes(None), stop.clone()),
+            serve::serve(doors.probes, member.probe_routes(), stop.clone()),
         ];
         member.replica().initialize().await.context("form the cluster")?;
         seat.publish(Some(Alive {

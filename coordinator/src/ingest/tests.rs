@@ -52,7 +52,7 @@ async fn stage() -> Stage {
     let gate = ProbeGate::new(replica);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("bound"));
-    let routes = routes(gate.clone(), Some("the probes' key"));
+    let routes = routes(gate.clone());
     tokio::spawn(async move { axum::serve(listener, routes).await });
     Stage { gate, base, _directory: directory }
 }
@@ -86,7 +86,6 @@ impl Stage {
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let request = client
             .post(format!("{}{path}", self.base))
-            .bearer_auth("the probes' key")
             .header("content-encoding", encoding)
             .body(body);
         let response = within(request.send()).await.expect("answers");
@@ -112,7 +111,7 @@ async fn a_session_over_http() {
     assert_eq!(receipt.seq, 1);
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let url = format!("{}/probe/v1/orders?probe=p&epoch={}", stage.base, welcome.epoch);
-    let response = within(client.get(url).bearer_auth("the probes' key").send()).await;
+    let response = within(client.get(url).send()).await;
     let mut pieces = response.expect("answers").bytes_stream();
     let mut text = String::new();
     while text.lines().count() < 2 || !text.ends_with('\n') {
@@ -159,12 +158,6 @@ async fn what_is_refused_says_why() {
     assert_eq!(stage.post("/probe/v1/report", b"{}".to_vec(), "br").await.0, 415);
     assert_eq!(stage.post("/probe/v1/report", b"{}".to_vec(), "identity").await.0, 400);
     assert_eq!(stage.post("/probe/v1/report", b"no zstd".to_vec(), "zstd").await.0, 400);
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let stranger = client.get(format!("{}/probe/v1/orders?probe=p&epoch=1", stage.base)).send();
-    let stranger = within(stranger).await.expect("answers");
-    assert_eq!(stranger.status().as_u16(), 403);
-    let text = stranger.text().await.expect("a body");
-    assert_eq!(serde_json::from_str::<Refusal>(&text).expect("JSON"), Refusal::Forbidden);
 }
 
 #[tokio::test(flavor = "multi_thread")]
