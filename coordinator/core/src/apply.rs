@@ -25,7 +25,7 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
     state.pass_time(at, &mut effects);
     let scope = Scope::of(&command);
     let reply = match command {
-        Command::Lead { term, cluster, node: _ } => state.lead(term, cluster),
+        Command::Lead { node, term, cluster } => state.lead(node, term, cluster),
         Command::Tick => {
             state.on_tick(&mut effects);
             Reply::Done
@@ -46,6 +46,9 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
         Command::Acknowledge { incident, by, note } => {
             state.acknowledge(incident, by, note, &mut effects)
         }
+        Command::Enrol { above } => state.enrol_member(above),
+        Command::Dismiss { node } => state.dismiss_member(node, &mut effects),
+        Command::Disk { node, percent } => state.note_disk(node, percent, &mut effects),
     };
     state.conclude(scope, &mut effects);
     Applied { reply, effects }
@@ -73,9 +76,12 @@ impl Scope {
                 let seen = reports.iter().flat_map(|report| &report.observations);
                 Self::These(seen.map(|observation| observation.check.clone()).collect())
             }
-            Command::Claim { .. } | Command::Settle { .. } | Command::Acknowledge { .. } => {
-                Self::Nothing
-            }
+            Command::Claim { .. }
+            | Command::Settle { .. }
+            | Command::Acknowledge { .. }
+            | Command::Enrol { .. }
+            | Command::Dismiss { .. }
+            | Command::Disk { .. } => Self::Nothing,
         }
     }
 }
@@ -103,7 +109,8 @@ impl State {
         }
     }
 
-    fn lead(&mut self, term: u64, cluster: String) -> Reply {
+    fn lead(&mut self, node: u64, term: u64, cluster: String) -> Reply {
+        self.know_member(node);
         self.lead_since = self.now;
         self.lead_term = self.lead_term.max(term);
         if self.cluster.is_empty() {

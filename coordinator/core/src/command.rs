@@ -66,6 +66,23 @@ pub enum Command {
         /// What they say.
         note: String,
     },
+    /// A new coordinator asks for its number.
+    Enrol {
+        /// The largest number in Raft's membership.
+        above: u64,
+    },
+    /// A coordinator does not belong to the cluster any more.
+    Dismiss {
+        /// Its number.
+        node: u64,
+    },
+    /// A coordinator tells how full its disk is.
+    Disk {
+        /// Its number.
+        node: u64,
+        /// How much is in use, in percent.
+        percent: u8,
+    },
 }
 
 /// A maintenance window as moments.
@@ -94,6 +111,8 @@ pub enum Reply {
     Claimed(u32),
     /// Nothing was changed, and why.
     Rejected(String),
+    /// To [`Command::Enrol`]: the new coordinator's number.
+    Enrolled(u64),
 }
 
 /// What applying a command gave.

@@ -28,6 +28,7 @@ pub mod effect;
 pub mod incident;
 pub mod judge;
 pub mod maintenance;
+pub mod member;
 pub mod notify;
 pub mod outbox;
 pub mod quorum;

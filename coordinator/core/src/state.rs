@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Window;
 use crate::incident::Incident;
+use crate::member::MemberState;
 use crate::outbox::{Key, Owed};
 use crate::quorum::Domain;
 use crate::verdict::{Tally, Verdict};
@@ -55,6 +56,10 @@ pub struct State {
     pub house_kept_at: Timestamp,
     /// Confirmation orders that may be given at once, in thousandths.
     pub confirm_tokens: u64,
+    /// The coordinators that belong to the cluster or may join it, by their numbers.
+    pub members: BTreeMap<u64, MemberState>,
+    /// The largest number that a coordinator has ever had.
+    pub last_member: u64,
 }
 
 /// A probe.
