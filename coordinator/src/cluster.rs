@@ -12,6 +12,7 @@
 pub(crate) mod admission;
 pub(crate) mod change;
 pub mod identity;
+pub mod init;
 pub mod join;
 pub(crate) mod removal;
 pub mod report;

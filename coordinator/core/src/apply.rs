@@ -46,7 +46,18 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
         Command::Acknowledge { incident, by, note } => {
             state.acknowledge(incident, by, note, &mut effects)
         }
-        Command::Enrol { above } => state.enrol_member(above),
+        Command::IssueToken { token, grant, lifetime, by } => {
+            state.issue_token(token, grant, lifetime, by)
+        }
+        Command::Enrol { token, probe, site, key } => {
+            Reply::Certified(state.enrol(&token, probe, &site, key, &mut effects))
+        }
+        Command::Renew { probe, key } => Reply::Certified(state.renew(probe, &key)),
+        Command::OpenAs { hello, key } => Reply::Opened(state.open_as(hello, &key, &mut effects)),
+        Command::Revoke { probe, by } => state.revoke(&probe, by, &mut effects),
+        Command::EnrolMember { token, key, above } => {
+            Reply::Member(state.enrol_member(&token, key, above))
+        }
         Command::Dismiss { node } => state.dismiss_member(node, &mut effects),
         Command::Disk { node, percent } => state.note_disk(node, percent, &mut effects),
     };
@@ -71,7 +82,10 @@ impl Scope {
             | Command::Tick
             | Command::Configure(_)
             | Command::Windows(_)
-            | Command::Open(_) => Self::All,
+            | Command::Open(_)
+            | Command::OpenAs { .. }
+            | Command::Enrol { .. }
+            | Command::Revoke { .. } => Self::All,
             Command::Batch(reports) => {
                 let seen = reports.iter().flat_map(|report| &report.observations);
                 Self::These(seen.map(|observation| observation.check.clone()).collect())
@@ -79,7 +93,9 @@ impl Scope {
             Command::Claim { .. }
             | Command::Settle { .. }
             | Command::Acknowledge { .. }
-            | Command::Enrol { .. }
+            | Command::IssueToken { .. }
+            | Command::Renew { .. }
+            | Command::EnrolMember { .. }
             | Command::Dismiss { .. }
             | Command::Disk { .. } => Self::Nothing,
         }
@@ -130,6 +146,8 @@ impl State {
             self.forget_lost_probes(effects);
             self.assign(effects);
             self.forget_the_old();
+            self.forget_tokens();
+            self.forget_identities();
         }
     }
 

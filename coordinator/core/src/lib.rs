@@ -25,6 +25,7 @@ pub mod configure;
 pub mod confirm;
 pub mod domain;
 pub mod effect;
+pub mod identity;
 pub mod incident;
 pub mod judge;
 pub mod maintenance;
@@ -35,6 +36,7 @@ pub mod quorum;
 pub mod session;
 pub mod snapshot;
 pub mod state;
+pub mod token;
 pub mod verdict;
 
 pub use apply::apply;

@@ -2,6 +2,7 @@
 //!
 //! Who votes is Raft's membership, not this: here is who may ask to get in, and who no more.
 
+use crosscheck_model::join::{Fingerprint, JoinRefusal};
 use crosscheck_model::{IncidentId, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -21,17 +22,36 @@ pub const DISK_CALM_PERCENT: u8 = 85;
 pub struct MemberState {
     /// When it got its number.
     pub enrolled_at: Timestamp,
+    /// Its public key; `None` for one that founded the cluster.
+    pub key: Option<Fingerprint>,
     /// The open incident about its disk.
     pub incident: Option<IncidentId>,
 }
 
 impl State {
     /// Gives a new member its number: larger than all that were ever given, and than `above`.
-    pub(crate) fn enrol_member(&mut self, above: u64) -> Reply {
+    /// Asked again with the same key, because an answer was lost, it is the same number.
+    ///
+    /// # Errors
+    /// The token is not good for it, or its number was taken away again.
+    pub(crate) fn enrol_member(
+        &mut self,
+        token: &Fingerprint,
+        key: Fingerprint,
+        above: u64,
+    ) -> Result<u64, JoinRefusal> {
+        let used = self.tokens.get(token).is_some_and(|token| token.used.is_some());
+        self.redeem_member(token, key)?;
+        if used {
+            let same = |(_, member): &(&u64, &MemberState)| member.key == Some(key);
+            let known = self.members.iter().find(same).map(|(node, _)| *node);
+            return known.ok_or(JoinRefusal::UsedToken);
+        }
         self.last_member = self.last_member.max(above) + 1;
-        let member = MemberState { enrolled_at: self.now, ..MemberState::default() };
+        let member =
+            MemberState { enrolled_at: self.now, key: Some(key), ..MemberState::default() };
         self.members.insert(self.last_member, member);
-        Reply::Enrolled(self.last_member)
+        Ok(self.last_member)
     }
 
     /// Whether a member belongs to the cluster or may join it; `None`: this state has not heard

@@ -19,8 +19,8 @@ impl State {
         self.now.since(probe.echo) <= SESSION_LIMIT || mutant::is(Mutant::NoSessionRule)
     }
 
-    /// Opens a session for a probe.
-    pub(crate) fn open(
+    /// Opens a session for a probe that may have one.
+    pub(crate) fn open_session(
         &mut self,
         hello: Hello,
         effects: &mut Vec<Effect>,

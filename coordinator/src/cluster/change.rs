@@ -22,7 +22,8 @@ impl Replica {
     pub async fn change(&self, change: Change) -> Changed {
         let end = Instant::now() + CHANGE_LIMIT;
         loop {
-            let changed = match self.0.leadership.borrow().leader {
+            let leader = self.0.leadership.borrow().leader;
+            let changed = match leader {
                 Some(id) if id == self.0.id => Asked::change(self, change.clone()).await,
                 Some(id) => self.change_at(id, &change).await,
                 None => Changed::NotLeader(None),

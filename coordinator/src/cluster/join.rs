@@ -12,9 +12,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use crosscheck_core::token::Grant;
 use crosscheck_core::{Command, Reply};
+use crosscheck_model::join::{Fingerprint, JoinToken};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::identity::{Identity, IdentityError};
 use crate::bearer::{self, BearerKey};
@@ -29,6 +32,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 pub struct Join {
     /// The one-time token.
     pub token: String,
+    /// The newcomer's own, for which the token is good: asked again with it, the answer is the same.
+    pub key: Fingerprint,
 }
 
 /// What it gets.
@@ -74,12 +79,16 @@ async fn join(Shared(replica): Shared<Arc<Replica>>, Json(asked): Json<Join>) ->
     let refused = |status: StatusCode, error: String| {
         (status, Json(json!({ "error": error }))).into_response()
     };
-    match replica.submit(Command::Enrol { above }).await {
-        Ok(Reply::Enrolled(node)) => {
+    let token = match asked.token.parse::<JoinToken>() {
+        Ok(token) => digest(&token.secret),
+        Err(error) => return refused(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    match replica.submit(Command::EnrolMember { token, key: asked.key, above }).await {
+        Ok(Reply::Member(Ok(node))) => {
             let cluster = replica.read(|state| state.cluster.clone());
             Json(Joined { node, cluster, members }).into_response()
         }
-        Ok(Reply::Rejected(reason)) => refused(StatusCode::FORBIDDEN, reason),
+        Ok(Reply::Member(Err(refusal))) => refused(StatusCode::FORBIDDEN, refusal.to_string()),
         Ok(other) => {
             tracing::error!(?other, "a newcomer got another command's reply");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -90,6 +99,39 @@ async fn join(Shared(replica): Shared<Arc<Replica>>, Json(asked): Json<Join>) ->
         ),
         Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
+}
+
+/// Has the cluster let one more coordinator in, once, within `lifetime`: the token.
+///
+/// # Errors
+/// There is no leader, or the lifetime is too long.
+pub async fn issue(
+    replica: &Replica,
+    lifetime: Duration,
+    by: String,
+) -> Result<String, IssueError> {
+    // No certificate vouches for coordinators yet: whoever joins trusts the network.
+    let token = JoinToken { secret: rand::random(), authority: Fingerprint([0; 32]) };
+    let (digest, grant) = (digest(&token.secret), Grant::Member);
+    match replica.submit(Command::IssueToken { token: digest, grant, lifetime, by }).await? {
+        Reply::Rejected(reason) => Err(IssueError::Rejected(reason)),
+        _ => Ok(token.reveal()),
+    }
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The cluster did not take it.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// It refuses, and why.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+fn digest(secret: &[u8]) -> Fingerprint {
+    Fingerprint(Sha256::digest(secret).into())
 }
 
 /// Makes the empty directory `data` a member's of the cluster that the coordinator at `url`
@@ -111,8 +153,9 @@ pub async fn join_at(
         .timeout(ANSWER_LIMIT)
         .build()
         .map_err(unreached)?;
+    let own = digest(&rand::random::<[u8; 32]>());
     let address = format!("{}/raft/v1/join", url.trim_end_matches('/'));
-    let mut request = client.post(address).json(&Join { token: token.to_owned() });
+    let mut request = client.post(address).json(&Join { token: token.to_owned(), key: own });
     if let Some(key) = key {
         request = request.bearer_auth(key);
     }

@@ -8,13 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use openraft::ChangeMembers;
 use openraft::alias::StoredMembershipOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::impls::BasicNode;
 use openraft::raft::Precondition;
-use tokio::time::Instant;
+use openraft::{ChangeMembers, Instant};
 
 use super::node::Node;
 use super::wire::Types;
@@ -90,10 +89,9 @@ impl Node {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let heard = metrics.heartbeat.unwrap_or_default();
         let matched = metrics.replication.unwrap_or_default();
-        let now = Instant::now();
         let known = matched.into_iter().filter(|(id, _)| *id != self.id).map(|(id, matched)| {
             let at = heard.get(&id).copied().flatten();
-            let silent_for = at.map(|at| now.saturating_duration_since(at.into_inner()));
+            let silent_for = at.map(|at| at.elapsed());
             (id, Followed { matched: matched.map(|last| last.index), silent_for })
         });
         known.collect()
