@@ -12,6 +12,7 @@
 mod acknowledge;
 mod answer;
 mod check;
+pub(crate) mod cluster;
 pub(crate) mod configuration;
 mod health;
 mod incident;
@@ -190,6 +191,42 @@ const OPERATIONS: &[Operation] = &[
         schema::<Vec<outbox::Notification>>,
         || get(outbox::list),
     ),
+    Operation::get(
+        "/api/v1/cluster",
+        "The coordinators and how each is",
+        schema::<crate::cluster::report::ClusterReport>,
+        || get(cluster::show),
+    ),
+    Operation {
+        method: "post",
+        path: "/api/v1/cluster/tokens",
+        summary: "Let one more coordinator join, once",
+        audience: Audience::Operators,
+        query: None,
+        body: Some(schema::<cluster::WantToken>),
+        answer: schema::<cluster::Token>,
+        route: || post(cluster::token),
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/cluster/members/{node}/remove",
+        summary: "Take a coordinator out of the cluster, for good",
+        audience: Audience::Operators,
+        query: None,
+        body: None,
+        answer: schema::<cluster::Changes>,
+        route: || post(cluster::remove),
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/cluster/members/{node}/transfer",
+        summary: "Have a coordinator lead",
+        audience: Audience::Operators,
+        query: None,
+        body: None,
+        answer: schema::<cluster::Changes>,
+        route: || post(cluster::transfer),
+    },
     Operation::get("/api/v1/openapi.json", "This document", schema::<serde_json::Value>, || {
         get(openapi::serve)
     })
@@ -212,9 +249,12 @@ const OPERATIONS: &[Operation] = &[
         get(health::alive)
     })
     .public(),
-    Operation::get("/readyz", "It has a quorum and a leader", schema::<health::Health>, || {
-        get(health::ready)
-    })
+    Operation::get(
+        "/readyz",
+        "It can be relied on: it votes, hears a quorum and a leader, and has caught up",
+        schema::<health::Health>,
+        || get(health::ready),
+    )
     .public(),
 ];
 

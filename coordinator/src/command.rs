@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod catalogue;
+pub mod cluster;
 pub mod coordinator;
 pub mod demo;
 pub mod incidents;

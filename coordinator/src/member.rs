@@ -1,6 +1,5 @@
 //! One coordinator, put together: the only place that knows all its parts.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -195,6 +194,14 @@ impl Reader for ReplicaReader {
         }
     }
 
+    fn unready(&self) -> Option<&'static str> {
+        self.0.unready()
+    }
+
+    fn replica(&self) -> Option<Replica> {
+        Some(self.0.clone())
+    }
+
     fn changes(&self) -> BoxStream<'static, ()> {
         let effects = self.0.subscribe();
         let shown = |effect: &Effect| {
@@ -212,9 +219,4 @@ impl Reader for ReplicaReader {
         })
         .boxed()
     }
-}
-
-/// The members of a cluster of one, which talks to nobody.
-pub fn alone(id: u64) -> BTreeMap<u64, String> {
-    BTreeMap::from([(id, "http://127.0.0.1:1".to_owned())])
 }

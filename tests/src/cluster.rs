@@ -18,7 +18,6 @@ pub mod probe;
 pub mod record;
 pub mod target;
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -86,7 +85,7 @@ pub struct Cluster {
     probes: Vec<Probe>,
     coordinators: Vec<Coordinator>,
     scratch: Scratch,
-    _network: Network,
+    network: Network,
 }
 
 /// Runs a test on an installation of its own, in which all is well.
@@ -111,12 +110,11 @@ pub fn run(plan: Plan, test: impl AsyncFnOnce(&mut Cluster) + Send) {
 impl Cluster {
     async fn new(mut network: Network, plan: Plan) -> Self {
         let scratch = Scratch::new();
-        let members: BTreeMap<usize, Ipv4Addr> =
-            NODES.into_iter().zip((1..).map(|last| Ipv4Addr::new(10, 77, 0, last))).collect();
         let mut coordinators = Vec::new();
-        for (node, address) in &members {
+        for (node, last) in NODES.into_iter().zip(1..) {
+            let host = network.host(Ipv4Addr::new(10, 77, 0, last));
             let directory = scratch.directory(&format!("coordinator-{node}"));
-            coordinators.push(Coordinator::new(network.host(*address), *node, &members, directory));
+            coordinators.push(Coordinator::new(host, directory));
         }
         let urls: Vec<String> = coordinators.iter().map(Coordinator::probes_url).collect();
         let mut probes = Vec::new();
@@ -126,12 +124,43 @@ impl Cluster {
         }
         let target = Target::start(SocketAddr::from((HUB, TARGET_PORT))).await;
         let mails = Sink::at(HUB, MAIL_PORT).await;
-        Self { target, mails, probes, coordinators, scratch, _network: network }
+        Self { target, mails, probes, coordinators, scratch, network }
+    }
+
+    /// Forms the cluster as people do: the first one alone, the others by tokens.
+    async fn form(&mut self) {
+        let [first, others @ ..] = &mut self.coordinators[..] else { return };
+        first.init();
+        first.start();
+        eventually(SETTLED, "a cluster of one", || async {
+            let (ready, health) = first.readiness().await?;
+            if ready { Ok(()) } else { Err(health.to_string()) }
+        })
+        .await;
+        for (other, node) in others.iter_mut().zip(2..) {
+            assert_eq!(other.join(first, &first.token()), node);
+            other.start();
+            eventually(SETTLED, "the newcomer votes", || async {
+                let (ready, health) = other.readiness().await?;
+                if ready { Ok(()) } else { Err(health.to_string()) }
+            })
+            .await;
+        }
+    }
+
+    /// One more machine for a coordinator, not a member yet; the number of its place.
+    pub fn another(&mut self) -> usize {
+        let place = self.coordinators.len() + 1;
+        let last = u8::try_from(100 + place).expect("few");
+        let host = self.network.host(Ipv4Addr::new(10, 77, 0, last));
+        let directory = self.scratch.directory(&format!("coordinator-{place}"));
+        self.coordinators.push(Coordinator::new(host, directory));
+        place
     }
 
     /// Starts all programs, applies the configuration, and waits until all is well.
     async fn start(&mut self, plan: Plan) {
-        self.coordinators.iter_mut().for_each(Coordinator::start);
+        self.form().await;
         self.ready(&NODES).await;
         let file = self.scratch.write("configuration.yaml", &configuration(plan.checks));
         self.coordinator(1).apply(&file);

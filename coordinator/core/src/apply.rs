@@ -25,7 +25,7 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
     state.pass_time(at, &mut effects);
     let scope = Scope::of(&command);
     let reply = match command {
-        Command::Lead { term, cluster, node: _ } => state.lead(term, cluster),
+        Command::Lead { node, term, cluster } => state.lead(node, term, cluster),
         Command::Tick => {
             state.on_tick(&mut effects);
             Reply::Done
@@ -55,6 +55,11 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
         Command::Renew { probe, key } => Reply::Certified(state.renew(probe, &key)),
         Command::OpenAs { hello, key } => Reply::Opened(state.open_as(hello, &key, &mut effects)),
         Command::Revoke { probe, by } => state.revoke(&probe, by, &mut effects),
+        Command::EnrolMember { token, key, above } => {
+            Reply::Member(state.enrol_member(&token, key, above))
+        }
+        Command::Dismiss { node } => state.dismiss_member(node, &mut effects),
+        Command::Disk { node, percent } => state.note_disk(node, percent, &mut effects),
         Command::Reinstate { probe, by } => state.reinstate(&probe, &by, &mut effects),
     };
     state.conclude(scope, &mut effects);
@@ -91,7 +96,10 @@ impl Scope {
             | Command::Settle { .. }
             | Command::Acknowledge { .. }
             | Command::IssueToken { .. }
-            | Command::Renew { .. } => Self::Nothing,
+            | Command::Renew { .. }
+            | Command::EnrolMember { .. }
+            | Command::Dismiss { .. }
+            | Command::Disk { .. } => Self::Nothing,
         }
     }
 }
@@ -119,7 +127,8 @@ impl State {
         }
     }
 
-    fn lead(&mut self, term: u64, cluster: String) -> Reply {
+    fn lead(&mut self, node: u64, term: u64, cluster: String) -> Reply {
+        self.know_member(node);
         self.lead_since = self.now;
         self.lead_term = self.lead_term.max(term);
         if self.cluster.is_empty() {

@@ -115,6 +115,27 @@ pub enum Command {
         /// Who says so.
         by: String,
     },
+    /// A new coordinator gets its number by a token.
+    EnrolMember {
+        /// The digest of the token's secret.
+        token: Fingerprint,
+        /// Its public key.
+        key: Fingerprint,
+        /// The largest number in Raft's membership.
+        above: u64,
+    },
+    /// A coordinator does not belong to the cluster any more.
+    Dismiss {
+        /// Its number.
+        node: u64,
+    },
+    /// A coordinator tells how full its disk is.
+    Disk {
+        /// Its number.
+        node: u64,
+        /// How much is in use, in percent.
+        percent: u8,
+    },
     /// A quarantined probe is believed again.
     Reinstate {
         /// Which.
@@ -152,6 +173,8 @@ pub enum Reply {
     Rejected(String),
     /// To [`Command::Enrol`] and [`Command::Renew`]: what the certificate is to say.
     Certified(Result<Certified, JoinRefusal>),
+    /// To [`Command::EnrolMember`]: the new coordinator's number.
+    Member(Result<u64, JoinRefusal>),
 }
 
 /// What applying a command gave.

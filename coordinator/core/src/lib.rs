@@ -29,6 +29,7 @@ pub mod identity;
 pub mod incident;
 pub mod judge;
 pub mod maintenance;
+pub mod member;
 pub mod notify;
 pub mod outbox;
 pub mod quorum;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::Window;
 use crate::identity::Identity;
 use crate::incident::Incident;
+use crate::member::MemberState;
 use crate::outbox::{Key, Owed};
 use crate::quorum::Domain;
 use crate::rival::Rivalry;
@@ -63,6 +64,10 @@ pub struct State {
     pub tokens: BTreeMap<Fingerprint, Token>,
     /// The probes that have joined by a token.
     pub identities: BTreeMap<ProbeId, Identity>,
+    /// The coordinators that belong to the cluster or may join it, by their numbers.
+    pub members: BTreeMap<u64, MemberState>,
+    /// The largest number that a coordinator has ever had.
+    pub last_member: u64,
     /// Names that more than one process has had of late; see [`crate::rival`].
     pub rivals: BTreeMap<ProbeId, Rivalry>,
 }

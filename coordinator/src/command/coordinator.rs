@@ -11,15 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{BAD_INPUT, FINE};
 use crate::bearer::{self, BearerKey};
+use crate::cluster::identity::Identity;
 use crate::courier;
 use crate::fatal::Fatal;
 use crate::leader::SystemClock;
 use crate::member::Member;
-use crate::replica::{ReplicaConfig, SNAPSHOT_EVERY};
+use crate::replica::{Ending, ReplicaConfig, SNAPSHOT_EVERY};
 use crate::serve;
 use crate::settings::Settings;
 
-/// Runs one member of a cluster of three or five.
+/// Runs one member of a cluster, which `crosscheck cluster init` or `cluster join` has made.
 ///
 /// The members agree on what to check (`crosscheck apply`), judge what the probes report, and
 /// send what follows from it; each of them answers probes and serves the page.
@@ -36,12 +37,8 @@ pub struct CoordinatorArgs {
 
 const EXAMPLE: &str = r#"A settings file, with everything it can say:
 
-  node: 1                                 # this member's number, never given to another machine
-  members:                                # all members, this one too: where they talk Raft
-    1: http://10.0.1.1:7401
-    2: http://10.0.2.1:7401
-    3: http://10.0.3.1:7401
   data: /var/lib/crosscheck               # log, snapshots, history
+  url: http://10.0.1.1:7401               # where other members reach it, when not listen.raft
   key: "${file:/etc/crosscheck/key}"      # what members and probes show to be let in
   operator_key: "${file:/etc/crosscheck/operator-key}"  # what operators show
   profile: lan                            # wan: members in several regions
@@ -51,9 +48,19 @@ const EXAMPLE: &str = r#"A settings file, with everything it can say:
     operators: 127.0.0.1:7403             # the page and the whole API
     page: 0.0.0.0:8080                    # the page and the public part of the API
 
+Who belongs to the cluster is not in it: `crosscheck cluster --help`.
+
+Profiles: how long a dead leader is waited for. All members have the same.
+  lan   heartbeats each 75 ms, election after 0.4 to 0.7 s: a new leader within 2 s
+  wan   heartbeats each 300 ms, election after 1.5 to 3 s: a new leader within 6.5 s
+
+/readyz answers 200 when this member serves: it votes, hears a quorum and a leader, has caught up
+with the log and its history, and is not stopping. Else 503, with what is missing.
+
 Members and probes talk in clear text: put them on a private network or a VPN.
 
-Exit status: 0 fine, 1 ours, 2 the settings'."#;
+Exit status: 0 stopped in order, 1 ours, 2 the settings' or the data directory's: starting it
+again would not help."#;
 
 /// Runs until the process is told to end; the exit status.
 ///
@@ -76,23 +83,43 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
         return Ok(FINE);
     }
     let (settings, (key, operator_key)) = settings;
-    run(&settings, key, operator_key, secrets).await?;
-    Ok(FINE)
+    let identity = match Identity::read(&settings.data) {
+        Ok(identity) => identity,
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: {error}")?;
+            return Ok(BAD_INPUT);
+        }
+    };
+    match run(&settings, &identity, key, operator_key, secrets).await? {
+        None => Ok(FINE),
+        Some(Ending::Removed(reason)) => {
+            identity.remove(&settings.data, &reason)?;
+            writeln!(std::io::stderr(), "stopped: {reason}")?;
+            Ok(FINE)
+        }
+        Some(Ending::Refused(reason)) => {
+            writeln!(std::io::stderr(), "error: {reason}")?;
+            Ok(BAD_INPUT)
+        }
+    }
 }
 
+/// Runs until the process is asked to end, or the member must stop, and why.
 async fn run(
     settings: &Settings,
+    identity: &Identity,
     key: Option<String>,
     operator_key: Option<String>,
     secrets: Secrets,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Ending>> {
     let mut end = super::Termination::new()?;
     let stop = CancellationToken::new();
     let listen = &settings.listen;
     let raft = serve::bind(listen.raft, "the other members").await?;
     let config = ReplicaConfig {
-        id: settings.node,
-        peers: settings.members.clone(),
+        id: identity.node,
+        url: settings.raft_url(),
+        acquaintances: identity.members.clone(),
         data: settings.data.clone(),
         profile: settings.profile.into(),
         key: key.clone(),
@@ -118,10 +145,13 @@ async fn run(
         served.push(serve::serve(listener, routes, stop.clone()));
         tracing::info!(%address, "listening for {purpose}");
     }
-    member.replica().initialize().await.context("form the cluster")?;
-    tracing::info!(node = settings.node, members = settings.members.len(), "running");
-    end.asked().await;
-    tracing::info!("stopping");
+    member.replica().ask_for_admission();
+    tracing::info!(node = identity.node, cluster = identity.cluster, "running");
+    let ending = tokio::select! {
+        () = end.asked() => None,
+        ending = member.replica().ended() => Some(ending),
+    };
+    tracing::info!(?ending, "stopping");
     stop.cancel();
     for listener in served {
         listener.await.context("end a listener")?;
@@ -129,7 +159,7 @@ async fn run(
     member.stop().await;
     raft_stop.cancel();
     raft.await.context("end the listener for the other members")?;
-    Ok(())
+    Ok(ending)
 }
 
 /// Only for those who show the key, where there is one.

@@ -1,5 +1,6 @@
 //! `crosscheck standalone`: one coordinator and a probe in one process, and a status page.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,13 +24,16 @@ use crate::fatal::Fatal;
 use crate::inside::InsideLink;
 use crate::leader::SystemClock;
 use crate::loopback;
-use crate::member::{self, Member};
+use crate::member::Member;
 use crate::replica::{Profile, ReplicaConfig, SNAPSHOT_EVERY};
 use crate::serve;
 
 /// How often the files are looked at. Reading them is cheaper than any way of being told that
 /// works on every mount.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where other members would reach this one: there are none.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 /// The one member of this cluster.
 const NODE: u64 = 1;
@@ -190,7 +194,8 @@ fn credentials(args: &StandaloneArgs) -> anyhow::Result<Option<Arc<Credentials>>
 async fn start(args: &StandaloneArgs) -> anyhow::Result<Member> {
     let config = ReplicaConfig {
         id: NODE,
-        peers: member::alone(NODE),
+        url: NOBODY.to_owned(),
+        acquaintances: BTreeMap::new(),
         data: args.data.clone(),
         profile: Profile::Lan,
         key: None,
@@ -203,7 +208,7 @@ async fn start(args: &StandaloneArgs) -> anyhow::Result<Member> {
     let member = Member::start(config, carry)
         .await
         .with_context(|| format!("open the data directory {directory}"))?;
-    member.replica().initialize().await.context("form the cluster of one")?;
+    member.replica().form().await.context("form the cluster of one")?;
     Ok(member)
 }
 

@@ -180,7 +180,8 @@ impl Cluster {
         let directory: PathBuf = self.data.path().join(seat.node.to_string());
         let config = ReplicaConfig {
             id: seat.node,
-            peers: self.peers.clone(),
+            url: format!("http://{}", seat.raft),
+            acquaintances: self.peers.clone(),
             data: directory,
             profile: Profile::Lan,
             key: None,
@@ -196,7 +197,7 @@ impl Cluster {
             serve::serve(doors.raft, member.raft_routes(), stop.clone()),
             serve::serve(doors.probes, member.probe_routes(), stop.clone()),
         ];
-        member.replica().initialize().await.context("form the cluster")?;
+        member.replica().form_of(&self.peers).await.context("form the cluster")?;
         seat.publish(Some(Alive {
             node: seat.node,
             replica: member.replica().clone(),

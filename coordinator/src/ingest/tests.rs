@@ -1,5 +1,6 @@
 //! A probe's life against one real replica, through the listener and through the gate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ async fn stage() -> Stage {
     let directory = tempfile::tempdir().expect("a directory");
     let config = ReplicaConfig {
         id: 1,
-        peers: [(1, "http://127.0.0.1:9".to_owned())].into(),
+        url: "http://127.0.0.1:9".to_owned(),
+        acquaintances: BTreeMap::new(),
         data: directory.path().to_owned(),
         profile: Profile::Lan,
         key: None,
@@ -44,7 +46,7 @@ async fn stage() -> Stage {
         fatal: Fatal::new(|reason| panic!("{reason}")),
     };
     let replica = Replica::start(config).await.expect("starts");
-    replica.initialize().await.expect("forms a cluster of one");
+    replica.form().await.expect("forms a cluster of one");
     let site = Site { region: "north".into(), carrier: "one".into() };
     let config = Config { sites: [(SiteId::new("a"), site)].into(), ..Config::default() };
     let reply = within(replica.submit(Command::Configure(Box::new(config)))).await;

@@ -22,6 +22,8 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::routes::routes;
 use super::wire::{Blob, Types};
+use crate::cluster::report::Own;
+use crate::cluster::{Change, Changed};
 
 /// Names the node that a request is for, and the node that answers: after an address was given
 /// to another machine, its log must not be taken for the old one's.
@@ -37,6 +39,15 @@ pub(crate) trait Asked: Clone + Send + Sync + 'static {
         &self,
         want: crate::history::Want,
     ) -> impl Future<Output = Option<crate::history::Page>> + Send;
+
+    /// A change of the membership; only a leader makes it.
+    fn change(&self, change: Change) -> impl Future<Output = Changed> + Send;
+
+    /// Whether a node belongs to the cluster; `None` when this one has not heard of it yet.
+    fn belongs(&self, node: u64) -> Option<bool>;
+
+    /// How this node is.
+    fn report(&self) -> Own;
 }
 
 /// What came of a command handed to another node.

@@ -32,10 +32,11 @@ struct Cluster {
     addresses: BTreeMap<u64, std::net::SocketAddr>,
 }
 
-fn config(id: u64, peers: BTreeMap<u64, String>, data: &Path) -> ReplicaConfig {
+fn config(id: u64, url: String, data: &Path) -> ReplicaConfig {
     ReplicaConfig {
         id,
-        peers,
+        url,
+        acquaintances: BTreeMap::new(),
         data: data.to_owned(),
         profile: Profile::Lan,
         key: Some("the cluster's key".into()),
@@ -61,13 +62,17 @@ impl Cluster {
         for (id, listener) in listeners {
             cluster.join(id, listener).await;
         }
-        cluster.members[&1].replica.initialize().await.expect("forms the cluster");
+        let formed = cluster.replica(1).form_of(&cluster.urls()).await;
+        formed.expect("forms the cluster");
         cluster
     }
 
+    fn urls(&self) -> BTreeMap<u64, String> {
+        self.addresses.iter().map(|(id, at)| (*id, format!("http://{at}"))).collect()
+    }
+
     async fn join(&mut self, id: u64, listener: TcpListener) {
-        let peers = self.addresses.iter().map(|(id, at)| (*id, format!("http://{at}"))).collect();
-        let config = config(id, peers, self.directories[&id].path());
+        let config = config(id, self.urls()[&id].clone(), self.directories[&id].path());
         let replica = Replica::start(config).await.expect("starts");
         let routes = replica.raft_routes();
         let server = tokio::spawn(async move {
@@ -318,10 +323,10 @@ async fn an_entry_that_cannot_be_understood_ends_the_node() {
     let directory = tempfile::tempdir().expect("a directory");
     let (sender, mut reasons) = tokio::sync::mpsc::unbounded_channel();
     let fatal = Fatal::new(move |reason| drop(sender.send(reason.to_owned())));
-    let peers = [(1, "http://127.0.0.1:9".to_owned())].into();
-    let config = ReplicaConfig { fatal, ..config(1, peers, directory.path()) };
+    let url = "http://127.0.0.1:9".to_owned();
+    let config = ReplicaConfig { fatal, ..config(1, url, directory.path()) };
     let replica = Replica::start(config).await.expect("starts");
-    replica.initialize().await.expect("forms a cluster of one");
+    replica.form().await.expect("forms a cluster of one");
     submit(&replica, Command::Tick).await;
     replica.0.node.propose_nonsense().await;
     let reason = within(reasons.recv()).await.expect("a reason");

@@ -46,6 +46,9 @@ pub(in crate::raft) fn routes<A: Asked>(
         .route("/raft/v1/transfer", post(transfer::<A>))
         .route("/raft/v1/submit", post(submit::<A>))
         .route("/raft/v1/history", post(history::<A>))
+        .route("/raft/v1/change", post(change::<A>))
+        .route("/raft/v1/belongs", post(belongs::<A>))
+        .route("/raft/v1/report", post(report::<A>))
         .layer(DefaultBodyLimit::max(APPEND_LIMIT_BYTES))
         .merge(
             Router::new()
@@ -110,6 +113,18 @@ async fn submit<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u
 
 async fn history<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
     encode(&Answer(serving.asked.page(parse(&body)?).await))
+}
+
+async fn change<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    encode(&serving.asked.change(parse(&body)?).await)
+}
+
+async fn belongs<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    encode(&Answer(serving.asked.belongs(parse(&body)?)))
+}
+
+async fn report<A: Asked>(State(serving): Serve<A>) -> Result<Vec<u8>, StatusCode> {
+    encode(&serving.asked.report())
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, StatusCode> {
