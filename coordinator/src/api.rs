@@ -18,6 +18,7 @@ mod health;
 mod incident;
 mod openapi;
 mod outbox;
+mod probe;
 mod reading;
 mod site;
 mod statuspage;
@@ -226,6 +227,42 @@ const OPERATIONS: &[Operation] = &[
         body: None,
         answer: schema::<cluster::Changes>,
         route: || post(cluster::transfer),
+    },
+    Operation::get(
+        "/api/v1/probes",
+        "Probes that have joined, and how each is",
+        schema::<Vec<probe::Enrolled>>,
+        || get(probe::list),
+    ),
+    Operation {
+        method: "post",
+        path: "/api/v1/probes/tokens",
+        summary: "Let one probe join, once, at one site",
+        audience: Audience::Operators,
+        query: None,
+        body: Some(schema::<probe::WantProbeToken>),
+        answer: schema::<probe::ProbeToken>,
+        route: || post(probe::token),
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/probes/{probe}/revoke",
+        summary: "Shut a probe out, at once",
+        audience: Audience::Operators,
+        query: None,
+        body: None,
+        answer: schema::<probe::Acted>,
+        route: || post(probe::revoke),
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/probes/{probe}/reinstate",
+        summary: "Believe a quarantined probe again",
+        audience: Audience::Operators,
+        query: None,
+        body: None,
+        answer: schema::<probe::Acted>,
+        route: || post(probe::reinstate),
     },
     Operation::get("/api/v1/openapi.json", "This document", schema::<serde_json::Value>, || {
         get(openapi::serve)

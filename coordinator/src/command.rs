@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod coordinator;
 pub mod demo;
 pub mod incidents;
+pub mod probe;
 pub mod remote;
 pub mod run;
 pub mod schema;

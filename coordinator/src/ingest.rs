@@ -59,11 +59,14 @@ impl ProbeGate {
     /// # Errors
     /// It may not; or this replica is cut off, and cannot know.
     pub fn admit(&self, probe: &ProbeId, key: &Fingerprint) -> Result<(), Refusal> {
-        let admitted = self.0.read(|state| state.admits(probe, key).is_some());
-        match admitted {
-            true => Ok(()),
-            false if self.0.has_quorum() => Err(Refusal::Forbidden),
-            false => Err(Refusal::Unavailable),
+        let known = self.0.read(|state| {
+            state.identities.contains_key(probe).then(|| state.admits(probe, key).is_some())
+        });
+        match known {
+            Some(true) => Ok(()),
+            Some(false) if self.0.has_quorum() => Err(Refusal::Forbidden),
+            // The authority has vouched for it, so this replica is behind the one that let it in.
+            Some(false) | None => Err(Refusal::Unavailable),
         }
     }
 

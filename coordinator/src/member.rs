@@ -65,9 +65,9 @@ impl Member {
     }
 
     /// For probes and those that want to become one, on a listener that knows its peers.
-    pub fn access_routes(&self, credentials: Arc<Credentials>) -> Router {
+    pub fn access_routes(&self, credentials: &Arc<Credentials>) -> Router {
         access::only_probes(ingest::routes(self.gate()))
-            .merge(access::join_routes(self.replica.clone(), credentials))
+            .merge(access::join_routes(self.replica.clone(), credentials.clone()))
     }
 
     /// For everyone: the page and what is public of the API.

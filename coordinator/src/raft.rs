@@ -17,6 +17,6 @@ mod wire;
 
 pub(crate) use machine::Shared;
 pub(crate) use membership::{ChangeError, Known, Role};
-pub(crate) use network::{Answer, Asked, CallError, Peers, Submitted};
+pub(crate) use network::{Answer, Asked, CallError, Peers, Submitted, causes};
 pub(crate) use node::{Node, NodeOptions, ProposeError, Standing, create_log};
 pub use node::{Profile, StartError};

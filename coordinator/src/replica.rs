@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::submit::SubmitError;
+use crate::access::{self, Credentials};
 use crate::cluster::{admission, join, removal};
 use crate::fatal::Fatal;
 use crate::history::History;
@@ -56,8 +57,9 @@ pub struct ReplicaConfig {
     pub data: PathBuf,
     /// How patient the members are with each other.
     pub profile: Profile,
-    /// What members show each other; `None` only where nobody else can reach them.
-    pub key: Option<String>,
+    /// What this member proves itself by to others; `None` only where nobody else can reach its
+    /// listeners.
+    pub credentials: Option<Arc<Credentials>>,
     /// Entries between two snapshots.
     pub snapshot_every: u64,
     /// The leader's clock.
@@ -105,7 +107,7 @@ pub(crate) struct Inner {
     /// Held while the membership is changed, by the leader.
     pub(crate) changes: tokio::sync::Mutex<()>,
     pub(crate) profile: Profile,
-    key: Option<String>,
+    pub(crate) credentials: Option<Arc<Credentials>>,
     batcher: Batcher,
     ending: watch::Sender<Option<Ending>>,
     /// How much of the disk is in use, in percent, when it was last looked at.
@@ -119,8 +121,16 @@ pub(crate) struct Inner {
 impl Replica {
     /// Opens the data directory and starts this member. Its routes must then be served.
     pub async fn start(config: ReplicaConfig) -> Result<Self, StartError> {
-        let ReplicaConfig { id, url, acquaintances, data, profile, key, snapshot_every, .. } =
-            config;
+        let ReplicaConfig {
+            id,
+            url,
+            acquaintances,
+            data,
+            profile,
+            credentials,
+            snapshot_every,
+            ..
+        } = config;
         let (fatal, path) = (config.fatal, data.clone());
         let fate = fatal.clone();
         let (occupied, history) = tokio::task::spawn_blocking(move || {
@@ -132,7 +142,7 @@ impl Replica {
         .await
         .map_err(StartError::new)??;
         let shared = Shared::new(history, fatal.clone());
-        let peers = Peers::new(id, key.clone(), profile.append_limit()).map_err(StartError::new)?;
+        let peers = Peers::new(id, credentials.clone(), profile.append_limit());
         let options = NodeOptions { id, data, profile, snapshot_every, fatal: fatal.clone() };
         let node = Node::start(options, shared.clone(), peers.clone()).await?;
         let (batcher, reports) = Batcher::new();
@@ -149,7 +159,7 @@ impl Replica {
             acquaintances,
             changes: tokio::sync::Mutex::default(),
             profile,
-            key,
+            credentials,
             batcher,
             ending: watch::Sender::default(),
             disk: watch::Sender::default(),
@@ -167,8 +177,26 @@ impl Replica {
 
     /// The routes of the Raft listener.
     pub fn raft_routes(&self) -> axum::Router {
-        let key = self.0.key.as_deref();
-        self.0.node.routes(self.clone(), key).merge(join::routes(self.clone(), key))
+        let raft = self.0.node.routes(self.clone());
+        let raft = match &self.0.credentials {
+            Some(_) => {
+                let replica = self.clone();
+                access::only_members(raft, move |node, path| replica.hears(node, path))
+            }
+            None => raft,
+        };
+        raft.merge(join::routes(self.clone()))
+    }
+
+    /// What this member proves itself by; `None` within one process.
+    pub fn credentials(&self) -> Option<&Arc<Credentials>> {
+        self.0.credentials.as_ref()
+    }
+
+    /// Whether a member may ask this. One that was removed may only ask whether it was; one that
+    /// this node has not heard of yet may be the leader that tells of it.
+    fn hears(&self, node: u64, path: &str) -> bool {
+        path == "/raft/v1/belongs" || self.read(|state| state.member_belongs(node)) != Some(false)
     }
 
     /// Forms a cluster of this member alone, once; on a node that has a log already it does
@@ -209,6 +237,21 @@ impl Replica {
     /// Takes a probe's report; answers when it is on a majority of disks.
     pub async fn submit_report(&self, report: Report) -> Result<Receipt, Refusal> {
         self.0.batcher.submit(report).await
+    }
+
+    /// Waits until the applied state is as `look` wants it, at most `limit`; whether it is. What
+    /// another member has answered may not have been applied here yet.
+    pub async fn learns(&self, limit: Duration, look: impl Fn(&State) -> bool) -> bool {
+        let mut progress = self.0.shared.progress.subscribe();
+        let learned = async {
+            while !self.read(&look) {
+                if progress.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(limit, learned).await.unwrap_or(false)
     }
 
     /// This member's id.

@@ -20,9 +20,6 @@ pub struct Settings {
     /// Where the other members reach the Raft listener, when that is not its address.
     #[serde(default)]
     pub url: Option<String>,
-    /// What members and probes show to be let in.
-    #[serde(default)]
-    pub key: Option<Secret>,
     /// What operators show to be let in.
     #[serde(default)]
     pub operator_key: Option<Secret>,
@@ -122,8 +119,8 @@ impl Settings {
     fn wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         match &self.url {
-            Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
-                wrong.push(format!("`url`: `{url}` is no http:// URL"));
+            Some(url) if !url.starts_with("https://") => {
+                wrong.push(format!("`url`: `{url}` is no https:// URL; members talk TLS"));
             }
             None if self.listen.raft.ip().is_unspecified() => wrong.push(format!(
                 "`listen.raft` is {}, every address of this machine: say as `url` where the \
@@ -133,10 +130,6 @@ impl Settings {
             _ => {}
         }
         let strangers = |address: &SocketAddr| !address.ip().is_loopback();
-        let inner = [Some(self.listen.raft), self.listen.probes];
-        if self.key.is_none() && inner.iter().flatten().any(strangers) {
-            wrong.push("without a `key` the listeners for members and probes must be on loopback: anyone could vote".to_owned());
-        }
         if self.operator_key.is_none() && self.listen.operators.as_ref().is_some_and(strangers) {
             wrong.push("without an `operator_key` the listener for operators must be on loopback: anyone could acknowledge and configure".to_owned());
         }
@@ -145,15 +138,7 @@ impl Settings {
 
     /// Where the other members reach this one: the base URL of its Raft listener.
     pub fn raft_url(&self) -> String {
-        self.url.clone().unwrap_or_else(|| format!("http://{}", self.listen.raft))
-    }
-
-    /// The key of members and probes, read now.
-    ///
-    /// # Errors
-    /// The variable or the file is not there.
-    pub fn key(&self, secrets: &Secrets) -> Result<Option<String>, SettingsError> {
-        Ok(self.key.as_ref().map(|key| secrets.resolve(key.text())).transpose()?)
+        self.url.clone().unwrap_or_else(|| format!("https://{}", self.listen.raft))
     }
 
     /// The operators' key, read now.
@@ -181,11 +166,11 @@ listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
     #[test]
     fn good_settings_are_read() {
         let settings = Settings::parse("c.yaml", GOOD).expect("good");
-        assert_eq!(settings.raft_url(), "http://127.0.0.1:7401");
+        assert_eq!(settings.raft_url(), "https://127.0.0.1:7401");
         assert_eq!(settings.profile, Timing::Lan);
-        let named = GOOD.replace("data:", "url: \"http://c1.example.com:7401\"\ndata:");
+        let named = GOOD.replace("data:", "url: \"https://c1.example.com:7401\"\ndata:");
         let settings = Settings::parse("c.yaml", &named).expect("good");
-        assert_eq!(settings.raft_url(), "http://c1.example.com:7401");
+        assert_eq!(settings.raft_url(), "https://c1.example.com:7401");
     }
 
     #[test]
@@ -200,7 +185,6 @@ listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
         for (from, to, words) in [
             ("data:", "url: \"127.0.0.1:7411\"\ndata:", "no http:// URL"),
             ("raft: \"127.0.0.1:7401\"", "raft: \"0.0.0.0:7401\"", "say as `url`"),
-            ("raft: \"127.0.0.1:7401\"", "raft: \"0.0.0.0:7401\"", "without a `key`"),
             ("data:", "dta:", "dta"),
         ] {
             let message = wrong(&GOOD.replace(from, to));

@@ -137,7 +137,7 @@ async fn a_failing_run_becomes_one_delivered_alarm() {
         acquaintances: BTreeMap::new(),
         data: directory.path().to_owned(),
         profile: Profile::Lan,
-        key: None,
+        credentials: None,
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::new(|reason| panic!("{reason}")),

@@ -19,6 +19,7 @@ pub mod record;
 pub mod target;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -165,6 +166,9 @@ impl Cluster {
         let file = self.scratch.write("configuration.yaml", &configuration(plan.checks));
         self.coordinator(1).apply(&file);
         if plan.probes {
+            for probe in &self.probes {
+                probe.join(&self.coordinator(1).probe_token(probe.name()));
+            }
             self.probes.iter_mut().for_each(Probe::start);
             self.shows(1, "up", "up", SITES.len()).await;
         }
@@ -184,6 +188,17 @@ impl Cluster {
     pub fn probe(&self, site: &str) -> &Probe {
         let found = self.probes.iter().find(|probe| probe.name() == site);
         found.unwrap_or_else(|| panic!("no probe at `{site}`"))
+    }
+
+    /// A probe, to be started or stopped.
+    pub fn probe_mut(&mut self, site: &str) -> &mut Probe {
+        let found = self.probes.iter_mut().find(|probe| probe.name() == site);
+        found.unwrap_or_else(|| panic!("no probe at `{site}`"))
+    }
+
+    /// A directory of the test's own.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        self.scratch.directory(name)
     }
 
     /// All probes.

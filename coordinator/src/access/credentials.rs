@@ -88,19 +88,18 @@ impl Credentials {
         }
     }
 
-    /// For a listener: TLS 1.3, certificates of this authority. `strangers` may connect without
-    /// one, to join.
+    /// For a listener: TLS 1.3, and certificates of this authority or none.
     ///
     /// # Errors
     /// The authority's certificate cannot be used.
-    pub fn server(&self, strangers: bool) -> Result<ServerConfig, rustls::Error> {
+    pub(super) fn server(&self) -> Result<ServerConfig, rustls::Error> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.certificate().clone())?;
         let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), trust::provider());
-        let verifier = if strangers { verifier.allow_unauthenticated() } else { verifier };
-        let verifier =
-            verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), trust::provider())
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| rustls::Error::General(error.to_string()))?;
         let mut config = ServerConfig::builder_with_provider(trust::provider())
             .with_protocol_versions(trust::VERSIONS)?
             .with_client_cert_verifier(verifier)
@@ -120,6 +119,8 @@ impl Credentials {
         let name = node_name(&self.authority.fingerprint(), node);
         let mut config = trust::client(self.authority.certificate(), &name, None)?;
         config.client_auth_cert_resolver = self.own.clone();
+        // Members talk HTTP/1.1, with a connection for each request under way.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
 }

@@ -1,6 +1,7 @@
 //! How a probe gets its certificates: the first by a token, the next by the one before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +19,9 @@ use crate::replica::Replica;
 
 /// A request with a name, a token and a signing request.
 const BODY_LIMIT_BYTES: usize = 16 * 1024;
+
+/// A token that another coordinator has issued is known here within this.
+const LEARN_LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 struct Desk {
@@ -52,7 +56,7 @@ impl Desk {
         let token = trust::fingerprint(&token.secret);
         let request = Request::parse(&asked.request)?;
         // Who does not have a token must not fill the log with attempts.
-        if !self.replica.read(|state| state.tokens.contains_key(&token)) {
+        if !self.replica.learns(LEARN_LIMIT, |state| state.tokens.contains_key(&token)).await {
             let sure = self.replica.has_quorum();
             return Err(if sure { JoinRefusal::UnknownToken } else { JoinRefusal::Unavailable });
         }

@@ -8,7 +8,6 @@ use crosscheck_model::join::Fingerprint;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -16,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::credentials::Credentials;
 use super::peer::Peer;
 
 /// Who takes longer is no part of an installation.
@@ -46,17 +46,21 @@ struct Door {
     stop: CancellationToken,
 }
 
-/// Serves the routes until `stop`.
+/// Serves the routes until `stop`. Whoever has no certificate may connect, to join: the routes
+/// say who else they are for.
+///
+/// # Errors
+/// The authority's certificate cannot be used.
 pub fn serve(
     listener: TcpListener,
-    tls: ServerConfig,
-    authority: Fingerprint,
+    credentials: &Credentials,
     routes: Router,
-    stop: CancellationToken,
-) -> JoinHandle<()> {
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let door = Arc::new(Door { acceptor, authority, routes, stop });
-    tokio::spawn(accept(listener, door))
+    stop: &CancellationToken,
+) -> Result<JoinHandle<()>, rustls::Error> {
+    let acceptor = TlsAcceptor::from(Arc::new(credentials.server()?));
+    let authority = credentials.authority().fingerprint();
+    let door = Arc::new(Door { acceptor, authority, routes, stop: stop.clone() });
+    Ok(tokio::spawn(accept(listener, door)))
 }
 
 async fn accept(listener: TcpListener, door: Arc<Door>) {

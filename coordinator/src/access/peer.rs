@@ -67,14 +67,16 @@ fn parse_probe_uri(uri: &str) -> Option<(ProbeId, SiteId)> {
     Some((ProbeId::new(decoded(probe)?), SiteId::new(decoded(site)?)))
 }
 
-/// Lets only members in whom `admits` knows.
+/// Lets only members in, for what `admits` says of a member and a path.
 pub fn only_members(
     routes: Router,
-    admits: impl Fn(u64) -> bool + Clone + Send + Sync + 'static,
+    admits: impl Fn(u64, &str) -> bool + Clone + Send + Sync + 'static,
 ) -> Router {
     routes.layer(middleware::from_fn(move |request: Request, next: Next| {
-        let admitted =
-            matches!(request.extensions().get(), Some(Peer::Member(node)) if admits(*node));
+        let admitted = match request.extensions().get() {
+            Some(Peer::Member(node)) => admits(*node, request.uri().path()),
+            _ => false,
+        };
         pass(admitted, request, next)
     }))
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crosscheck_probe::identity::wall_clock;
+
 use super::identity::{Identity, IdentityError};
+use crate::access::{Authority, AuthorityError};
 use crate::fatal::Fatal;
 use crate::leader::SystemClock;
 use crate::replica::{Replica, ReplicaConfig, SNAPSHOT_EVERY, StartError};
@@ -22,6 +25,9 @@ pub enum InitError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The authority cannot be made.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The replica does not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -36,13 +42,15 @@ pub enum InitError {
 /// The directory is not empty, or the disk fails.
 pub async fn form(settings: &Settings) -> Result<Identity, InitError> {
     Identity::claim(&settings.data)?;
+    Authority::create(&settings.data, wall_clock())?;
     let config = ReplicaConfig {
         id: FIRST,
         url: settings.raft_url(),
         acquaintances: BTreeMap::new(),
         data: settings.data.clone(),
         profile: settings.profile.into(),
-        key: None,
+        // It talks to nobody.
+        credentials: None,
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),

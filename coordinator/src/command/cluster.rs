@@ -9,11 +9,9 @@ mod transfer;
 
 use std::io::Write;
 
-use crosscheck_checks::env::Secrets;
 use serde::Deserialize;
 
 use super::BAD_INPUT;
-use crate::settings::{Settings, SettingsError};
 
 /// Forms a cluster, and changes and shows who belongs to it.
 #[derive(Debug, clap::Args)]
@@ -28,7 +26,7 @@ const EXAMPLE: &str = "A cluster of three, each machine with a coordinator.yaml 
   first machine   crosscheck cluster init --config coordinator.yaml
                   crosscheck coordinator --config coordinator.yaml
                   crosscheck cluster token --url http://127.0.0.1:7403
-  each other one  crosscheck cluster join --config coordinator.yaml --token T http://10.0.1.1:7401
+  each other one  crosscheck cluster join --config coordinator.yaml --token T https://10.0.1.1:7401
                   crosscheck coordinator --config coordinator.yaml
   anywhere        crosscheck cluster status --url http://127.0.0.1:7403
 
@@ -59,13 +57,6 @@ pub async fn cluster(args: &ClusterArgs, out: &mut dyn Write, colour: bool) -> a
         What::Transfer(args) => transfer::transfer(args, out).await,
         What::Status(args) => status::status(args, out, colour).await,
     }
-}
-
-/// A coordinator's settings with its members' key.
-fn settings(path: &std::path::Path) -> Result<(Settings, Option<String>), SettingsError> {
-    let settings = Settings::read(path)?;
-    let key = settings.key(&Secrets::of_process())?;
-    Ok((settings, key))
 }
 
 /// Says what the user must correct.

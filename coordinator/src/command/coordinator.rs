@@ -10,6 +10,7 @@ use crosscheck_checks::env::Secrets;
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD_INPUT, FINE};
+use crate::access::{self, Authority, Credentials};
 use crate::bearer::{self, BearerKey};
 use crate::cluster::identity::Identity;
 use crate::courier;
@@ -38,8 +39,7 @@ pub struct CoordinatorArgs {
 const EXAMPLE: &str = r#"A settings file, with everything it can say:
 
   data: /var/lib/crosscheck               # log, snapshots, history
-  url: http://10.0.1.1:7401               # where other members reach it, when not listen.raft
-  key: "${file:/etc/crosscheck/key}"      # what members and probes show to be let in
+  url: https://10.0.1.1:7401              # where other members reach it, when not listen.raft
   operator_key: "${file:/etc/crosscheck/operator-key}"  # what operators show
   profile: lan                            # wan: members in several regions
   listen:                                 # what is left out is closed
@@ -57,7 +57,8 @@ Profiles: how long a dead leader is waited for. All members have the same.
 /readyz answers 200 when this member serves: it votes, hears a quorum and a leader, has caught up
 with the log and its history, and is not stopping. Else 503, with what is missing.
 
-Members and probes talk in clear text: put them on a private network or a VPN.
+Members and probes talk TLS 1.3, with certificates of this installation's own authority, whose key
+is `authority.pem` in the data directory: whoever has it can pretend to be any coordinator.
 
 Exit status: 0 stopped in order, 1 ours, 2 the settings' or the data directory's: starting it
 again would not help."#;
@@ -69,8 +70,8 @@ again would not help."#;
 pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
     let secrets = Secrets::of_process();
     let settings = match Settings::read(&args.config).and_then(|settings| {
-        let keys = (settings.key(&secrets)?, settings.operator_key(&secrets)?);
-        Ok((settings, keys))
+        let key = settings.operator_key(&secrets)?;
+        Ok((settings, key))
     }) {
         Ok(settings) => settings,
         Err(error) => {
@@ -82,7 +83,7 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
         writeln!(std::io::stdout(), "`{}` is fine", args.config.display())?;
         return Ok(FINE);
     }
-    let (settings, (key, operator_key)) = settings;
+    let (settings, operator_key) = settings;
     let identity = match Identity::read(&settings.data) {
         Ok(identity) => identity,
         Err(error) => {
@@ -90,7 +91,16 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
             return Ok(BAD_INPUT);
         }
     };
-    match run(&settings, &identity, key, operator_key, secrets).await? {
+    let credentials = Authority::open(&settings.data)
+        .and_then(|authority| Credentials::new(authority, identity.node));
+    let credentials = match credentials {
+        Ok(credentials) => Arc::new(credentials),
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: {error}")?;
+            return Ok(BAD_INPUT);
+        }
+    };
+    match run(&settings, &identity, credentials, operator_key, secrets).await? {
         None => Ok(FINE),
         Some(Ending::Removed(reason)) => {
             identity.remove(&settings.data, &reason)?;
@@ -108,7 +118,7 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
 async fn run(
     settings: &Settings,
     identity: &Identity,
-    key: Option<String>,
+    credentials: Arc<Credentials>,
     operator_key: Option<String>,
     secrets: Secrets,
 ) -> anyhow::Result<Option<Ending>> {
@@ -122,7 +132,7 @@ async fn run(
         acquaintances: identity.members.clone(),
         data: settings.data.clone(),
         profile: settings.profile.into(),
-        key: key.clone(),
+        credentials: Some(credentials.clone()),
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
@@ -132,10 +142,16 @@ async fn run(
         .with_context(|| format!("open the data directory {}", settings.data.display()))?;
     // The other members must reach this one until it has handed leadership over.
     let raft_stop = CancellationToken::new();
-    let raft = serve::serve(raft, member.raft_routes(), raft_stop.clone());
-    let mut served = Vec::new();
-    let others: [(_, _, Router); 3] = [
-        (listen.probes, "probes", member.probe_routes()),
+    let raft = access::serve(raft, &credentials, member.raft_routes(), &raft_stop)?;
+    let renewal = tokio::spawn(credentials.clone().keep_fresh(stop.clone()));
+    let mut served = vec![renewal];
+    if let Some(address) = listen.probes {
+        let listener = serve::bind(address, "probes").await?;
+        let routes = member.access_routes(&credentials);
+        served.push(access::serve(listener, &credentials, routes, &stop)?);
+        tracing::info!(%address, "listening for probes");
+    }
+    let others: [(_, _, Router); 2] = [
         (listen.page, "the status page", member.public_routes()),
         (listen.operators, "operators", guarded(member.operator_routes(), operator_key)),
     ];

@@ -78,16 +78,13 @@ pub async fn standalone(args: &StandaloneArgs, colour: bool) -> anyhow::Result<u
         Err(error) => return refuse(&mut errors, &error.to_string()),
     };
     let stop = CancellationToken::new();
-    let member = start(args).await?;
     let credentials = credentials(args)?;
+    let member = start(args, credentials.clone()).await?;
     if let Some(address) = args.probes {
         let listener = serve::bind(address, "probes").await?;
         match &credentials {
             Some(credentials) => {
-                let routes = member.access_routes(credentials.clone());
-                let (tls, authority) =
-                    (credentials.server(true)?, credentials.authority().fingerprint());
-                access::serve(listener, tls, authority, routes, stop.clone());
+                access::serve(listener, credentials, member.access_routes(credentials), &stop)?;
                 tokio::spawn(credentials.clone().keep_fresh(stop.clone()));
             }
             None => {
@@ -191,14 +188,17 @@ fn credentials(args: &StandaloneArgs) -> anyhow::Result<Option<Arc<Credentials>>
     Ok(Some(Arc::new(Credentials::new(authority, NODE)?)))
 }
 
-async fn start(args: &StandaloneArgs) -> anyhow::Result<Member> {
+async fn start(
+    args: &StandaloneArgs,
+    credentials: Option<Arc<Credentials>>,
+) -> anyhow::Result<Member> {
     let config = ReplicaConfig {
         id: NODE,
         url: NOBODY.to_owned(),
         acquaintances: BTreeMap::new(),
         data: args.data.clone(),
         profile: Profile::Lan,
-        key: None,
+        credentials,
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),

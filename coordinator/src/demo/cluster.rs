@@ -184,7 +184,7 @@ impl Cluster {
             acquaintances: self.peers.clone(),
             data: directory,
             profile: Profile::Lan,
-            key: None,
+            credentials: None,
             snapshot_every: SNAPSHOT_EVERY,
             clock: Arc::new(SystemClock::start()),
             fatal: Fatal::exit(),

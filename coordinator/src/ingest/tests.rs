@@ -40,7 +40,7 @@ async fn stage() -> Stage {
         acquaintances: BTreeMap::new(),
         data: directory.path().to_owned(),
         profile: Profile::Lan,
-        key: None,
+        credentials: None,
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::new(|reason| panic!("{reason}")),

@@ -184,8 +184,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn routes<A: Asked>(&self, asked: A, key: Option<&str>) -> axum::Router {
-        routes(self.raft.clone(), asked, self.id, key)
+    pub(crate) fn routes<A: Asked>(&self, asked: A) -> axum::Router {
+        routes(self.raft.clone(), asked, self.id)
     }
 
     /// Puts a command into the log, on the leader only.

@@ -19,8 +19,6 @@ const OPERATORS_PORT: u16 = 7403;
 /// For everyone.
 const PAGE_PORT: u16 = 8080;
 
-/// What members and probes show to be let in.
-pub(super) const KEY: &str = "a key of members and probes";
 /// What operators show to be let in.
 const OPERATOR_KEY: &str = "a key of operators";
 
@@ -41,7 +39,6 @@ impl Coordinator {
         let address = host.address();
         let text = format!(
             "data: {}\n\
-             key: \"${{env:KEY}}\"\n\
              operator_key: \"${{env:OPERATOR_KEY}}\"\n\
              listen:\n  raft: {address}:{RAFT_PORT}\n  probes: {address}:{PROBES_PORT}\n  \
              operators: {address}:{OPERATORS_PORT}\n  page: {address}:{PAGE_PORT}\n",
@@ -92,6 +89,14 @@ impl Coordinator {
         answer["node"].as_u64().expect("a number")
     }
 
+    /// A token by which one probe joins at a site.
+    ///
+    /// # Panics
+    /// The cluster gives none.
+    pub fn probe_token(&self, site: &str) -> String {
+        self.operate(&["probe", "token", "create", "--site", site]).trim().to_owned()
+    }
+
     /// What a command that operates the cluster prints, when this member is asked.
     ///
     /// # Panics
@@ -110,8 +115,23 @@ impl Coordinator {
     /// The program on its machine, with what its settings refer to.
     pub fn crosscheck(&self) -> Command {
         let mut command = self.host.command(binary::crosscheck());
-        command.env("KEY", KEY).env("OPERATOR_KEY", OPERATOR_KEY);
+        command.env("OPERATOR_KEY", OPERATOR_KEY);
         command
+    }
+
+    /// What it has printed since the beginning.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// Where the other members reach it, as an address.
+    pub fn raft_address(&self) -> std::net::SocketAddr {
+        (self.host.address(), RAFT_PORT).into()
+    }
+
+    /// Where probes reach it, as an address.
+    pub fn probes_address(&self) -> std::net::SocketAddr {
+        (self.host.address(), PROBES_PORT).into()
     }
 
     /// Its settings file.
@@ -126,7 +146,7 @@ impl Coordinator {
 
     /// Where the other members reach it.
     pub fn raft_url(&self) -> String {
-        format!("http://{}:{RAFT_PORT}", self.host.address())
+        format!("https://{}:{RAFT_PORT}", self.host.address())
     }
 
     /// Its process, which has been started.
@@ -164,7 +184,7 @@ impl Coordinator {
 
     /// Where probes reach it.
     pub fn probes_url(&self) -> String {
-        format!("http://{}:{PROBES_PORT}", self.host.address())
+        format!("https://{}:{PROBES_PORT}", self.host.address())
     }
 
     /// Has the cluster take a configuration over, by `crosscheck apply`.

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::{bad_input, settings};
+use super::bad_input;
 use crate::cluster::init::form;
 use crate::command::FINE;
+use crate::settings::Settings;
 
 /// Forms a new cluster on the first machine: a cluster of one, which others then join.
 ///
@@ -24,7 +25,7 @@ pub(super) struct InitArgs {
 }
 
 pub(super) async fn init(args: &InitArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let (settings, _) = match settings(&args.config) {
+    let settings = match Settings::read(&args.config) {
         Ok(read) => read,
         Err(error) => return bad_input(&error),
     };

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::{bad_input, settings};
+use super::bad_input;
 use crate::cluster::join::join_at;
 use crate::command::FINE;
+use crate::settings::Settings;
 
 /// Makes this machine a member of a cluster: it gets a number that no other ever has.
 ///
@@ -14,7 +15,7 @@ use crate::command::FINE;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: crosscheck cluster join --config /etc/crosscheck/coordinator.yaml \
-    --token xcjoin-.. http://10.0.1.1:7401"
+    --token xcjoin-.. https://10.0.1.1:7401"
 )]
 pub(super) struct JoinArgs {
     /// A coordinator of the cluster: its listener for other members (`listen.raft`).
@@ -31,11 +32,11 @@ pub(super) struct JoinArgs {
 }
 
 pub(super) async fn join(args: &JoinArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let (settings, key) = match settings(&args.config) {
+    let settings = match Settings::read(&args.config) {
         Ok(read) => read,
         Err(error) => return bad_input(&error),
     };
-    let joined = join_at(&args.url, key.as_deref(), &args.token, &settings.data).await;
+    let joined = join_at(&args.url, &args.token, &settings.data).await;
     let identity = match joined {
         Ok(identity) => identity,
         Err(error) => return bad_input(&error),

@@ -14,7 +14,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Answer, Asked, NODE_HEADER, SnapshotMessage};
-use crate::bearer::BearerKey;
 use crate::raft::machine::Machine;
 use crate::raft::wire::Types;
 
@@ -27,18 +26,11 @@ struct Serving<A> {
     raft: Raft<Types, Machine>,
     asked: A,
     id: u64,
-    key: Option<BearerKey>,
 }
 
-/// The routes of node `id`, for holders of `key`.
-pub(in crate::raft) fn routes<A: Asked>(
-    raft: Raft<Types, Machine>,
-    asked: A,
-    id: u64,
-    key: Option<&str>,
-) -> Router {
-    let key = key.map(BearerKey::new);
-    let serving = Arc::new(Serving { raft, asked, id, key });
+/// The routes of node `id`.
+pub(in crate::raft) fn routes<A: Asked>(raft: Raft<Types, Machine>, asked: A, id: u64) -> Router {
+    let serving = Arc::new(Serving { raft, asked, id });
     Router::new()
         .route("/raft/v1/append", post(append::<A>))
         .route("/raft/v1/vote", post(vote::<A>))
@@ -59,7 +51,7 @@ pub(in crate::raft) fn routes<A: Asked>(
         .with_state(serving)
 }
 
-/// Lets in who knows the key and means this node, and signs the answer with the node's id.
+/// Lets in who means this node, and signs the answer with the node's id.
 async fn guard<A: Asked>(
     State(serving): State<Arc<Serving<A>>>,
     request: Request,
@@ -75,9 +67,6 @@ async fn guard<A: Asked>(
 
 impl<A> Serving<A> {
     fn admit(&self, headers: &HeaderMap) -> Result<(), StatusCode> {
-        if self.key.as_ref().is_some_and(|key| !key.admits(headers)) {
-            return Err(StatusCode::UNAUTHORIZED);
-        }
         let meant = headers.get(NODE_HEADER).and_then(|id| id.to_str().ok()?.parse().ok());
         if meant == Some(self.id) { Ok(()) } else { Err(StatusCode::MISDIRECTED_REQUEST) }
     }
