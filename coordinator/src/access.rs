@@ -18,7 +18,7 @@ mod join;
 mod listener;
 mod peer;
 
-pub use authority::{Authority, AuthorityError};
+pub use authority::{Authority, AuthorityError, Request};
 pub use credentials::Credentials;
 pub use join::routes as join_routes;
 pub use listener::serve;

@@ -196,6 +196,21 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("no probe at `{site}`"))
     }
 
+    /// A second machine with a copy of a probe's disk, as a restored backup or a thief would have.
+    ///
+    /// # Panics
+    /// The disk cannot be copied.
+    pub fn double_of(&mut self, site: &'static str) -> Probe {
+        let host = self.network.host(Ipv4Addr::new(10, 77, 0, 90));
+        let urls: Vec<String> = self.coordinators.iter().map(Coordinator::probes_url).collect();
+        let directory = self.scratch.directory(&format!("{site}-double"));
+        let double = Probe::new(site, host, &urls, directory);
+        std::fs::create_dir_all(double.data()).expect("a directory");
+        let identity = self.probe(site).data().join("identity.pem");
+        std::fs::copy(identity, double.data().join("identity.pem")).expect("a copy");
+        double
+    }
+
     /// A directory of the test's own.
     pub fn directory(&self, name: &str) -> PathBuf {
         self.scratch.directory(name)
