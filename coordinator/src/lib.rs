@@ -22,6 +22,7 @@ pub mod cluster;
 pub mod command;
 pub mod courier;
 pub mod demo;
+pub mod disk;
 pub mod dispatch;
 pub mod fatal;
 pub mod history;

@@ -86,6 +86,8 @@ pub enum Ending {
     Removed(String),
     /// The cluster does not let it in as things stand.
     Refused(String),
+    /// Its disk is full.
+    DiskFull(String),
 }
 
 /// A member of the cluster. A handle: clones are the same replica.

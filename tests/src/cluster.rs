@@ -294,6 +294,20 @@ impl Cluster {
         .await;
     }
 
+    /// Each contact has got one alarm and one recovery for each outage, in turn, and nothing else.
+    ///
+    /// # Panics
+    /// It is not so.
+    pub fn assert_told_of(&self, outages: usize) {
+        let events = self.events();
+        for contact in CONTACTS {
+            let got = events.iter().filter(|(_, to)| to == contact);
+            let got: Vec<&str> = got.map(|(event, _)| event.as_str()).collect();
+            assert_eq!(got, ["alarm", "recovery"].repeat(outages), "{contact}");
+        }
+        assert_eq!(events.len(), 2 * outages * CONTACTS.len(), "mails to others: {events:?}");
+    }
+
     /// What came, as (event, contact), oldest first.
     pub fn events(&self) -> Vec<(String, String)> {
         let event = |letter: &Letter| letter.field("X-Crosscheck-Event").map(str::to_owned);

@@ -138,7 +138,11 @@ fn a_token_is_good_once_at_its_site_and_no_log_tells_it() {
         for (token, site, words) in [
             (token.clone(), "b1", "the token is for site `a1`"),
             (token.clone(), "a1", "has joined already"),
-            (cluster.coordinator(2).probe_token("b1").replacen('-', "-0", 1), "b1", "whole join token"),
+            (
+                cluster.coordinator(2).probe_token("b1").replacen('-', "-0", 1),
+                "b1",
+                "whole join token",
+            ),
             (other_secret(&token), "a1", "does not know the token"),
             (other_authority(&token), "a1", "UnknownIssuer"),
         ] {
@@ -320,8 +324,7 @@ fn a_certificate_is_renewed_at_half_its_time_while_the_probe_runs() {
         // As if it had joined four of seven days ago.
         let from = wall_clock().minus(4 * DAY);
         let until = from.plus(CERTIFICATE_LIFETIME);
-        let certified =
-            Certified { probe: "b2".into(), site: "b2".into(), serial: 9, from, until };
+        let certified = Certified { probe: "b2".into(), site: "b2".into(), serial: 9, from, until };
         let request = Request::parse(&before.request().expect("a request")).expect("a request");
         let ours = authority(cluster);
         let joined = Joined {
@@ -357,7 +360,8 @@ fn two_processes_under_one_name_are_quarantined_until_an_operator_says_otherwise
         assert!(silent.expect("a1")["silent"].to_string().contains("two probes"), "{check}");
         eventually(SETTLED, "the operators' incident", || async {
             let incidents = cluster.coordinator(1).api.list("/api/v1/incidents").await?;
-            let found = incidents.iter().any(|i| i["summary"].to_string().contains("two processes"));
+            let found =
+                incidents.iter().any(|i| i["summary"].to_string().contains("two processes"));
             if found { Ok(()) } else { Err(Value::from(incidents).to_string()) }
         })
         .await;

@@ -44,7 +44,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             _ => {}
         }
         asked = asked.saturating_add(1);
-        inner.pause(ASK_EVERY).await;
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 

@@ -31,7 +31,7 @@ impl Replica {
             if !matches!(changed, Changed::NotLeader(_)) || Instant::now() >= end {
                 return changed;
             }
-            self.0.pause(RETRY_PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 

@@ -14,6 +14,7 @@ use crate::access::{self, Authority, Credentials};
 use crate::bearer::{self, BearerKey};
 use crate::cluster::identity::Identity;
 use crate::courier;
+use crate::disk::{Ballast, FileSystem};
 use crate::fatal::Fatal;
 use crate::leader::SystemClock;
 use crate::member::Member;
@@ -56,6 +57,9 @@ Profiles: how long a dead leader is waited for. All members have the same.
 
 /readyz answers 200 when this member serves: it votes, hears a quorum and a leader, has caught up
 with the log and its history, and is not stopping. Else 503, with what is missing.
+
+Disk: from 90 % in use on the operators are told (an incident of the installation's own) and another
+member leads; from 95 % on it stops in order, and does not start before there is space again.
 
 Members and probes talk TLS 1.3, with certificates of this installation's own authority, whose key
 is `authority.pem` in the data directory: whoever has it can pretend to be any coordinator.
@@ -107,6 +111,7 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
             writeln!(std::io::stderr(), "stopped: {reason}")?;
             Ok(FINE)
         }
+        Some(Ending::DiskFull(reason)) => anyhow::bail!("stopped in order: {reason}"),
         Some(Ending::Refused(reason)) => {
             writeln!(std::io::stderr(), "error: {reason}")?;
             Ok(BAD_INPUT)
@@ -126,6 +131,8 @@ async fn run(
     let stop = CancellationToken::new();
     let listen = &settings.listen;
     let raft = serve::bind(listen.raft, "the other members").await?;
+    let space = Arc::new(FileSystem(settings.data.clone()));
+    let ballast = Ballast::keep(&settings.data, &*space)?;
     let config = ReplicaConfig {
         id: identity.node,
         url: settings.raft_url(),
@@ -162,6 +169,7 @@ async fn run(
         tracing::info!(%address, "listening for {purpose}");
     }
     member.replica().ask_for_admission();
+    member.replica().watch_disk(settings.data.clone(), space, ballast);
     tracing::info!(node = identity.node, cluster = identity.cluster, "running");
     let ending = tokio::select! {
         () = end.asked() => None,

@@ -43,6 +43,9 @@ pub(crate) trait Asked: Clone + Send + Sync + 'static {
         want: crate::history::Want,
     ) -> impl Future<Output = Option<crate::history::Page>> + Send;
 
+    /// This node's wall clock.
+    fn wall(&self) -> crosscheck_model::Timestamp;
+
     /// A change of the membership; only a leader makes it.
     fn change(&self, change: Change) -> impl Future<Output = Changed> + Send;
 

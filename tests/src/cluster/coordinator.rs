@@ -149,12 +149,12 @@ impl Coordinator {
         format!("https://{}:{RAFT_PORT}", self.host.address())
     }
 
-    /// Its process, which has been started.
+    /// Its process, which is to end by itself; it can be started again then.
     ///
     /// # Panics
-    /// It was not.
-    pub fn process(&mut self) -> &mut Process {
-        self.process.as_mut().expect("it was started")
+    /// It was not started.
+    pub fn release(&mut self) -> Process {
+        self.process.take().expect("it was started")
     }
 
     /// Asks it to end (SIGTERM), and waits.

@@ -38,6 +38,7 @@ pub(in crate::raft) fn routes<A: Asked>(raft: Raft<Types, Machine>, asked: A, id
         .route("/raft/v1/transfer", post(transfer::<A>))
         .route("/raft/v1/submit", post(submit::<A>))
         .route("/raft/v1/history", post(history::<A>))
+        .route("/raft/v1/clock", post(clock::<A>))
         .route("/raft/v1/change", post(change::<A>))
         .route("/raft/v1/belongs", post(belongs::<A>))
         .route("/raft/v1/report", post(report::<A>))
@@ -102,6 +103,10 @@ async fn submit<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u
 
 async fn history<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
     encode(&Answer(serving.asked.page(parse(&body)?).await))
+}
+
+async fn clock<A: Asked>(State(serving): Serve<A>) -> Result<Vec<u8>, StatusCode> {
+    encode(&serving.asked.wall())
 }
 
 async fn change<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
