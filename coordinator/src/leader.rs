@@ -104,9 +104,8 @@ async fn lead(inner: &Inner, standing: Standing) -> Infallible {
 /// What the wall clocks of the members that can be reached say on the whole: one clock that is
 /// wrong, this node's own too, must not carry the log time away for ever.
 async fn members_clock(inner: &Inner) -> Timestamp {
-    let others = inner.members.iter().filter(|(id, _)| **id != inner.id);
-    let asked = others.map(|(id, base)| async move {
-        let answer = inner.peers.call::<Timestamp>((*id, base), "clock", &(), CLOCK_LIMIT).await;
+    let asked = inner.acquaintances().into_iter().map(|(id, base)| async move {
+        let answer = inner.peers.call::<Timestamp>((id, &base), "clock", &(), CLOCK_LIMIT).await;
         if let Err(error) = &answer {
             tracing::debug!(%error, "a member did not tell its clock");
         }

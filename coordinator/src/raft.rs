@@ -7,6 +7,7 @@
 
 mod log;
 mod machine;
+mod membership;
 mod network;
 mod node;
 mod snapshot;
@@ -15,6 +16,7 @@ mod suite;
 mod wire;
 
 pub(crate) use machine::Shared;
-pub(crate) use network::{Answer, Asked, CallError, Peers, Submitted};
-pub(crate) use node::{Node, NodeOptions, ProposeError, Standing};
+pub(crate) use membership::{ChangeError, Known, Role};
+pub(crate) use network::{Answer, Asked, CallError, Peers, Submitted, causes};
+pub(crate) use node::{Node, NodeOptions, ProposeError, Standing, create_log};
 pub use node::{Profile, StartError};

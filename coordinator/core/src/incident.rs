@@ -23,6 +23,8 @@ pub enum Subject {
     Probe(ProbeId),
     /// Checks that too few live voters are left for.
     Blind,
+    /// A coordinator's disk.
+    Member(u64),
 }
 
 /// An incident.
