@@ -24,31 +24,37 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
     let mut effects = Vec::new();
     state.pass_time(at, &mut effects);
     let scope = Scope::of(&command);
-    let reply = match command {
+    let reply = carry_out(state, command, &mut effects);
+    state.conclude(scope, &mut effects);
+    Applied { reply, effects }
+}
+
+/// Changes what the command asks for.
+fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> Reply {
+    match command {
         Command::Lead { term, cluster, node: _ } => state.lead(term, cluster),
         Command::Tick => {
-            state.on_tick(&mut effects);
+            state.on_tick(effects);
             Reply::Done
         }
-        Command::Configure(config) => state.configure(*config, &mut effects),
+        Command::Configure(config) => state.configure(*config, effects),
         Command::Windows(windows) => {
             state.windows = windows;
             Reply::Done
         }
-        Command::Open(hello) => Reply::Opened(state.open(hello, &mut effects)),
+        Command::Open(hello) => Reply::Opened(state.open(hello, effects)),
         Command::Batch(reports) => {
-            Reply::Batch(reports.into_iter().map(|r| state.report(r, &mut effects)).collect())
+            Reply::Batch(reports.into_iter().map(|r| state.report(r, effects)).collect())
         }
         Command::Claim { key, term, node } => state.claim(key, term, node),
-        Command::Settle { key, attempt, result } => {
-            state.settle(key, attempt, result, &mut effects)
-        }
+        Command::Settle { key, attempt, result } => state.settle(key, attempt, result, effects),
         Command::Acknowledge { incident, by, note } => {
-            state.acknowledge(incident, by, note, &mut effects)
+            state.acknowledge(incident, by, note, effects)
         }
-    };
-    state.conclude(scope, &mut effects);
-    Applied { reply, effects }
+        Command::Act { actor, command } => state.act(actor, &command, effects, carry_out),
+        Command::CreateToken(new) => state.create_token(new),
+        Command::RevokeToken { id } => state.revoke_token(&id),
+    }
 }
 
 /// Which checks a command may have changed the verdict of.
@@ -68,14 +74,17 @@ impl Scope {
             | Command::Tick
             | Command::Configure(_)
             | Command::Windows(_)
-            | Command::Open(_) => Self::All,
+            | Command::Open(_)
+            | Command::Act { .. } => Self::All,
             Command::Batch(reports) => {
                 let seen = reports.iter().flat_map(|report| &report.observations);
                 Self::These(seen.map(|observation| observation.check.clone()).collect())
             }
-            Command::Claim { .. } | Command::Settle { .. } | Command::Acknowledge { .. } => {
-                Self::Nothing
-            }
+            Command::Claim { .. }
+            | Command::Settle { .. }
+            | Command::Acknowledge { .. }
+            | Command::CreateToken(_)
+            | Command::RevokeToken { .. } => Self::Nothing,
         }
     }
 }
@@ -123,6 +132,7 @@ impl State {
             self.forget_lost_probes(effects);
             self.assign(effects);
             self.forget_the_old();
+            self.forget_expired_tokens();
         }
     }
 

@@ -10,8 +10,10 @@ use crosscheck_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Trail;
 use crate::command::Window;
 use crate::incident::Incident;
+use crate::operator::Token;
 use crate::outbox::{Key, Owed};
 use crate::quorum::Domain;
 use crate::verdict::{Tally, Verdict};
@@ -55,6 +57,10 @@ pub struct State {
     pub house_kept_at: Timestamp,
     /// Confirmation orders that may be given at once, in thousandths.
     pub confirm_tokens: u64,
+    /// Who may operate, by the tokens' ids.
+    pub tokens: BTreeMap<String, Token>,
+    /// What operators did of late.
+    pub audit: Trail,
 }
 
 /// A probe.
