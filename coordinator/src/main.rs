@@ -9,7 +9,8 @@ use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_coordinator::command::catalogue::catalogue;
 use crosscheck_coordinator::command::{
-    apply, colour, coordinator, demo, incidents, run, schema, standalone, status, validate,
+    apply, audit, colour, coordinator, demo, incidents, run, schema, standalone, status, token,
+    validate,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +38,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
     Incidents(incidents::IncidentsArgs),
+    Token(token::TokenArgs),
+    Audit(audit::AuditArgs),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +91,8 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
         Command::Apply(args) => apply::apply(args, &mut out, &mut notes, notes_colour).await,
         Command::Status(args) => status::status(args, &mut out, out_colour).await,
         Command::Incidents(args) => incidents::incidents(args, &mut out, out_colour).await,
+        Command::Token(args) => token::token(args, &mut out, &mut notes, out_colour).await,
+        Command::Audit(args) => audit::audit(args, &mut out, out_colour).await,
     }
 }
 

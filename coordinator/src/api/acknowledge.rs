@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::answer::{ApiError, Told};
 use super::incident::{missing, parse};
+use crate::operator::Caller;
 use crate::page::ask;
 
 /// The longest name: it stands in every snapshot and on a phone's screen.
@@ -38,6 +39,7 @@ pub(crate) struct Acknowledged {
 pub(super) async fn acknowledge(
     Shared(api): Shared<Api>,
     Path(id): Path<String>,
+    caller: Caller,
     Told(told): Told<Acknowledge>,
 ) -> Result<Json<Acknowledged>, ApiError> {
     let incident = parse(&id)?;
@@ -46,11 +48,14 @@ pub(super) async fn acknowledge(
     if by.is_empty() {
         return Err(ApiError::bad("`by` is empty", "say who takes the incident on"));
     }
-    if !ask(api.reader.as_ref(), |state| state.incidents.contains_key(&incident)) {
+    let seen = ask(api.reader.as_ref(), |state| {
+        state.incidents.get(&incident).is_some_and(|found| caller.sight.sees_incident(found))
+    });
+    if !seen {
         return Err(missing(&id));
     }
     let command = Command::Acknowledge { incident, by, note };
-    match (api.submit)(command).await? {
+    match (api.submit)(caller.act(&command)).await? {
         Reply::Rejected(reason) => Err(ApiError::conflict(reason)),
         _ => Ok(Json(Acknowledged { acknowledged: incident.0 })),
     }

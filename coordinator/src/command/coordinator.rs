@@ -10,7 +10,6 @@ use crosscheck_checks::env::Secrets;
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD_INPUT, FINE};
-use crate::bearer::{self, BearerKey};
 use crate::courier;
 use crate::fatal::Fatal;
 use crate::leader::SystemClock;
@@ -43,13 +42,20 @@ const EXAMPLE: &str = r#"A settings file, with everything it can say:
     3: http://10.0.3.1:7401
   data: /var/lib/crosscheck               # log, snapshots, history
   key: "${file:/etc/crosscheck/key}"      # what members and probes show to be let in
-  operator_key: "${file:/etc/crosscheck/operator-key}"  # what operators show
+  operator_key: "${file:/etc/crosscheck/operator-key}"  # the first administrator's token
   profile: lan                            # wan: members in several regions
   listen:                                 # what is left out is closed
     raft: 10.0.1.1:7401                   # for the other members
     probes: 10.0.1.1:7402                 # for probes
     operators: 127.0.0.1:7403             # the page and the whole API
     page: 0.0.0.0:8080                    # the page and the public part of the API
+
+Operators show a token. The first one shows the operator_key and makes the others:
+
+  crosscheck token create --name li --role administrator --token '${file:/etc/crosscheck/operator-key}'
+
+The key may be taken out of the settings afterwards. Without a key, a listener for operators on
+loopback lets in whoever reaches it, and one elsewhere whoever has a token.
 
 Members and probes talk in clear text: put them on a private network or a VPN.
 
@@ -107,10 +113,15 @@ async fn run(
     let raft_stop = CancellationToken::new();
     let raft = serve::serve(raft, member.raft_routes(), raft_stop.clone());
     let mut served = Vec::new();
+    let local = listen.operators.is_some_and(|address| address.ip().is_loopback());
+    let operators = match operator_key.as_deref() {
+        None if local => member.loopback_routes(),
+        key => member.operator_routes(key),
+    };
     let others: [(_, _, Router); 3] = [
         (listen.probes, "probes", member.probe_routes(key.as_deref())),
         (listen.page, "the status page", member.public_routes()),
-        (listen.operators, "operators", guarded(member.operator_routes(), operator_key)),
+        (listen.operators, "operators", operators),
     ];
     for (address, purpose, routes) in others {
         let Some(address) = address else { continue };
@@ -130,12 +141,4 @@ async fn run(
     raft_stop.cancel();
     raft.await.context("end the listener for the other members")?;
     Ok(())
-}
-
-/// Only for those who show the key, where there is one.
-fn guarded(routes: Router, key: Option<String>) -> Router {
-    match key {
-        Some(key) => bearer::guard(routes, BearerKey::new(&key)),
-        None => routes,
-    }
 }

@@ -3,4 +3,5 @@
 mod api;
 mod client;
 mod fixture;
+mod operators;
 mod pages;

@@ -107,7 +107,7 @@ impl Coordinator {
     pub fn apply(&self, configuration: &Path) {
         let url = self.api.address("");
         let mut command = self.host.command(binary::crosscheck());
-        command.args(["apply", "--url", &url, "--key", OPERATOR_KEY]).arg(configuration);
+        command.args(["apply", "--url", &url, "--token", OPERATOR_KEY]).arg(configuration);
         let output = command.output().expect("crosscheck runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "crosscheck apply: {said}");
