@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State as Shared};
+use crosscheck_checks::excerpt::is_harmful;
 use crosscheck_core::command::{Command, Reply};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,7 +65,7 @@ pub(super) async fn acknowledge(
 /// Text as one line without control characters (it goes into mails and logs), within its limit.
 fn line(text: &str, field: &str, limit: usize) -> Result<String, ApiError> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let line: String = words.join(" ").chars().filter(|c| !c.is_control()).collect();
+    let line: String = words.join(" ").chars().filter(|c| !is_harmful(*c)).collect();
     if line.chars().count() > limit {
         let hint = format!("at most {limit} characters");
         return Err(ApiError::bad(format!("`{field}` is too long"), hint));
