@@ -290,7 +290,7 @@ fn serve(api: Api, wanted: fn(&Operation) -> bool) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(CompressionLayer::new())
-        .layer(map_response(harden))
+        .layer(map_response(|response| async { harden(response) }))
         .with_state(api)
 }
 
@@ -315,7 +315,7 @@ fn refusal(access: Access, caller: Option<&Caller>) -> Option<ApiError> {
 }
 
 /// Headers that every answer carries: it is data, for whoever asked and nobody in between.
-async fn harden(mut response: Response) -> Response {
+pub(crate) fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),

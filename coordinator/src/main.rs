@@ -101,3 +101,15 @@ fn log(unless_told: &str) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     if stderr().is_terminal() { log.init() } else { log.json().init() }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_argument_stands_in_anothers_way() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -81,7 +81,8 @@ pub struct ListArgs {
 #[derive(Debug, clap::Args)]
 pub struct RevokeArgs {
     /// Its name or its id.
-    pub token: String,
+    #[arg(value_name = "TOKEN")]
+    pub which: String,
     /// Where to ask.
     #[command(flatten)]
     pub remote: RemoteArgs,
@@ -168,7 +169,7 @@ fn row(token: &Token) -> Vec<Cell> {
 }
 
 async fn revoke(args: &RevokeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let path = format!("/api/v1/tokens/{}/revoke", crate::page::segment(&args.token));
+    let path = format!("/api/v1/tokens/{}/revoke", crate::page::segment(&args.which));
     let revoked: Revoked = args.remote.post(&path, &Value::Null).await?;
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&revoked)?)?;

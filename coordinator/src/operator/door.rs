@@ -19,7 +19,7 @@ use super::caller::{Caller, Sight};
 use super::limit::{Buckets, Neighbour, Rate, address_of, too_many};
 use super::secret::Shown;
 use super::verified::Verified;
-use crate::api::ApiError;
+use crate::api::{ApiError, harden};
 use crate::bearer::BearerKey;
 use crate::page::{Reader, ask};
 
@@ -183,7 +183,7 @@ async fn pass(Shared(door): Shared<Door>, mut request: Request, next: Next) -> R
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(refusal) => refusal,
+        Err(refusal) => harden(refusal),
     }
 }
 

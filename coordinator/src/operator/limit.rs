@@ -14,6 +14,8 @@ use http::{StatusCode, header};
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::api::harden;
+
 /// The most keys that are told apart; more share one bucket while they come all at once.
 const KEYS_LIMIT: usize = 4_096;
 
@@ -137,7 +139,7 @@ async fn admit(State(limit): State<Limit>, request: Request, next: Next) -> Resp
         let taken = buckets.take(Neighbour::of(address), now);
         drop(buckets);
         if let Err(wait) = taken {
-            return too_many(wait);
+            return harden(too_many(wait));
         }
     }
     next.run(request).await

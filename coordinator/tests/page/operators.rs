@@ -90,6 +90,7 @@ async fn a_token_opens_and_nothing_else_does() {
     let silent = server.ask(Method::GET, "/api/v1/checks", |request| request).await;
     assert_eq!(silent.status, 401);
     assert!(silent.json()["hint"].as_str().expect("a hint").contains("crosscheck token create"));
+    assert_eq!(silent.header("x-content-type-options"), "nosniff");
     let challenges: Vec<_> = silent.headers.get_all("www-authenticate").iter().collect();
     assert_eq!(challenges.len(), 2, "{challenges:?}");
     for path in ["/", "/pages/public", "/checks/search", "/api/v2/summary.json", "/events"] {
