@@ -24,16 +24,24 @@ pub fn value(text: &str, secrets: &Secrets) -> String {
 /// The longest value in a sentence.
 const VALUE_LIMIT_BYTES: usize = 200;
 
-/// The text without control characters, and without those that change the direction of others:
-/// they would make a terminal, a mail or a page show something else than what was sent.
+/// Whether a character makes a terminal, a mail or a page show something else than what was sent:
+/// controls; what turns the direction of others (UAX 9: marks, embeddings, overrides, isolates);
+/// what is invisible (zero-width, tags of the supplementary planes, line and paragraph ends).
+pub fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{e0000}'..='\u{e007f}')
+}
+
+/// The text in one line, without [harmful](is_harmful) characters.
 pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\n' | '\r' | '\t' if out.ends_with(' ') => {}
             '\n' | '\r' | '\t' => out.push(' '),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            c if c.is_control() => {}
+            c if is_harmful(c) => {}
             c => out.push(c),
         }
     }
@@ -56,6 +64,36 @@ mod tests {
     use crosscheck_model::Text;
 
     use super::*;
+
+    #[test]
+    fn what_hides_moves_or_turns_text_is_taken_out() {
+        for harmful in [
+            '\u{0}',
+            '\u{7}',
+            '\u{1b}',
+            '\u{7f}',
+            '\u{9b}',
+            '\u{61c}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{feff}',
+            '\u{fff9}',
+            '\u{e0041}',
+        ] {
+            assert_eq!(plain(&format!("a{harmful}b")), "ab", "{}", harmful.escape_unicode());
+        }
+        assert_eq!(
+            plain("\u{4e2d}\u{6587} caf\u{e9} \u{5d0}"),
+            "\u{4e2d}\u{6587} caf\u{e9} \u{5d0}"
+        );
+    }
 
     #[test]
     fn control_characters_go_and_lines_become_one() {

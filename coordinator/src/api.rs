@@ -6,11 +6,14 @@
 //! ```
 //!
 //! **Invariants**
-//! - Reads come from this coordinator; the one write goes through the log, by `submit`.
+//! - Reads come from this coordinator; writes go through the log, by `submit`, each as an act of
+//!   its caller, so that the audit trail has it.
+//! - Every operation says who may use it; what a caller may not see does not exist for them.
 //! - Every error is `{error, hint}` with the right status code; every time is RFC 3339 UTC.
 
 mod acknowledge;
 mod answer;
+pub(crate) mod audit;
 mod check;
 pub(crate) mod cluster;
 pub(crate) mod configuration;
@@ -22,19 +25,25 @@ mod probe;
 mod reading;
 mod site;
 mod statuspage;
+pub(crate) mod token;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State as Shared};
+use axum::middleware::{self, Next, map_response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use crosscheck_core::command::{Command, Reply};
+use crosscheck_core::operator::Role;
 use futures_util::future::BoxFuture;
+use http::{HeaderValue, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tower_http::compression::CompressionLayer;
 
+use crate::operator::{Caller, Sight};
 use crate::page::Reader;
-use answer::ApiError;
+pub(crate) use answer::ApiError;
 
 /// The largest request body: an acknowledgement with its note.
 const BODY_LIMIT_BYTES: usize = 16 * 1024;
@@ -61,13 +70,15 @@ pub(crate) struct Api {
     submit: Submit,
 }
 
-/// Who may be let in to an operation.
+/// Who may use an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Audience {
+enum Access {
     /// Whoever sees the status page.
     Public,
-    /// The installation's staff.
-    Operators,
+    /// Operators of this role or a higher one.
+    Least(Role),
+    /// The same, but not those who are for some customers only: it concerns everybody.
+    Whole(Role),
 }
 
 /// Makes the schema of a type.
@@ -78,7 +89,7 @@ struct Operation {
     method: &'static str,
     path: &'static str,
     summary: &'static str,
-    audience: Audience,
+    access: Access,
     query: Option<SchemaOf>,
     body: Option<SchemaOf>,
     answer: SchemaOf,
@@ -92,16 +103,27 @@ impl Operation {
         answer: SchemaOf,
         route: fn() -> MethodRouter<Api>,
     ) -> Self {
-        let audience = Audience::Operators;
-        Self { method: "get", path, summary, audience, query: None, body: None, answer, route }
+        let access = Access::Least(Role::Viewer);
+        Self { method: "get", path, summary, access, query: None, body: None, answer, route }
+    }
+
+    const fn post(
+        path: &'static str,
+        summary: &'static str,
+        body: Option<SchemaOf>,
+        answer: SchemaOf,
+        route: fn() -> MethodRouter<Api>,
+    ) -> Self {
+        let access = Access::Least(Role::Operator);
+        Self { method: "post", path, summary, access, query: None, body, answer, route }
     }
 
     const fn asking(self, query: SchemaOf) -> Self {
         Self { query: Some(query), ..self }
     }
 
-    const fn public(self) -> Self {
-        Self { audience: Audience::Public, ..self }
+    const fn open_to(self, access: Access) -> Self {
+        Self { access, ..self }
     }
 }
 
@@ -160,29 +182,52 @@ const OPERATIONS: &[Operation] = &[
         schema::<incident::Incident>,
         || get(incident::one),
     ),
-    Operation {
-        method: "post",
-        path: "/api/v1/incidents/{incident}/acknowledge",
-        summary: "Take an incident on",
-        audience: Audience::Operators,
-        query: None,
-        body: Some(schema::<acknowledge::Acknowledge>),
-        answer: schema::<acknowledge::Acknowledged>,
-        route: || post(acknowledge::acknowledge),
-    },
-    Operation {
-        method: "post",
-        path: "/api/v1/configuration",
-        summary: "Have the cluster take a configuration over",
-        audience: Audience::Operators,
-        query: None,
-        body: Some(schema::<configuration::Configuration>),
-        answer: schema::<configuration::Applied>,
-        route: || {
+    Operation::post(
+        "/api/v1/incidents/{incident}/acknowledge",
+        "Take an incident on",
+        Some(schema::<acknowledge::Acknowledge>),
+        schema::<acknowledge::Acknowledged>,
+        || post(acknowledge::acknowledge),
+    ),
+    Operation::post(
+        "/api/v1/configuration",
+        "Have the cluster take a configuration over",
+        Some(schema::<configuration::Configuration>),
+        schema::<configuration::Applied>,
+        || {
             let limit = DefaultBodyLimit::max(configuration::BODY_LIMIT_BYTES);
             post(configuration::apply).layer(limit)
         },
-    },
+    )
+    .open_to(Access::Whole(Role::Administrator)),
+    Operation::get("/api/v1/tokens", "Operators' tokens", schema::<Vec<token::Token>>, || {
+        get(token::list)
+    })
+    .open_to(Access::Least(Role::Administrator)),
+    Operation::post(
+        "/api/v1/tokens",
+        "Make a token; its secret is in this answer and never shown again",
+        Some(schema::<token::Wanted>),
+        schema::<token::Made>,
+        || post(token::create),
+    )
+    .open_to(Access::Least(Role::Administrator)),
+    Operation::post(
+        "/api/v1/tokens/{token}/revoke",
+        "Let nobody in by a token any more; named by its id or its name",
+        None,
+        schema::<token::Revoked>,
+        || post(token::revoke),
+    )
+    .open_to(Access::Least(Role::Administrator)),
+    Operation::get(
+        "/api/v1/audit",
+        "What operators did, oldest first, each entry chained to the one before by its hash",
+        schema::<audit::Trail>,
+        || get(audit::list),
+    )
+    .asking(inline::<audit::AuditQuery>)
+    .open_to(Access::Whole(Role::Administrator)),
     Operation::get("/api/v1/sites", "Sites and their probes", schema::<Vec<site::Site>>, || {
         get(site::list)
     }),
@@ -197,12 +242,13 @@ const OPERATIONS: &[Operation] = &[
         "The coordinators and how each is",
         schema::<crate::cluster::report::ClusterReport>,
         || get(cluster::show),
-    ),
+    )
+    .open_to(Access::Whole(Role::Viewer)),
     Operation {
         method: "post",
         path: "/api/v1/cluster/tokens",
         summary: "Let one more coordinator join, once",
-        audience: Audience::Operators,
+        access: Access::Whole(Role::Administrator),
         query: None,
         body: Some(schema::<cluster::WantToken>),
         answer: schema::<cluster::Token>,
@@ -212,7 +258,7 @@ const OPERATIONS: &[Operation] = &[
         method: "post",
         path: "/api/v1/cluster/members/{node}/remove",
         summary: "Take a coordinator out of the cluster, for good",
-        audience: Audience::Operators,
+        access: Access::Whole(Role::Administrator),
         query: None,
         body: None,
         answer: schema::<cluster::Changes>,
@@ -222,7 +268,7 @@ const OPERATIONS: &[Operation] = &[
         method: "post",
         path: "/api/v1/cluster/members/{node}/transfer",
         summary: "Have a coordinator lead",
-        audience: Audience::Operators,
+        access: Access::Whole(Role::Administrator),
         query: None,
         body: None,
         answer: schema::<cluster::Changes>,
@@ -233,12 +279,13 @@ const OPERATIONS: &[Operation] = &[
         "Probes that have joined, and how each is",
         schema::<Vec<probe::Enrolled>>,
         || get(probe::list),
-    ),
+    )
+    .open_to(Access::Whole(Role::Viewer)),
     Operation {
         method: "post",
         path: "/api/v1/probes/tokens",
         summary: "Let one probe join, once, at one site",
-        audience: Audience::Operators,
+        access: Access::Whole(Role::Administrator),
         query: None,
         body: Some(schema::<probe::WantProbeToken>),
         answer: schema::<probe::ProbeToken>,
@@ -248,7 +295,7 @@ const OPERATIONS: &[Operation] = &[
         method: "post",
         path: "/api/v1/probes/{probe}/revoke",
         summary: "Shut a probe out, at once",
-        audience: Audience::Operators,
+        access: Access::Whole(Role::Administrator),
         query: None,
         body: None,
         answer: schema::<probe::Acted>,
@@ -258,7 +305,7 @@ const OPERATIONS: &[Operation] = &[
         method: "post",
         path: "/api/v1/probes/{probe}/reinstate",
         summary: "Believe a quarantined probe again",
-        audience: Audience::Operators,
+        access: Access::Whole(Role::Administrator),
         query: None,
         body: None,
         answer: schema::<probe::Acted>,
@@ -267,35 +314,36 @@ const OPERATIONS: &[Operation] = &[
     Operation::get("/api/v1/openapi.json", "This document", schema::<serde_json::Value>, || {
         get(openapi::serve)
     })
-    .public(),
+    .open_to(Access::Public),
     Operation::get(
         "/api/v2/summary.json",
         "The whole page in Atlassian Statuspage's shape",
         schema::<statuspage::Summary>,
         || get(statuspage::home),
     )
-    .public(),
+    .open_to(Access::Public),
     Operation::get(
         "/pages/{page}/api/v2/summary.json",
         "One page in Atlassian Statuspage's shape",
         schema::<statuspage::Summary>,
         || get(statuspage::page),
     )
-    .public(),
+    .open_to(Access::Public),
     Operation::get("/healthz", "The process answers", schema::<health::Health>, || {
         get(health::alive)
     })
-    .public(),
+    .open_to(Access::Public),
     Operation::get(
         "/readyz",
         "It can be relied on: it votes, hears a quorum and a leader, and has caught up",
         schema::<health::Health>,
         || get(health::ready),
     )
-    .public(),
+    .open_to(Access::Public),
 ];
 
-/// The whole API, for a listener that lets operators in.
+/// The whole API, for a listener with a [`crate::operator::Door`] in front: without one it answers
+/// nobody.
 pub fn routes(reader: Arc<dyn Reader>, submit: Submit) -> Router {
     serve(Api { reader, submit }, |_| true)
 }
@@ -304,19 +352,57 @@ pub fn routes(reader: Arc<dyn Reader>, submit: Submit) -> Router {
 pub fn public_routes(reader: Arc<dyn Reader>) -> Router {
     // Nothing public submits a command.
     let submit: Submit = Arc::new(|_| Box::pin(async { Err(SubmitError::NoLeader) }));
-    serve(Api { reader, submit }, |operation| operation.audience == Audience::Public)
+    serve(Api { reader, submit }, |operation| operation.access == Access::Public)
 }
 
 /// Routes for the operations wanted.
 fn serve(api: Api, wanted: fn(&Operation) -> bool) -> Router {
-    let router = OPERATIONS
-        .iter()
-        .filter(|operation| wanted(operation))
-        .fold(Router::new(), |router, operation| router.route(operation.path, (operation.route)()));
+    let router = OPERATIONS.iter().filter(|operation| wanted(operation)).fold(
+        Router::new(),
+        |router, operation| {
+            let guarded = middleware::from_fn_with_state(operation.access, admit);
+            router.route(operation.path, (operation.route)().layer(guarded))
+        },
+    );
     router
         .route("/api/{*rest}", axum::routing::any(|| async { ApiError::no_route() }))
         .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(CompressionLayer::new())
+        .layer(map_response(|response| async { harden(response) }))
         .with_state(api)
+}
+
+/// Lets only those to an operation who may use it.
+async fn admit(Shared(access): Shared<Access>, request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>();
+    match refusal(access, caller) {
+        None => next.run(request).await,
+        Some(refusal) => refusal.into_response(),
+    }
+}
+
+/// Why a caller may not use an operation.
+fn refusal(access: Access, caller: Option<&Caller>) -> Option<ApiError> {
+    let (Access::Least(role) | Access::Whole(role)) = access else { return None };
+    let Some(caller) = caller else { return Some(ApiError::nobody()) };
+    if caller.actor.role < role {
+        return Some(ApiError::role(caller, role));
+    }
+    let whole = matches!(access, Access::Whole(_)) && caller.sight != Sight::Everything;
+    whole.then(|| ApiError::whole(caller))
+}
+
+/// Headers that every answer carries: it is data, for whoever asked and nobody in between.
+pub(crate) fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }

@@ -1,11 +1,6 @@
 //! A shared key shown as `Authorization: Bearer`, as members of the cluster and probes do.
 
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
-use http::{HeaderMap, StatusCode, header};
-use serde_json::json;
+use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
 /// What must be shown. Only its digest is kept, and digests are compared, so that neither a dump
@@ -22,25 +17,13 @@ impl BearerKey {
     pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let shown = shown.and_then(|value| value.strip_prefix("Bearer "));
-        shown.is_some_and(|shown| Self::new(shown).0 == self.0)
+        shown.is_some_and(|shown| self.is(shown))
     }
-}
 
-/// Lets only those in who show the key.
-pub(crate) fn guard(routes: Router, key: BearerKey) -> Router {
-    routes.layer(middleware::from_fn_with_state(key, admit))
-}
-
-async fn admit(State(key): State<BearerKey>, request: Request, next: Next) -> Response {
-    if key.admits(request.headers()) {
-        return next.run(request).await;
+    /// Whether a text is the key.
+    pub(crate) fn is(&self, shown: &str) -> bool {
+        Self::new(shown).0 == self.0
     }
-    let body = json!({
-        "error": "not let in",
-        "hint": "show the operators' key: `Authorization: Bearer ..`, --key, or CROSSCHECK_KEY",
-    });
-    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-    (StatusCode::UNAUTHORIZED, challenge, Json(body)).into_response()
 }
 
 #[cfg(test)]

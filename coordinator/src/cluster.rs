@@ -17,6 +17,7 @@ pub mod join;
 pub(crate) mod removal;
 pub mod report;
 
+use crosscheck_core::operator::Actor;
 use serde::{Deserialize, Serialize};
 
 /// What can be changed.
@@ -33,6 +34,8 @@ pub enum Change {
     Remove {
         /// Its number.
         node: u64,
+        /// Who says so.
+        by: Actor,
     },
     /// A coordinator is to lead.
     Transfer {

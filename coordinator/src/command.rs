@@ -1,6 +1,7 @@
 //! What people type: one file per command.
 
 pub mod apply;
+pub mod audit;
 pub mod catalogue;
 pub mod cluster;
 pub mod coordinator;
@@ -13,6 +14,7 @@ pub mod schema;
 pub mod standalone;
 pub mod status;
 mod table;
+pub mod token;
 pub mod validate;
 
 use std::ffi::OsString;

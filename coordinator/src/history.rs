@@ -9,6 +9,7 @@
 //!   So a replay of the log after a crash stores everything once.
 //! - The log is purged only up to what [`History::flush`] has said is on the disk.
 
+mod audit;
 mod days;
 mod query;
 mod record;
@@ -32,6 +33,7 @@ use crosscheck_model::Timestamp;
 use crosscheck_model::config::Retention;
 use rusqlite::Connection;
 
+pub use audit::AUDIT_LIMIT;
 pub use query::{Day, LatencyPoint, POINT_LIMIT, ROW_LIMIT, Row, Span};
 pub use transfer::{Cursor, Page, Want};
 

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! **Invariants**
-//! - Only `raft*` names openraft; only `ingest`, `api`, `page`, `demo`, `serve`, `cluster/join` and
-//!   the Raft listener name axum.
+//! - Only `raft*` names openraft; only `ingest`, `api`, `operator`, `page`, `demo`, `serve`,
+//!   `cluster/join` and the Raft listener name axum.
 //! - Nothing here decides whether a target is up: that is `crosscheck_core::apply`.
 //! - Only the leader sends, and only what it has claimed in the log.
 
@@ -31,6 +31,7 @@ pub mod inside;
 pub mod leader;
 mod loopback;
 pub mod member;
+pub mod operator;
 pub mod page;
 pub mod raft;
 pub mod replica;

@@ -9,8 +9,8 @@ use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_coordinator::command::catalogue::catalogue;
 use crosscheck_coordinator::command::{
-    apply, cluster, colour, coordinator, demo, incidents, probe, run, schema, standalone, status,
-    validate,
+    apply, audit, cluster, colour, coordinator, demo, incidents, probe, run, schema, standalone,
+    status, token, validate,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -40,6 +40,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
     Incidents(incidents::IncidentsArgs),
+    Token(token::TokenArgs),
+    Audit(audit::AuditArgs),
 }
 
 fn main() -> ExitCode {
@@ -94,6 +96,8 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
         Command::Apply(args) => apply::apply(args, &mut out, &mut notes, notes_colour).await,
         Command::Status(args) => status::status(args, &mut out, out_colour).await,
         Command::Incidents(args) => incidents::incidents(args, &mut out, out_colour).await,
+        Command::Token(args) => token::token(args, &mut out, &mut notes, out_colour).await,
+        Command::Audit(args) => audit::audit(args, &mut out, out_colour).await,
     }
 }
 
@@ -101,4 +105,16 @@ fn log(unless_told: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(unless_told));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     if stderr().is_terminal() { log.init() } else { log.json().init() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_argument_stands_in_anothers_way() {
+        Arguments::command().debug_assert();
+    }
 }

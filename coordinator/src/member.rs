@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
+use crosscheck_core::command::Enclosed;
+use crosscheck_core::operator::{Actor, Role};
 use crosscheck_core::{Command, Effect, Reply, State};
 use crosscheck_model::Config;
 use futures_util::StreamExt;
@@ -15,6 +17,8 @@ use crate::access::{self, Credentials};
 use crate::api;
 use crate::courier::{Carrier, Courier, Log, News};
 use crate::ingest::{self, ProbeGate};
+use crate::loopback;
+use crate::operator::{Door, by_address};
 use crate::page::{self, Freshness, Reader, Readings};
 use crate::replica::{Replica, ReplicaConfig, StartError, SubmitError};
 
@@ -72,20 +76,33 @@ impl Member {
 
     /// For everyone: the page and what is public of the API.
     pub fn public_routes(&self) -> Router {
-        page::routes(self.reader()).merge(api::public_routes(self.reader()))
+        by_address(page::routes(self.reader()).merge(api::public_routes(self.reader())))
     }
 
-    /// For operators: everything that the public sees, and the whole API.
-    pub fn operator_routes(&self) -> Router {
-        page::routes(self.reader()).merge(api::routes(self.reader(), self.submit()))
+    /// For operators who show a token or the key: the page and the whole API.
+    pub fn operator_routes(&self, key: Option<&str>) -> Router {
+        self.behind(Door::closed(self.reader(), key))
     }
 
-    /// Has the cluster take a configuration over; its revision.
+    /// The same for whoever reaches loopback: people of this host.
+    pub fn loopback_routes(&self) -> Router {
+        loopback::guard(self.behind(Door::open(self.reader())))
+    }
+
+    fn behind(&self, door: Door) -> Router {
+        door.guard(page::routes(self.reader()).merge(api::routes(self.reader(), self.submit())))
+    }
+
+    /// Has the cluster take over a configuration that was read from this host's files; its
+    /// revision.
     ///
     /// # Errors
     /// There is no leader, or no answer came in time.
     pub async fn configure(&self, config: Config) -> Result<u64, SubmitError> {
-        match self.replica.submit(Command::Configure(Box::new(config))).await? {
+        let from = "this host".to_owned();
+        let actor = Actor { name: "files".to_owned(), role: Role::Administrator, from };
+        let command = Enclosed::new(&Command::Configure(Box::new(config)));
+        match self.replica.submit(Command::Act { actor, command }).await? {
             Reply::Configured(revision) => Ok(revision),
             other => {
                 tracing::error!(?other, "a configuration got another command's reply");

@@ -8,6 +8,7 @@
 //! - View models are functions of the state, the readings and one moment; nothing here has a clock.
 //! - Targets' words are escaped and stripped of control characters; no script or style is inline.
 //! - What is stale is never shown green.
+//! - A page shows the checks of its [`Scope`], which no visitor sees beyond their own sight.
 
 mod asset;
 mod availability;
@@ -39,6 +40,7 @@ use crosscheck_model::{CheckId, IncidentId};
 use serde::Deserialize;
 use tower_http::compression::CompressionLayer;
 
+use crate::operator::Sight;
 use closeup::{Closeup, Measured, Range};
 use live::Listeners;
 use overview::Overview;
@@ -103,12 +105,17 @@ async fn guard(mut response: Response) -> Response {
 type Held = Shared<Site>;
 type Answer = Result<Html, PageError>;
 
-async fn home(Shared(site): Held, headers: HeaderMap) -> Answer {
-    render(site, headers, |reader| status(reader, None)).await
+async fn home(Shared(site): Held, sight: Sight, headers: HeaderMap) -> Answer {
+    render(site, headers, move |reader| status(reader, &sight, None)).await
 }
 
-async fn page(Shared(site): Held, Path(page): Path<String>, headers: HeaderMap) -> Answer {
-    render(site, headers, move |reader| status(reader, Some(&page))).await
+async fn page(
+    Shared(site): Held,
+    Path(page): Path<String>,
+    sight: Sight,
+    headers: HeaderMap,
+) -> Answer {
+    render(site, headers, move |reader| status(reader, &sight, Some(&page))).await
 }
 
 /// Which range a chart shows.
@@ -121,30 +128,38 @@ async fn check(
     Shared(site): Held,
     Path(check): Path<String>,
     Query(asked): Query<Asked>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Answer {
-    render(site, headers, move |reader| closeup(reader, None, &check, &asked)).await
+    render(site, headers, move |reader| closeup(reader, &sight, None, &check, &asked)).await
 }
 
 async fn page_check(
     Shared(site): Held,
     Path((page, check)): Path<(String, String)>,
     Query(asked): Query<Asked>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Answer {
-    render(site, headers, move |reader| closeup(reader, Some(&page), &check, &asked)).await
+    render(site, headers, move |reader| closeup(reader, &sight, Some(&page), &check, &asked)).await
 }
 
-async fn incident(Shared(site): Held, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    render(site, headers, move |reader| story(reader, None, &id)).await
+async fn incident(
+    Shared(site): Held,
+    Path(id): Path<String>,
+    sight: Sight,
+    headers: HeaderMap,
+) -> Answer {
+    render(site, headers, move |reader| story(reader, &sight, None, &id)).await
 }
 
 async fn page_incident(
     Shared(site): Held,
     Path((page, id)): Path<(String, String)>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Answer {
-    render(site, headers, move |reader| story(reader, Some(&page), &id)).await
+    render(site, headers, move |reader| story(reader, &sight, Some(&page), &id)).await
 }
 
 async fn events(Shared(site): Held) -> Response {
@@ -163,10 +178,10 @@ async fn render(
 }
 
 /// A status page.
-fn status(reader: &dyn Reader, page: Option<&str>) -> Result<String, PageError> {
+fn status(reader: &dyn Reader, sight: &Sight, page: Option<&str>) -> Result<String, PageError> {
     let freshness = reader.freshness();
     let known = |state: &State| {
-        let scope = Scope::of(state, page)?;
+        let scope = Scope::of(state, sight, page)?;
         let ids: Vec<CheckId> = scope.checks(state).into_iter().map(|(id, _)| id.clone()).collect();
         Some((scope, ids))
     };
@@ -183,13 +198,15 @@ fn status(reader: &dyn Reader, page: Option<&str>) -> Result<String, PageError> 
 /// A check's own page.
 fn closeup(
     reader: &dyn Reader,
+    sight: &Sight,
     page: Option<&str>,
     check: &str,
     asked: &Asked,
 ) -> Result<String, PageError> {
     let freshness = reader.freshness();
     let id = CheckId::new(check);
-    let scope = ask(reader, |state| Scope::of(state, page)).ok_or_else(PageError::no_page)?;
+    let scope =
+        ask(reader, |state| Scope::of(state, sight, page)).ok_or_else(PageError::no_page)?;
     if !scope.has(&id) {
         return Err(PageError::no_check());
     }
@@ -206,10 +223,16 @@ fn closeup(
 }
 
 /// An incident's own page.
-fn story(reader: &dyn Reader, page: Option<&str>, id: &str) -> Result<String, PageError> {
+fn story(
+    reader: &dyn Reader,
+    sight: &Sight,
+    page: Option<&str>,
+    id: &str,
+) -> Result<String, PageError> {
     let freshness = reader.freshness();
     let id = id.parse().map(IncidentId).map_err(|_| PageError::no_incident())?;
-    let scope = ask(reader, |state| Scope::of(state, page)).ok_or_else(PageError::no_page)?;
+    let scope =
+        ask(reader, |state| Scope::of(state, sight, page)).ok_or_else(PageError::no_page)?;
     let story = ask(reader, |state| {
         let incident = state.incidents.get(&id).filter(|incident| scope.shows(incident))?;
         Some(Story::new(state, incident, &scope, freshness.as_of))

@@ -34,6 +34,7 @@ pub fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) -> 
     tokio::spawn(async move {
         let asked = stop.clone();
         let graceful = async move { asked.cancelled().await };
+        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
         let server = axum::serve(listener, routes).with_graceful_shutdown(graceful);
         let cut = async {
             stop.cancelled().await;

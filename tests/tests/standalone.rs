@@ -7,6 +7,7 @@ mod standalone {
     mod commands;
     mod edits;
     mod life;
+    mod operators;
     mod process;
     mod restart;
     mod secrets;

@@ -9,6 +9,7 @@ use super::alarm::Terms;
 use super::fields::{self, Fields};
 use super::tree::{Entry, Node, Span, Value};
 use super::{Reading, hint, settings, words};
+use crate::excerpt::is_harmful;
 use crate::kind::{Check, Kind};
 
 /// The longest name, in characters: it must fit into a mail's subject.
@@ -91,7 +92,7 @@ impl<'a> Reading<'a> {
     fn check_name(&mut self, name: &str, at: Span) -> bool {
         let reason = match name {
             "" => "a check's name is empty".to_owned(),
-            name if name.chars().any(char::is_control) => {
+            name if name.chars().any(is_harmful) => {
                 "a check's name has a line break or another control character".to_owned()
             }
             name if name.trim() != name => "a check's name begins or ends with a blank".to_owned(),

@@ -25,46 +25,52 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
     let mut effects = Vec::new();
     state.pass_time(at, &mut effects);
     let scope = Scope::of(&command);
-    let reply = match command {
+    let reply = carry_out(state, command, &mut effects);
+    state.conclude(scope, &mut effects);
+    Applied { reply, effects }
+}
+
+/// Changes what the command asks for.
+fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> Reply {
+    match command {
         Command::Lead { node, term, cluster } => state.lead(node, term, cluster),
         Command::Tick => {
-            state.on_tick(&mut effects);
+            state.on_tick(effects);
             Reply::Done
         }
-        Command::Configure(config) => state.configure(*config, &mut effects),
+        Command::Configure(config) => state.configure(*config, effects),
         Command::Windows(windows) => {
             state.windows = windows;
             Reply::Done
         }
-        Command::Open(hello) => Reply::Opened(state.open(hello, &mut effects)),
+        Command::Open(hello) => Reply::Opened(state.open(hello, effects)),
         Command::Batch(reports) => {
-            Reply::Batch(reports.into_iter().map(|r| state.report(r, &mut effects)).collect())
+            Reply::Batch(reports.into_iter().map(|r| state.report(r, effects)).collect())
         }
         Command::Claim { key, term, node } => state.claim(key, term, node),
-        Command::Settle { key, attempt, result } => {
-            state.settle(key, attempt, result, &mut effects)
-        }
+        Command::Settle { key, attempt, result } => state.settle(key, attempt, result, effects),
         Command::Acknowledge { incident, by, note } => {
-            state.acknowledge(incident, by, note, &mut effects)
+            state.acknowledge(incident, by, note, effects)
         }
-        Command::IssueToken { token, grant, lifetime, by } => {
+        Command::IssueJoinToken { token, grant, lifetime, by } => {
             state.issue_token(token, grant, lifetime, by)
         }
         Command::Enrol { token, probe, site, key } => {
-            Reply::Certified(state.enrol(&token, probe, &site, key, &mut effects))
+            Reply::Certified(state.enrol(&token, probe, &site, key, effects))
         }
         Command::Renew { probe, key } => Reply::Certified(state.renew(probe, &key)),
-        Command::OpenAs { hello, key } => Reply::Opened(state.open_as(hello, &key, &mut effects)),
-        Command::Revoke { probe, by } => state.revoke(&probe, by, &mut effects),
+        Command::OpenAs { hello, key } => Reply::Opened(state.open_as(hello, &key, effects)),
+        Command::Revoke { probe, by } => state.revoke(&probe, by, effects),
         Command::EnrolMember { token, key, above } => {
             Reply::Member(state.enrol_member(&token, key, above))
         }
-        Command::Dismiss { node } => state.dismiss_member(node, &mut effects),
-        Command::Disk { node, percent } => state.note_disk(node, percent, &mut effects),
-        Command::Reinstate { probe, by } => state.reinstate(&probe, &by, &mut effects),
-    };
-    state.conclude(scope, &mut effects);
-    Applied { reply, effects }
+        Command::Dismiss { node } => state.dismiss_member(node, effects),
+        Command::Disk { node, percent } => state.note_disk(node, percent, effects),
+        Command::Reinstate { probe, by } => state.reinstate(&probe, &by, effects),
+        Command::Act { actor, command } => state.act(actor, &command, effects, carry_out),
+        Command::CreateToken(new) => state.create_token(new),
+        Command::RevokeToken { id } => state.revoke_token(&id),
+    }
 }
 
 /// Which checks a command may have changed the verdict of.
@@ -88,7 +94,8 @@ impl Scope {
             | Command::OpenAs { .. }
             | Command::Enrol { .. }
             | Command::Revoke { .. }
-            | Command::Reinstate { .. } => Self::All,
+            | Command::Reinstate { .. }
+            | Command::Act { .. } => Self::All,
             Command::Batch(reports) => {
                 let seen = reports.iter().flat_map(|report| &report.observations);
                 Self::These(seen.map(|observation| observation.check.clone()).collect())
@@ -96,11 +103,13 @@ impl Scope {
             Command::Claim { .. }
             | Command::Settle { .. }
             | Command::Acknowledge { .. }
-            | Command::IssueToken { .. }
+            | Command::IssueJoinToken { .. }
             | Command::Renew { .. }
             | Command::EnrolMember { .. }
             | Command::Dismiss { .. }
-            | Command::Disk { .. } => Self::Nothing,
+            | Command::Disk { .. }
+            | Command::CreateToken(_)
+            | Command::RevokeToken { .. } => Self::Nothing,
         }
     }
 }
@@ -155,6 +164,7 @@ impl State {
             self.forget_tokens();
             self.forget_identities();
             self.forget_rivals();
+            self.forget_expired_tokens();
         }
     }
 

@@ -1,5 +1,6 @@
 //! Every input of the state machine: the vocabulary of the Raft log. A stored format: add only.
 
+use std::fmt;
 use std::time::Duration;
 
 use crosscheck_model::join::{Fingerprint, JoinRefusal};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Effect;
 use crate::identity::Certified;
+use crate::operator::{Actor, NewToken};
 use crate::outbox::{Key, SendResult};
 use crate::token::Grant;
 
@@ -73,7 +75,7 @@ pub enum Command {
         note: String,
     },
     /// Somebody may join, once.
-    IssueToken {
+    IssueJoinToken {
         /// The digest of the token's secret.
         token: Fingerprint,
         /// What for.
@@ -143,6 +145,45 @@ pub enum Command {
         /// Who says so.
         by: String,
     },
+    /// An operator does something: the command is carried out, and leaves an entry in the audit
+    /// trail. Which commands can be acts: see [`crate::audit`].
+    Act {
+        /// Who.
+        actor: Actor,
+        /// What.
+        command: Enclosed,
+    },
+    /// Somebody is to be let in.
+    CreateToken(NewToken),
+    /// Somebody is not to be let in any more.
+    RevokeToken {
+        /// The token's id.
+        id: String,
+    },
+}
+
+/// A command within another, as bytes that are read when it is carried out: so bytes from
+/// elsewhere cannot nest commands deeper than the stack is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enclosed(Vec<u8>);
+
+impl Enclosed {
+    /// Encloses a command.
+    pub fn new(command: &Command) -> Self {
+        // Every command has a binary form; no bytes are no command, and are refused as such.
+        Self(postcard::to_stdvec(command).unwrap_or_default())
+    }
+
+    /// The command, if the bytes are one.
+    pub fn open(&self) -> Option<Command> {
+        postcard::from_bytes(&self.0).ok()
+    }
+}
+
+impl fmt::Debug for Enclosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.open())
+    }
 }
 
 /// A maintenance window as moments.

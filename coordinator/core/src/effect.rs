@@ -2,6 +2,8 @@
 
 use crosscheck_model::{CheckId, IncidentId, Observation, ProbeId, SiteId, Status, Timestamp};
 
+use crate::audit::Entry;
+
 /// Something to carry out. All replicas get the same; none of it may decide anything.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -42,4 +44,6 @@ pub enum Effect {
     Owed,
     /// An incident opened, changed or closed.
     Incident(IncidentId),
+    /// Keep what an operator did, for ever.
+    Audited(Box<Entry>),
 }

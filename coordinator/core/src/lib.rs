@@ -18,6 +18,7 @@
 
 pub mod apply;
 pub mod assign;
+pub mod audit;
 pub mod blindness;
 pub mod command;
 pub mod conduct;
@@ -32,6 +33,7 @@ pub mod judge;
 pub mod maintenance;
 pub mod member;
 pub mod notify;
+pub mod operator;
 pub mod outbox;
 pub mod quorum;
 pub mod rival;

@@ -40,7 +40,7 @@ impl State {
         key: Fingerprint,
         above: u64,
     ) -> Result<u64, JoinRefusal> {
-        let used = self.tokens.get(token).is_some_and(|token| token.used.is_some());
+        let used = self.join_tokens.get(token).is_some_and(|token| token.used.is_some());
         self.redeem_member(token, key)?;
         if used {
             let same = |(_, member): &(&u64, &MemberState)| member.key == Some(key);

@@ -11,14 +11,15 @@ use crosscheck_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Trail;
 use crate::command::Window;
 use crate::identity::Identity;
 use crate::incident::Incident;
 use crate::member::MemberState;
+use crate::operator::Token;
 use crate::outbox::{Key, Owed};
 use crate::quorum::Domain;
 use crate::rival::Rivalry;
-use crate::token::Token;
 use crate::verdict::{Tally, Verdict};
 
 /// Everything decisive.
@@ -61,7 +62,7 @@ pub struct State {
     /// Confirmation orders that may be given at once, in thousandths.
     pub confirm_tokens: u64,
     /// Join tokens, by the digest of the secret.
-    pub tokens: BTreeMap<Fingerprint, Token>,
+    pub join_tokens: BTreeMap<Fingerprint, crate::token::Token>,
     /// The probes that have joined by a token.
     pub identities: BTreeMap<ProbeId, Identity>,
     /// The coordinators that belong to the cluster or may join it, by their numbers.
@@ -70,6 +71,10 @@ pub struct State {
     pub last_member: u64,
     /// Names that more than one process has had of late; see [`crate::rival`].
     pub rivals: BTreeMap<ProbeId, Rivalry>,
+    /// Who may operate, by the tokens' ids.
+    pub tokens: BTreeMap<String, Token>,
+    /// What operators did of late.
+    pub audit: Trail,
 }
 
 /// A probe.

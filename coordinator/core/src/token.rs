@@ -4,6 +4,7 @@
 //! A token is good for one key. Asked again with the same key it gives the same answer, for an
 //! answer may be lost on its way; with another key it is used up.
 
+use std::fmt;
 use std::time::Duration;
 
 use crosscheck_model::join::{Fingerprint, JoinRefusal};
@@ -35,6 +36,16 @@ pub enum Grant {
     },
     /// A member of the coordinators.
     Member,
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Probe { site, name: None } => write!(f, "a probe at site {site}"),
+            Self::Probe { site, name: Some(name) } => write!(f, "probe {name} at site {site}"),
+            Self::Member => write!(f, "a coordinator"),
+        }
+    }
 }
 
 impl Grant {
@@ -87,15 +98,15 @@ impl State {
                 "a token lives for at least a moment and at most 7 days".into(),
             );
         }
-        if self.tokens.contains_key(&token) {
+        if self.join_tokens.contains_key(&token) {
             return Reply::Rejected("this token was issued before".to_owned());
         }
-        if self.tokens.len() >= MOST_TOKENS {
+        if self.join_tokens.len() >= MOST_TOKENS {
             return Reply::Rejected(format!("there are {MOST_TOKENS} tokens; wait until some end"));
         }
         let (issued_at, expires_at) = (self.now, self.now.plus(lifetime));
         let token_of = Token { grant, issued_at, issued_by: by, expires_at, used: None };
-        self.tokens.insert(token, token_of);
+        self.join_tokens.insert(token, token_of);
         Reply::Done
     }
 
@@ -108,7 +119,7 @@ impl State {
         token: &Fingerprint,
         key: &Fingerprint,
     ) -> Result<&Token, JoinRefusal> {
-        let found = self.tokens.get(token).ok_or(JoinRefusal::UnknownToken)?;
+        let found = self.join_tokens.get(token).ok_or(JoinRefusal::UnknownToken)?;
         match found.used {
             Some((user, _)) if user == *key => {}
             Some(_) => return Err(JoinRefusal::UsedToken),
@@ -123,7 +134,7 @@ impl State {
     /// From now on the token is good for this key only; whether it was fresh.
     pub(crate) fn use_token(&mut self, token: &Fingerprint, key: Fingerprint) -> bool {
         let now = self.now;
-        let Some(found) = self.tokens.get_mut(token) else { return false };
+        let Some(found) = self.join_tokens.get_mut(token) else { return false };
         let fresh = found.used.is_none();
         if fresh {
             found.used = Some((key, now));
@@ -151,6 +162,6 @@ impl State {
     /// Forgets tokens that ended long ago.
     pub(crate) fn forget_tokens(&mut self) {
         let now = self.now;
-        self.tokens.retain(|_, token| now.since(token.expires_at) < REMEMBERED);
+        self.join_tokens.retain(|_, token| now.since(token.expires_at) < REMEMBERED);
     }
 }

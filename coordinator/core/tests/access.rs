@@ -49,7 +49,7 @@ impl Door {
 
     fn issue(&mut self, token: u8, grant: Grant) -> Reply {
         let by = "ada".to_owned();
-        self.ask(Command::IssueToken { token: digest(token), grant, lifetime: HOUR, by })
+        self.ask(Command::IssueJoinToken { token: digest(token), grant, lifetime: HOUR, by })
     }
 
     fn issued(token: u8, grant: Grant) -> Self {
@@ -172,7 +172,7 @@ fn an_ended_token_says_so_for_a_day_and_is_forgotten() {
     assert_eq!(door.enrol(1, "p", "here", 1), Err(JoinRefusal::ExpiredToken { at }));
     door.pass(24 * HOUR);
     assert_eq!(door.enrol(1, "p", "here", 1), Err(JoinRefusal::UnknownToken));
-    assert!(door.state.tokens.is_empty());
+    assert!(door.state.join_tokens.is_empty());
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn only_sound_tokens_are_issued() {
     let mut door = Door::new();
     let mut issue = |grant, lifetime| {
         let by = "ada".to_owned();
-        door.ask(Command::IssueToken { token: digest(1), grant, lifetime, by })
+        door.ask(Command::IssueJoinToken { token: digest(1), grant, lifetime, by })
     };
     let refused = |reply| matches!(reply, Reply::Rejected(_));
     assert!(refused(issue(at("nowhere"), HOUR)));
@@ -293,7 +293,7 @@ fn any_command() -> impl Strategy<Value = (u64, Command)> {
         version: String::new(),
     };
     let command = prop_oneof![
-        (token.clone(), grant).prop_map(|(token, grant)| Command::IssueToken {
+        (token.clone(), grant).prop_map(|(token, grant)| Command::IssueJoinToken {
             token: digest(token),
             grant,
             lifetime: HOUR,
@@ -333,7 +333,7 @@ proptest! {
             door.now = door.now.plus(Duration::from_secs(seconds));
             let reply = door.ask(command.clone());
             match (command, reply) {
-                (Command::IssueToken { token, grant, .. }, Reply::Done) => {
+                (Command::IssueJoinToken { token, grant, .. }, Reply::Done) => {
                     open.insert(token, (grant, door.now.plus(HOUR)));
                     spent.remove(&token);
                 }

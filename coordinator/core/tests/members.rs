@@ -34,7 +34,7 @@ impl Book {
     fn issue(&mut self, token: u8, grant: Grant) {
         let lifetime = Duration::from_secs(60);
         let token = digest(token);
-        let issued = self.ask(Command::IssueToken { token, grant, lifetime, by: "ada".into() });
+        let issued = self.ask(Command::IssueJoinToken { token, grant, lifetime, by: "ada".into() });
         assert_eq!(issued, Reply::Done);
     }
 

@@ -56,7 +56,7 @@ impl Desk {
         let token = trust::fingerprint(&token.secret);
         let request = Request::parse(&asked.request)?;
         // Who does not have a token must not fill the log with attempts.
-        if !self.replica.learns(LEARN_LIMIT, |state| state.tokens.contains_key(&token)).await {
+        if !self.replica.learns(LEARN_LIMIT, |state| state.join_tokens.contains_key(&token)).await {
             let sure = self.replica.has_quorum();
             return Err(if sure { JoinRefusal::UnknownToken } else { JoinRefusal::Unavailable });
         }

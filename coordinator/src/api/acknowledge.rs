@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State as Shared};
+use crosscheck_checks::excerpt::is_harmful;
 use crosscheck_core::command::{Command, Reply};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::answer::{ApiError, Told};
 use super::incident::{missing, parse};
+use crate::operator::Caller;
 use crate::page::ask;
 
 /// The longest name: it stands in every snapshot and on a phone's screen.
@@ -38,6 +40,7 @@ pub(crate) struct Acknowledged {
 pub(super) async fn acknowledge(
     Shared(api): Shared<Api>,
     Path(id): Path<String>,
+    caller: Caller,
     Told(told): Told<Acknowledge>,
 ) -> Result<Json<Acknowledged>, ApiError> {
     let incident = parse(&id)?;
@@ -46,11 +49,14 @@ pub(super) async fn acknowledge(
     if by.is_empty() {
         return Err(ApiError::bad("`by` is empty", "say who takes the incident on"));
     }
-    if !ask(api.reader.as_ref(), |state| state.incidents.contains_key(&incident)) {
+    let seen = ask(api.reader.as_ref(), |state| {
+        state.incidents.get(&incident).is_some_and(|found| caller.sight.sees_incident(found))
+    });
+    if !seen {
         return Err(missing(&id));
     }
     let command = Command::Acknowledge { incident, by, note };
-    match (api.submit)(command).await? {
+    match (api.submit)(caller.act(&command)).await? {
         Reply::Rejected(reason) => Err(ApiError::conflict(reason)),
         _ => Ok(Json(Acknowledged { acknowledged: incident.0 })),
     }
@@ -59,7 +65,7 @@ pub(super) async fn acknowledge(
 /// Text as one line without control characters (it goes into mails and logs), within its limit.
 fn line(text: &str, field: &str, limit: usize) -> Result<String, ApiError> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let line: String = words.join(" ").chars().filter(|c| !c.is_control()).collect();
+    let line: String = words.join(" ").chars().filter(|c| !is_harmful(*c)).collect();
     if line.chars().count() > limit {
         let hint = format!("at most {limit} characters");
         return Err(ApiError::bad(format!("`{field}` is too long"), hint));

@@ -5,12 +5,14 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use crosscheck_core::operator::Role;
 use crosscheck_model::CheckId;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Api, SubmitError};
+use crate::operator::Caller;
 use crate::page::{ReadError, Reader, is_known, tag, weak};
 
 /// What an error says.
@@ -77,6 +79,43 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method", hint)
     }
 
+    /// Nobody known asks.
+    pub(crate) fn nobody() -> Self {
+        let hint = "show an operator's token: `Authorization: Bearer ..`, --token, or \
+                    CROSSCHECK_TOKEN; an administrator makes one by `crosscheck token create`";
+        Self::new(StatusCode::UNAUTHORIZED, "this needs an operator's token", hint)
+    }
+
+    /// The token is not good.
+    pub(crate) fn stranger() -> Self {
+        let hint = "it may be mistyped, expired or revoked: `crosscheck token list` shows those \
+                    that are good";
+        Self::new(StatusCode::UNAUTHORIZED, "the token is not good", hint)
+    }
+
+    /// The caller's role is not enough.
+    pub(crate) fn role(caller: &Caller, needed: Role) -> Self {
+        let (name, has) = (&caller.actor.name, caller.actor.role);
+        let error = format!("this needs the role {needed}; `{name}` has {has}");
+        let hint = format!("ask an administrator for a token: --role {needed}");
+        Self::new(StatusCode::FORBIDDEN, error, hint)
+    }
+
+    /// The caller is for some customers, and this concerns all.
+    pub(crate) fn whole(caller: &Caller) -> Self {
+        let error = format!("this concerns all customers; `{}` is for some", caller.actor.name);
+        let hint = "ask an administrator who is for all of them";
+        Self::new(StatusCode::FORBIDDEN, error, hint)
+    }
+
+    /// The caller may not give or take this.
+    pub(crate) fn beyond(caller: &Caller) -> Self {
+        let error =
+            format!("`{}` is for some customers and may let in to no others", caller.actor.name);
+        let hint = "name customers among your own: --customer";
+        Self::new(StatusCode::FORBIDDEN, error, hint)
+    }
+
     /// Our own fault.
     pub(crate) fn internal() -> Self {
         let hint = "try again, or another coordinator; the log of this one says why";
@@ -109,7 +148,14 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = ErrorBody { error: self.error, hint: self.hint };
         let fresh = [(header::CACHE_CONTROL, "no-store")];
-        (self.status, fresh, axum::Json(body)).into_response()
+        let mut response = (self.status, fresh, axum::Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            for challenge in ["Bearer", "Basic realm=\"crosscheck: a token as password\""] {
+                let challenge = HeaderValue::from_static(challenge);
+                response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+            }
+        }
+        response
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::Api;
 use super::answer::{Answer, ApiError, milliseconds, read};
+use crate::operator::Caller;
 use crate::page::{Freshness, ask, reason};
 
 /// A check.
@@ -110,11 +111,15 @@ impl SiteVote {
 }
 
 /// `GET /api/v1/checks`.
-pub(super) async fn list(Shared(api): Shared<Api>, headers: HeaderMap) -> Result<Answer, ApiError> {
+pub(super) async fn list(
+    Shared(api): Shared<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Answer, ApiError> {
     read(api, move |reader| {
         let fresh = reader.freshness();
         let checks = ask(reader, |state| {
-            let checks = state.checks.iter();
+            let checks = state.checks.iter().filter(|(_, check)| caller.sight.sees(check));
             checks.map(|(id, check)| Check::new(state, id, check, fresh)).collect::<Vec<_>>()
         });
         Answer::new(&checks, &headers)
@@ -126,13 +131,16 @@ pub(super) async fn list(Shared(api): Shared<Api>, headers: HeaderMap) -> Result
 pub(super) async fn one(
     Shared(api): Shared<Api>,
     Path(check): Path<String>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Answer, ApiError> {
     read(api, move |reader| {
         let id = CheckId::new(check);
         let fresh = reader.freshness();
-        let found =
-            ask(reader, |state| Some(Check::new(state, &id, state.checks.get(&id)?, fresh)));
+        let found = ask(reader, |state| {
+            let check = state.checks.get(&id).filter(|check| caller.sight.sees(check))?;
+            Some(Check::new(state, &id, check, fresh))
+        });
         Answer::new(&found.ok_or_else(|| ApiError::no_check(&id))?, &headers)
     })
     .await

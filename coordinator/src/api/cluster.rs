@@ -12,6 +12,7 @@ use super::answer::{ApiError, Told};
 use crate::cluster::join::{IssueError, issue};
 use crate::cluster::report::ClusterReport;
 use crate::cluster::{Change, Changed};
+use crate::operator::Caller;
 use crate::replica::Replica;
 
 /// A token is wanted.
@@ -44,10 +45,11 @@ pub(super) async fn show(Shared(api): Shared<Api>) -> Result<Json<ClusterReport>
 /// `POST /api/v1/cluster/tokens`.
 pub(super) async fn token(
     Shared(api): Shared<Api>,
+    caller: Caller,
     Told(told): Told<WantToken>,
 ) -> Result<Json<Token>, ApiError> {
     let lifetime = Duration::from_secs(told.lifetime_seconds);
-    match issue(&replica(&api)?, lifetime, "an operator".to_owned()).await {
+    match issue(&replica(&api)?, lifetime, &caller).await {
         Ok(token) => Ok(Json(Token { token })),
         Err(IssueError::Rejected(reason)) => {
             Err(ApiError::bad(reason, "choose another `lifetime_seconds`"))
@@ -62,8 +64,9 @@ pub(super) async fn token(
 pub(super) async fn remove(
     Shared(api): Shared<Api>,
     Path(node): Path<u64>,
+    caller: Caller,
 ) -> Result<Json<Changes>, ApiError> {
-    change(&api, node, Change::Remove { node }).await
+    change(&api, node, Change::Remove { node, by: caller.actor }).await
 }
 
 /// `POST /api/v1/cluster/members/{node}/transfer`.

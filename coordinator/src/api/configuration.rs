@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::answer::{ApiError, Told};
 use crate::command::catalogue::catalogue;
+use crate::operator::Caller;
 
 /// A configuration of 100,000 checks has a quarter of it.
 pub(super) const BODY_LIMIT_BYTES: usize = 64 << 20;
@@ -45,6 +46,7 @@ pub(crate) struct Applied {
 /// The route.
 pub(super) async fn apply(
     Shared(api): Shared<Api>,
+    caller: Caller,
     Told(told): Told<Configuration>,
 ) -> Result<Json<Applied>, ApiError> {
     let source = |file: File| Source { name: file.name, text: file.text };
@@ -64,7 +66,7 @@ pub(super) async fn apply(
             "nothing was changed; `crosscheck validate` says the same",
         ));
     };
-    match (api.submit)(Command::Configure(Box::new(config))).await? {
+    match (api.submit)(caller.act(&Command::Configure(Box::new(config)))).await? {
         Reply::Configured(revision) => Ok(Json(Applied { revision })),
         other => {
             tracing::error!(?other, "a configuration got another command's reply");

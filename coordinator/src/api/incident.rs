@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::answer::{Answer, ApiError, Asked, milliseconds, read};
+use crate::operator::{Caller, Sight};
 use crate::page::ask;
 
 /// Incidents on one page of the list unless another number is asked for.
@@ -256,12 +257,13 @@ fn form_urlencode(pairs: &[(&str, &str)]) -> String {
 /// `GET /api/v1/incidents`.
 pub(super) async fn list(
     Shared(api): Shared<Api>,
+    caller: Caller,
     Asked(query): Asked<IncidentsQuery>,
     headers: HeaderMap,
 ) -> Result<Answer, ApiError> {
     read(api, move |reader| {
         let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MOST);
-        let (page, more) = ask(reader, |state| wanted(state, &query, limit));
+        let (page, more) = ask(reader, |state| wanted(state, &caller.sight, &query, limit));
         let next = page.last().filter(|_| more).map(|last| query.next(last.id, limit));
         Ok(Answer::new(&page, &headers)?.with_next(next))
     })
@@ -269,8 +271,14 @@ pub(super) async fn list(
 }
 
 /// One page of the incidents wanted, newest first, and whether there are more.
-fn wanted(state: &State, query: &IncidentsQuery, limit: usize) -> (Vec<Incident>, bool) {
-    let mut found = state.incidents.values().rev().filter(|incident| query.admits(incident));
+fn wanted(
+    state: &State,
+    sight: &Sight,
+    query: &IncidentsQuery,
+    limit: usize,
+) -> (Vec<Incident>, bool) {
+    let seen = state.incidents.values().rev().filter(|incident| sight.sees_incident(incident));
+    let mut found = seen.filter(|incident| query.admits(incident));
     let page = found.by_ref().take(limit).map(Incident::new).collect();
     (page, found.next().is_some())
 }
@@ -279,11 +287,15 @@ fn wanted(state: &State, query: &IncidentsQuery, limit: usize) -> (Vec<Incident>
 pub(super) async fn one(
     Shared(api): Shared<Api>,
     Path(id): Path<String>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Answer, ApiError> {
     read(api, move |reader| {
         let number = parse(&id)?;
-        let found = ask(reader, |state| state.incidents.get(&number).map(Incident::new));
+        let found = ask(reader, |state| {
+            let incident = state.incidents.get(&number);
+            incident.filter(|incident| caller.sight.sees_incident(incident)).map(Incident::new)
+        });
         Answer::new(&found.ok_or_else(|| missing(&id))?, &headers)
     })
     .await

@@ -7,7 +7,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, ApiError, ErrorBody, read};
-use super::{Api, Audience, OPERATIONS, Operation, schema};
+use super::{Access, Api, OPERATIONS, Operation, schema};
 
 /// The route.
 pub(super) async fn serve(
@@ -58,8 +58,8 @@ fn describe(operation: &Operation, failure: &Schema, generator: &mut SchemaGener
         described["requestBody"] =
             json!({ "required": true, "content": content(&body(generator)) });
     }
-    if operation.audience == Audience::Operators {
-        described["security"] = json!([{ "token": [] }]);
+    if let Access::Least(role) | Access::Whole(role) = operation.access {
+        described["security"] = json!([{ "token": [role.as_str()] }]);
     }
     described
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::answer::{Answer, ApiError, read};
+use crate::operator::{Caller, Sight};
 use crate::page::ask;
 
 /// A notification.
@@ -107,13 +108,21 @@ impl Notification {
 }
 
 /// `GET /api/v1/outbox`.
-pub(super) async fn list(Shared(api): Shared<Api>, headers: HeaderMap) -> Result<Answer, ApiError> {
-    read(api, move |reader| Answer::new(&ask(reader, notifications), &headers)).await
+pub(super) async fn list(
+    Shared(api): Shared<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Answer, ApiError> {
+    read(api, move |reader| {
+        Answer::new(&ask(reader, |state| notifications(state, &caller.sight)), &headers)
+    })
+    .await
 }
 
-/// All notifications that the state holds, newest first.
-fn notifications(state: &State) -> Vec<Notification> {
-    let mut all: Vec<&Owed> = state.outbox.values().collect();
+/// The notifications that the state holds and the caller sees, newest first.
+fn notifications(state: &State, sight: &Sight) -> Vec<Notification> {
+    let seen = state.outbox.values().filter(|owed| sight.sees_owed(state, owed));
+    let mut all: Vec<&Owed> = seen.collect();
     all.sort_by_key(|owed| std::cmp::Reverse((owed.created, owed.key)));
     all.into_iter().map(Notification::new).collect()
 }

@@ -17,10 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::answer::{ApiError, Told};
+use crate::operator::Caller;
 use crate::page::ask;
-
-/// Who acts, until the API knows its operators by name.
-const OPERATOR: &str = "an operator";
 
 /// A probe that has joined, or that has a session without having had to.
 #[derive(Serialize, JsonSchema)]
@@ -119,6 +117,7 @@ fn describe(
 /// `POST /api/v1/probes/tokens`.
 pub(super) async fn token(
     Shared(api): Shared<Api>,
+    caller: Caller,
     Told(told): Told<WantProbeToken>,
 ) -> Result<Json<ProbeToken>, ApiError> {
     let Some(authority) = authority(&api) else {
@@ -132,8 +131,9 @@ pub(super) async fn token(
         name: told.name.as_deref().map(ProbeId::from),
     };
     let digest = trust::fingerprint(&token.secret);
-    let by = OPERATOR.to_owned();
-    match (api.submit)(Command::IssueToken { token: digest, grant, lifetime, by }).await? {
+    let by = caller.actor.name.clone();
+    let command = Command::IssueJoinToken { token: digest, grant, lifetime, by };
+    match (api.submit)(caller.act(&command)).await? {
         Reply::Rejected(reason) => Err(ApiError::bad(reason, "correct it and ask again")),
         _ => {
             let now = ask(api.reader.as_ref(), |state| state.now);
@@ -151,27 +151,30 @@ fn authority(api: &Api) -> Option<crosscheck_model::join::Fingerprint> {
 pub(super) async fn revoke(
     Shared(api): Shared<Api>,
     Path(probe): Path<String>,
+    caller: Caller,
 ) -> Result<Json<Acted>, ApiError> {
-    let by = OPERATOR.to_owned();
-    act(&api, probe, |probe| Command::Revoke { probe, by }).await
+    let by = caller.actor.name.clone();
+    act(&api, &caller, probe, |probe| Command::Revoke { probe, by }).await
 }
 
 /// `POST /api/v1/probes/{probe}/reinstate`.
 pub(super) async fn reinstate(
     Shared(api): Shared<Api>,
     Path(probe): Path<String>,
+    caller: Caller,
 ) -> Result<Json<Acted>, ApiError> {
-    let by = OPERATOR.to_owned();
-    act(&api, probe, |probe| Command::Reinstate { probe, by }).await
+    let by = caller.actor.name.clone();
+    act(&api, &caller, probe, |probe| Command::Reinstate { probe, by }).await
 }
 
 async fn act(
     api: &Api,
+    caller: &Caller,
     probe: String,
     command: impl FnOnce(ProbeId) -> Command,
 ) -> Result<Json<Acted>, ApiError> {
     let hint = "GET /api/v1/probes (`crosscheck probe list`) shows how things are";
-    match (api.submit)(command(ProbeId::new(probe.as_str()))).await? {
+    match (api.submit)(caller.act(&command(ProbeId::new(probe.as_str())))).await? {
         Reply::Rejected(reason) => Err(ApiError::refused(reason, hint)),
         _ => Ok(Json(Acted { probe })),
     }

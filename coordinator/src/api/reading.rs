@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::answer::{Answer, ApiError, Asked, milliseconds, read};
 use crate::history::{Day, LatencyPoint, Row};
+use crate::operator::Caller;
 use crate::page::{PAGE_DAYS, RULE, Reader, Stretch, Total, ask};
 
 /// The stretch of time when none is asked for.
@@ -224,11 +225,12 @@ impl DayShare {
 pub(super) async fn observations(
     Shared(api): Shared<Api>,
     Path(check): Path<String>,
+    caller: Caller,
     Asked(query): Asked<ObservationsQuery>,
     headers: HeaderMap,
 ) -> Result<Answer, ApiError> {
     read(api, move |reader| {
-        let id = known(reader, check)?;
+        let id = known(reader, &caller, check)?;
         let during = stretch(reader, query.from, query.to)?;
         let limit = query.limit.unwrap_or(ROWS).clamp(1, ROWS_MOST);
         let site = query.site.map(SiteId::new);
@@ -242,11 +244,12 @@ pub(super) async fn observations(
 pub(super) async fn latency(
     Shared(api): Shared<Api>,
     Path(check): Path<String>,
+    caller: Caller,
     Asked(query): Asked<LatencyQuery>,
     headers: HeaderMap,
 ) -> Result<Answer, ApiError> {
     read(api, move |reader| {
-        let id = known(reader, check)?;
+        let id = known(reader, &caller, check)?;
         let during = stretch(reader, query.from, query.to)?;
         let parts = query.parts.unwrap_or(PARTS).clamp(1, PARTS_MOST);
         let points = reader.readings().latency(&id, during, parts)?;
@@ -261,11 +264,12 @@ pub(super) async fn latency(
 pub(super) async fn availability(
     Shared(api): Shared<Api>,
     Path(check): Path<String>,
+    caller: Caller,
     Asked(query): Asked<AvailabilityQuery>,
     headers: HeaderMap,
 ) -> Result<Answer, ApiError> {
     read(api, move |reader| {
-        let id = known(reader, check)?;
+        let id = known(reader, &caller, check)?;
         let count = query.days.unwrap_or(PAGE_DAYS as u32).clamp(1, DAYS_MOST);
         let days = reader.readings().days(&id, reader.freshness().as_of, count)?;
         let total = Total::of(&days);
@@ -281,10 +285,11 @@ pub(super) async fn availability(
     .await
 }
 
-/// The check's id, if there is such a check.
-fn known(reader: &dyn Reader, check: String) -> Result<CheckId, ApiError> {
+/// The check's id, if there is such a check for the caller.
+fn known(reader: &dyn Reader, caller: &Caller, check: String) -> Result<CheckId, ApiError> {
     let id = CheckId::new(check);
-    let exists = ask(reader, |state| state.checks.contains_key(&id));
+    let exists =
+        ask(reader, |state| state.checks.get(&id).is_some_and(|check| caller.sight.sees(check)));
     if exists { Ok(id) } else { Err(ApiError::no_check(&id)) }
 }
 

@@ -9,8 +9,11 @@ use crosscheck_model::{ProbeId, SiteId, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use std::collections::BTreeSet;
+
 use super::Api;
 use super::answer::{Answer, ApiError, read};
+use crate::operator::{Caller, Sight};
 use crate::page::ask;
 
 /// A site.
@@ -102,23 +105,37 @@ impl Probe {
 }
 
 /// `GET /api/v1/sites`.
-pub(super) async fn list(Shared(api): Shared<Api>, headers: HeaderMap) -> Result<Answer, ApiError> {
-    read(api, move |reader| Answer::new(&ask(reader, sites), &headers)).await
+pub(super) async fn list(
+    Shared(api): Shared<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Answer, ApiError> {
+    read(api, move |reader| {
+        Answer::new(&ask(reader, |state| sites(state, &caller.sight)), &headers)
+    })
+    .await
 }
 
-/// All configured sites.
-fn sites(state: &State) -> Vec<Site> {
-    let probes = |site: &SiteId| {
+/// The configured sites: all, or those from which a check is run that the caller sees, with the
+/// probes that run it. Where other customers' probes stand is theirs.
+fn sites(state: &State, sight: &Sight) -> Vec<Site> {
+    let whole = *sight == Sight::Everything;
+    let seen: BTreeSet<&ProbeId> = state
+        .checks
+        .values()
+        .filter(|check| sight.sees(check))
+        .flat_map(|check| &check.assigned)
+        .collect();
+    let probes = |site: &SiteId| -> Vec<Probe> {
         let here = state.probes.iter().filter(|(_, probe)| probe.site == *site);
-        here.map(|(id, probe)| Probe::new(state, id, probe)).collect()
+        let shown = here.filter(|(id, _)| whole || seen.contains(id));
+        shown.map(|(id, probe)| Probe::new(state, id, probe)).collect()
     };
-    let sites = state.config.sites.iter();
-    sites
-        .map(|(id, site)| Site {
-            site: id.to_string(),
-            region: site.region.clone(),
-            carrier: site.carrier.clone(),
-            probes: probes(id),
-        })
-        .collect()
+    let sites = state.config.sites.iter().map(|(id, site)| Site {
+        site: id.to_string(),
+        region: site.region.clone(),
+        carrier: site.carrier.clone(),
+        probes: probes(id),
+    });
+    sites.filter(|site| whole || !site.probes.is_empty()).collect()
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::answer::{Answer, ApiError, read};
+use crate::operator::Sight;
 use crate::page::{Freshness, Overall, Reader, Scope, Story, Tone, Work, ask, reason, segment};
 
 /// A page in a few words.
@@ -116,27 +117,33 @@ pub(crate) struct Scheduled {
 }
 
 /// `GET /api/v2/summary.json`.
-pub(super) async fn home(Shared(api): Shared<Api>, headers: HeaderMap) -> Result<Answer, ApiError> {
-    read(api, move |reader| answer(reader, None, &headers)).await
+pub(super) async fn home(
+    Shared(api): Shared<Api>,
+    sight: Sight,
+    headers: HeaderMap,
+) -> Result<Answer, ApiError> {
+    read(api, move |reader| answer(reader, &sight, None, &headers)).await
 }
 
 /// `GET /pages/{page}/api/v2/summary.json`.
 pub(super) async fn page(
     Shared(api): Shared<Api>,
     Path(page): Path<String>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Answer, ApiError> {
-    read(api, move |reader| answer(reader, Some(&page), &headers)).await
+    read(api, move |reader| answer(reader, &sight, Some(&page), &headers)).await
 }
 
 fn answer(
     reader: &dyn Reader,
+    sight: &Sight,
     page: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Answer, ApiError> {
     let freshness = reader.freshness();
     let summary = ask(reader, |state| {
-        let scope = Scope::of(state, page)?;
+        let scope = Scope::of(state, sight, page)?;
         Some(Summary::new(state, &scope, freshness))
     });
     let missing = || ApiError::missing("page", page.unwrap_or_default(), "pages are configured");

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_core::Command;
+use crosscheck_core::command::Enclosed;
+use crosscheck_core::operator::Actor;
 use tokio::time::{Instant, timeout};
 
 use super::{Change, Changed};
@@ -57,7 +59,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, change: Change) -> Changed {
         inner.node.finish_change().await?;
         match change {
             Change::Admit { node, url } => admit(inner, node, &url).await,
-            Change::Remove { node } => remove(inner, node).await,
+            Change::Remove { node, by } => remove(inner, node, by).await,
             Change::Transfer { node } => Ok(transfer(inner, node).await),
         }
     };
@@ -104,12 +106,12 @@ async fn admit(inner: &Arc<Inner>, node: u64, url: &str) -> Result<Changed, Chan
     Ok(Changed::Learning { behind })
 }
 
-async fn remove(inner: &Arc<Inner>, node: u64) -> Result<Changed, ChangeError> {
+async fn remove(inner: &Arc<Inner>, node: u64, by: Actor) -> Result<Changed, ChangeError> {
     let group = inner.node.group();
     let enrolled = inner.shared.read(|state| state.members.contains_key(&node));
     let Some(known) = group.get(&node) else {
         return match enrolled {
-            true => Ok(dismiss(inner, node).await),
+            true => Ok(dismiss(inner, node, by).await),
             false => Ok(Changed::Refused(format!(
                 "there is no coordinator {node}: `crosscheck cluster status` lists them"
             ))),
@@ -129,12 +131,13 @@ async fn remove(inner: &Arc<Inner>, node: u64) -> Result<Changed, ChangeError> {
     }
     inner.node.expel(node).await?;
     tracing::warn!(node, "a coordinator was removed from the cluster");
-    Ok(dismiss(inner, node).await)
+    Ok(dismiss(inner, node, by).await)
 }
 
 /// From now on nobody of that number gets in.
-async fn dismiss(inner: &Arc<Inner>, node: u64) -> Changed {
-    match inner.submit(Command::Dismiss { node }).await {
+async fn dismiss(inner: &Arc<Inner>, node: u64, by: Actor) -> Changed {
+    let command = Enclosed::new(&Command::Dismiss { node });
+    match inner.submit(Command::Act { actor: by, command }).await {
         Ok(_) => Changed::Done,
         Err(error) => Changed::Unknown(error.to_string()),
     }

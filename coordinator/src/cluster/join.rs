@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::identity::{Identity, IdentityError};
 use crate::access::{Authority, AuthorityError};
+use crate::operator::Caller;
 use crate::raft::{StartError, causes, create_log};
 use crate::replica::{Replica, SubmitError};
 
@@ -102,7 +103,7 @@ async fn join(Shared(replica): Shared<Arc<Replica>>, Json(asked): Json<Join>) ->
         Err(error) => return refused(StatusCode::BAD_REQUEST, error.to_string()),
     };
     // Who does not have a token must not fill the log with attempts.
-    let known = replica.learns(LEARN_LIMIT, |state| state.tokens.contains_key(&token)).await;
+    let known = replica.learns(LEARN_LIMIT, |state| state.join_tokens.contains_key(&token)).await;
     if !known && replica.has_quorum() {
         return refused(StatusCode::FORBIDDEN, JoinRefusal::UnknownToken.to_string());
     }
@@ -130,17 +131,19 @@ async fn join(Shared(replica): Shared<Arc<Replica>>, Json(asked): Json<Join>) ->
 ///
 /// # Errors
 /// There is no leader, or the lifetime is too long.
-pub async fn issue(
+pub(crate) async fn issue(
     replica: &Replica,
     lifetime: Duration,
-    by: String,
+    caller: &Caller,
 ) -> Result<String, IssueError> {
     // Within one process there is none, and nobody to join.
     let authority = replica.credentials().map(|own| own.authority().fingerprint());
     let authority = authority.unwrap_or(Fingerprint([0; 32]));
     let token = JoinToken { secret: rand::random(), authority };
     let (digest, grant) = (digest(&token.secret), Grant::Member);
-    match replica.submit(Command::IssueToken { token: digest, grant, lifetime, by }).await? {
+    let by = caller.actor.name.clone();
+    let command = Command::IssueJoinToken { token: digest, grant, lifetime, by };
+    match replica.submit(caller.act(&command)).await? {
         Reply::Rejected(reason) => Err(IssueError::Rejected(reason)),
         _ => Ok(token.reveal()),
     }

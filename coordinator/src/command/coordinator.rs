@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{BAD_INPUT, FINE};
 use crate::access::{self, Authority, Credentials};
-use crate::bearer::{self, BearerKey};
 use crate::cluster::identity::Identity;
 use crate::courier;
 use crate::disk::{Ballast, FileSystem};
@@ -41,13 +40,20 @@ const EXAMPLE: &str = r#"A settings file, with everything it can say:
 
   data: /var/lib/crosscheck               # log, snapshots, history
   url: https://10.0.1.1:7401              # where other members reach it, when not listen.raft
-  operator_key: "${file:/etc/crosscheck/operator-key}"  # what operators show
+  operator_key: "${file:/etc/crosscheck/operator-key}"  # the first administrator's token
   profile: lan                            # wan: members in several regions
   listen:                                 # what is left out is closed
     raft: 10.0.1.1:7401                   # for the other members
     probes: 10.0.1.1:7402                 # for probes
     operators: 127.0.0.1:7403             # the page and the whole API
     page: 0.0.0.0:8080                    # the page and the public part of the API
+
+Operators show a token. The first one shows the operator_key and makes the others:
+
+  crosscheck token create --name li --role administrator --token '${file:/etc/crosscheck/operator-key}'
+
+The key may be taken out of the settings afterwards. Without a key, a listener for operators on
+loopback lets in whoever reaches it, and one elsewhere whoever has a token.
 
 Who belongs to the cluster is not in it: `crosscheck cluster --help`.
 
@@ -158,9 +164,14 @@ async fn run(
         served.push(access::serve(listener, &credentials, routes, &stop)?);
         tracing::info!(%address, "listening for probes");
     }
+    let local = listen.operators.is_some_and(|address| address.ip().is_loopback());
+    let operators = match operator_key.as_deref() {
+        None if local => member.loopback_routes(),
+        key => member.operator_routes(key),
+    };
     let others: [(_, _, Router); 2] = [
         (listen.page, "the status page", member.public_routes()),
-        (listen.operators, "operators", guarded(member.operator_routes(), operator_key)),
+        (listen.operators, "operators", operators),
     ];
     for (address, purpose, routes) in others {
         let Some(address) = address else { continue };
@@ -184,12 +195,4 @@ async fn run(
     raft_stop.cancel();
     raft.await.context("end the listener for the other members")?;
     Ok(ending)
-}
-
-/// Only for those who show the key, where there is one.
-fn guarded(routes: Router, key: Option<String>) -> Router {
-    match key {
-        Some(key) => bearer::guard(routes, BearerKey::new(&key)),
-        None => routes,
-    }
 }

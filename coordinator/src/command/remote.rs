@@ -1,8 +1,13 @@
 //! Talking to a coordinator from the command line.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use crosscheck_checks::env::Secrets;
+use crosscheck_model::Text;
+use crosscheck_model::secret::BadReference;
 use serde::de::DeserializeOwned;
 
 /// A coordinator that cannot be connected to for so long is not there.
@@ -21,9 +26,28 @@ pub struct RemoteArgs {
         default_value = "http://127.0.0.1:8080"
     )]
     pub url: String,
-    /// What the coordinator lets operators in by.
-    #[arg(long, value_name = "KEY", env = "CROSSCHECK_KEY", hide_env_values = true)]
-    pub key: Option<String>,
+    /// An operator's token, or where it is: `${file:/path}` or `${env:NAME}`. Other users of this
+    /// host see what stands on a command line.
+    #[arg(long, value_name = "TOKEN", env = "CROSSCHECK_TOKEN", hide_env_values = true)]
+    pub token: Option<Token>,
+}
+
+/// A token as it was given, which is never printed.
+#[derive(Clone)]
+pub struct Token(Text);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+impl FromStr for Token {
+    type Err = BadReference;
+
+    fn from_str(text: &str) -> Result<Self, BadReference> {
+        Text::new(text).map(Self)
+    }
 }
 
 impl RemoteArgs {
@@ -65,8 +89,11 @@ impl RemoteArgs {
         &self,
         request: reqwest::RequestBuilder,
     ) -> anyhow::Result<T> {
-        let request = match &self.key {
-            Some(key) => request.bearer_auth(key),
+        let request = match &self.token {
+            Some(Token(text)) => {
+                let token = Secrets::of_process().resolve(text).context("read --token")?;
+                request.bearer_auth(token)
+            }
             None => request,
         };
         let response = request.send().await.with_context(|| {

@@ -23,7 +23,6 @@ use crate::courier;
 use crate::fatal::Fatal;
 use crate::inside::InsideLink;
 use crate::leader::SystemClock;
-use crate::loopback;
 use crate::member::Member;
 use crate::replica::{Profile, ReplicaConfig, SNAPSHOT_EVERY};
 use crate::serve;
@@ -100,7 +99,7 @@ pub async fn standalone(args: &StandaloneArgs, colour: bool) -> anyhow::Result<u
     let address = page.local_addr().context("ask the listener for its address")?;
     // Whoever reaches loopback is an operator of this host; beyond it, everyone only looks.
     let routes = match args.listen.ip().is_loopback() {
-        true => loopback::guard(member.operator_routes()),
+        true => member.loopback_routes(),
         false => member.public_routes(),
     };
     let served = serve::serve(page, routes, stop.clone());

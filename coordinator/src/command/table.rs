@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crosscheck_checks::excerpt::is_harmful;
 use unicode_width::UnicodeWidthStr;
 
 /// Codes of colours (ECMA-48, SGR).
@@ -19,9 +20,9 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// Text as it stands, without control characters: what targets say must not move the cursor.
+    /// Text as it stands, without harmful characters: what targets say must not move the cursor.
     pub(super) fn plain(text: impl Into<String>) -> Self {
-        let text = text.into().chars().filter(|c| !c.is_control()).collect();
+        let text = text.into().chars().filter(|c| !is_harmful(*c)).collect();
         Self { text, colour: None }
     }
 

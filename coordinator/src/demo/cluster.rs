@@ -202,7 +202,7 @@ impl Cluster {
             node: seat.node,
             replica: member.replica().clone(),
             public: member.public_routes(),
-            operators: member.operator_routes(),
+            operators: member.loopback_routes(),
             stop: stop.clone(),
         }));
         Ok(Running { member, served, stop })

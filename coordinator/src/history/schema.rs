@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::HistoryError;
 
 /// The version of the tables, kept in `user_version`. A stored format: a change adds a step.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// `name.kind`.
 pub(super) const CHECK: i64 = 0;
@@ -49,6 +49,15 @@ CREATE TABLE progress (
 INSERT INTO progress VALUES (1, 0, 0, 0, NULL, NULL, NULL);
 ";
 
+/// Since version 2. `entry` is the log entry's index.
+const AUDIT: &str = "
+CREATE TABLE audit (
+    idx INTEGER PRIMARY KEY, entry INTEGER NOT NULL, at INTEGER NOT NULL, actor TEXT NOT NULL,
+    role TEXT NOT NULL, source TEXT NOT NULL, act TEXT NOT NULL, subject TEXT NOT NULL,
+    before BLOB, after BLOB, previous BLOB NOT NULL, hash BLOB NOT NULL
+);
+";
+
 /// Opens the only connection that writes, and makes the tables of a new file.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, HistoryError> {
     let mut db = Connection::open(path)?;
@@ -58,9 +67,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, HistoryError> {
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
         VERSION => {}
-        0 => {
+        0 | 1 => {
             let tx = db.transaction()?;
-            tx.execute_batch(TABLES)?;
+            if version == 0 {
+                tx.execute_batch(TABLES)?;
+            }
+            tx.execute_batch(AUDIT)?;
             tx.pragma_update(None, "user_version", VERSION)?;
             tx.commit()?;
         }

@@ -6,6 +6,7 @@ use crosscheck_core::Effect;
 use crosscheck_model::{CheckId, Status, Timestamp};
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::audit::{self, AuditPart};
 use super::record::{self, Record, status_code};
 use super::rollup::{self, Additions, Key};
 use super::schema::{CHECK, PROBE, SITE};
@@ -62,6 +63,7 @@ impl Tables<'_> {
                 Effect::Span { check, from, status, maintenance } => {
                     self.span(entry, check, *from, *status, *maintenance)?;
                 }
+                Effect::Audited(act) => audit::store(&self.tx, entry, act)?,
                 _ => {}
             }
         }
@@ -82,6 +84,9 @@ impl Tables<'_> {
         }
         for record in &page.records {
             self.record(record)?;
+        }
+        for AuditPart { log, entry } in &page.audit {
+            audit::store(&self.tx, *log, entry)?;
         }
         Ok(())
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_core::Effect;
+use crosscheck_core::audit::{Chain, Digest, Entry};
+use crosscheck_core::operator::Role;
 use crosscheck_model::config::Retention;
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
 use crosscheck_model::{
@@ -56,6 +58,38 @@ fn seen(site: &str, seq: u64, started: u64, status: Status, micros: u64) -> Effe
 
 fn span(from: u64, status: Option<Status>, maintenance: bool) -> Effect {
     Effect::Span { check: CheckId::new("shop"), from: at(from), status, maintenance }
+}
+
+/// An act as the state would give it, behind the one before.
+fn act(head: &mut Chain) -> Effect {
+    let mut entry = Entry {
+        index: head.index + 1,
+        at: at(head.index * 10),
+        actor: "li".into(),
+        role: Role::Operator,
+        from: "192.0.2.1".into(),
+        act: "acknowledge".into(),
+        subject: format!("incident {}", head.index),
+        before: None,
+        after: Some(Digest([7; 32])),
+        previous: head.hash,
+        hash: Digest::NONE,
+    };
+    entry.hash = entry.expected_hash();
+    head.follow(&entry).expect("the next");
+    Effect::Audited(Box::new(entry))
+}
+
+/// Follows the whole trail of a node.
+fn trail(history: &History) -> Chain {
+    let mut chain = Chain::default();
+    loop {
+        let entries = history.audit(chain.index, 7).expect("reads");
+        if entries.is_empty() {
+            return chain;
+        }
+        entries.iter().for_each(|entry| chain.follow(entry).expect("whole"));
+    }
 }
 
 async fn keep(history: &History, entry: u64, effects: Vec<Effect>) {
@@ -215,8 +249,10 @@ async fn a_node_that_was_away_ends_up_with_the_same() {
     let directories = [tempfile::tempdir(), tempfile::tempdir()].map(|d| d.expect("a directory"));
     let (leader, away) = (open(directories[0].path()), open(directories[1].path()));
     let retention = Retention { raw: Duration::from_millis(2 * DAY), ..Retention::default() };
+    let mut head = Chain::default();
     for entry in 1..=60u64 {
         let started = entry * DAY / 10;
+        let acts = [act(&mut head), act(&mut head)];
         let mut effects: Vec<Effect> = (0..300)
             .map(|i| {
                 seen(["a", "b"][i as usize % 2], entry * 1_000 + i, started + i, Status::Up, i)
@@ -224,6 +260,7 @@ async fn a_node_that_was_away_ends_up_with_the_same() {
             .collect();
         let from = started - (entry % 7) * DAY / 12;
         effects.push(span(from, Some(Status::Down).filter(|_| entry % 2 == 0), entry % 5 == 0));
+        effects.extend(acts);
         keep(&leader, entry, effects.clone()).await;
         leader.retain(at(started), &retention).await.expect("ordered");
         if entry <= 20 || entry > 50 {
@@ -262,9 +299,27 @@ async fn a_node_that_was_away_ends_up_with_the_same() {
         }
     }
     assert_eq!(rows(&leader), rows(&away));
+    assert_eq!((trail(&leader), trail(&away)), (head, head), "no act is ever forgotten");
     assert!(rollups(&leader) == rollups(&away), "roll-ups differ");
     let spans = |node: &History| node.spans(&"shop".into(), at(0), at(9 * DAY)).expect("reads");
     assert_eq!(spans(&leader), spans(&away));
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_gets_the_audit_trail() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let history = open(directory.path());
+    keep(&history, 1, vec![seen("a", 1, 1_000, Status::Up, 2_500)]).await;
+    history.flush().await.expect("flushed");
+    drop(history);
+    let db = Connection::open(directory.path().join("history.db")).expect("opens");
+    db.execute_batch("DROP TABLE audit; PRAGMA user_version = 1;").expect("as it was");
+    drop(db);
+    let history = open(directory.path());
+    let mut head = Chain::default();
+    keep(&history, 2, vec![act(&mut head)]).await;
+    history.flush().await.expect("flushed");
+    assert_eq!((rows(&history).len(), trail(&history)), (1, head));
 }
 
 proptest! {

@@ -9,6 +9,7 @@ use crosscheck_model::{CheckId, SiteId, Status, Timestamp};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
+use super::audit::{self, AuditPart};
 use super::record::{self, Record, first_id, status_of, unsigned};
 use super::rollup::{self, Totals, Width};
 use super::{History, HistoryError};
@@ -38,6 +39,8 @@ pub enum Cursor {
     Spans(i64, i64),
     /// After this observation.
     Records(i64),
+    /// After this entry of the audit trail.
+    Audit(i64),
 }
 
 /// A part of the answer.
@@ -49,6 +52,7 @@ pub struct Page {
     pub(super) rollups: Vec<RollupPart>,
     pub(super) spans: Vec<SpanPart>,
     pub(super) records: Vec<Record>,
+    pub(super) audit: Vec<AuditPart>,
     /// Where to go on; `None`: that was all.
     pub next: Option<Cursor>,
 }
@@ -85,12 +89,14 @@ impl History {
                 rollups: Vec::new(),
                 spans: Vec::new(),
                 records: Vec::new(),
+                audit: Vec::new(),
                 next: None,
             };
             page.next = match want.cursor {
                 Cursor::Rollups(after) => page.read_rollups(db, want, after)?,
                 Cursor::Spans(check, start) => page.read_spans(db, want, check, start)?,
                 Cursor::Records(after) => page.read_records(db, want, after)?,
+                Cursor::Audit(after) => page.read_audit(db, want, after)?,
             };
             Ok(Some(page))
         })
@@ -184,6 +190,19 @@ impl Page {
             self.records.push(record?);
         }
         let full = self.records.len() == PAGE_ROWS;
-        Ok(self.records.last().filter(|_| full).map(|last| Cursor::Records(last.id)))
+        let last = self.records.last().filter(|_| full);
+        Ok(Some(last.map_or(Cursor::Audit(0), |last| Cursor::Records(last.id))))
+    }
+
+    fn read_audit(
+        &mut self,
+        db: &Connection,
+        want: &Want,
+        after: i64,
+    ) -> Result<Option<Cursor>, HistoryError> {
+        self.audit = audit::between(db, (want.after, want.to), after, PAGE_ROWS)?;
+        let full = self.audit.len() == PAGE_ROWS;
+        let last = self.audit.last().filter(|_| full);
+        Ok(last.map(|last| Cursor::Audit(last.entry.index.cast_signed())))
     }
 }

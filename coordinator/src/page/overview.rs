@@ -1,14 +1,14 @@
 //! The status page: one sentence for all of it, then checks, incidents, planned work and sites.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crosscheck_core::State;
 use crosscheck_core::state::CheckState;
 use crosscheck_core::verdict::Reason;
 use crosscheck_model::wire::Fitness;
-use crosscheck_model::{CheckId, Timestamp};
+use crosscheck_model::{CheckId, SiteId, Timestamp};
 
 use super::component::Component;
 use super::reader::Freshness;
@@ -102,7 +102,7 @@ impl Overview {
             open,
             groups: groups(components, scope.page.is_none()),
             past,
-            sites: sites(state),
+            sites: sites(state, scope),
             dense: checks.len() > ROOMY,
         }
     }
@@ -194,9 +194,14 @@ fn stories(state: &State, scope: &Scope, now: Timestamp) -> (Vec<Story>, Vec<Sto
     (open.into_iter().map(view).collect(), past.into_iter().take(PAST_LIMIT).map(view).collect())
 }
 
-/// All configured sites: one without a fit probe is said, not left out.
-fn sites(state: &State) -> Vec<SitePresence> {
-    let presence = |(id, site): (&crosscheck_model::SiteId, &crosscheck_model::config::Site)| {
+/// The configured sites: one without a fit probe is said, not left out. On a page that does not
+/// show everything, those from which its checks are run: others' sites are their own.
+fn sites(state: &State, scope: &Scope) -> Vec<SitePresence> {
+    let checks = scope.checks(state);
+    let running = checks.iter().flat_map(|(_, check)| &check.assigned);
+    let used: BTreeSet<&SiteId> =
+        running.filter_map(|probe| Some(&state.probes.get(probe)?.site)).collect();
+    let presence = |(id, site): (&SiteId, &crosscheck_model::config::Site)| {
         let here = || state.probes.values().filter(|probe| &probe.site == id);
         let live = || here().filter(|probe| state.is_live(probe));
         let fit = |probe: &&crosscheck_core::state::ProbeState| {
@@ -216,7 +221,8 @@ fn sites(state: &State) -> Vec<SitePresence> {
             word,
         }
     };
-    state.config.sites.iter().map(presence).collect()
+    let shown = state.config.sites.iter().filter(|(id, _)| scope.whole || used.contains(id));
+    shown.map(presence).collect()
 }
 
 /// A line above everything else when what follows cannot be trusted.

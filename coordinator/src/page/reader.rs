@@ -3,6 +3,7 @@
 //! Traits, so that neither knows Raft or SQLite and both can be shown any state in a test.
 
 use crosscheck_core::State;
+use crosscheck_core::audit::Entry;
 use crosscheck_model::{CheckId, SiteId, Timestamp};
 use futures_util::stream::BoxStream;
 
@@ -46,6 +47,10 @@ pub trait Readings {
         during: Stretch,
         limit: u32,
     ) -> Result<Vec<Row>, ReadError>;
+
+    /// Entries of the audit trail behind number `after`, in order, at most `limit`; the newest may
+    /// be missing.
+    fn audit(&self, after: u64, limit: usize) -> Result<Vec<Entry>, ReadError>;
 }
 
 impl Readings for History {
@@ -70,6 +75,10 @@ impl Readings for History {
         limit: u32,
     ) -> Result<Vec<Row>, ReadError> {
         self.observations(check, site, during.from, during.to, limit).map_err(ReadError::of)
+    }
+
+    fn audit(&self, after: u64, limit: usize) -> Result<Vec<Entry>, ReadError> {
+        self.audit(after, limit).map_err(ReadError::of)
     }
 }
 

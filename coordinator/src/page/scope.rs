@@ -8,6 +8,7 @@ use crosscheck_core::state::CheckState;
 use crosscheck_model::CheckId;
 
 use super::text;
+use crate::operator::Sight;
 
 /// What stands on top of the page of the whole installation.
 const OWN_TITLE: &str = "Status";
@@ -19,6 +20,8 @@ pub(crate) struct Scope {
     pub(crate) page: Option<String>,
     /// What stands on top.
     pub(crate) title: String,
+    /// It shows everything that there is.
+    pub(crate) whole: bool,
     /// In the order of the page.
     checks: Vec<CheckId>,
     /// The same, to look up.
@@ -26,17 +29,20 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// The scope of a page; `None` when there is no such page.
-    pub(crate) fn of(state: &State, page: Option<&str>) -> Option<Self> {
+    /// The scope of a page for somebody; `None` when there is no such page for them.
+    pub(crate) fn of(state: &State, sight: &Sight, page: Option<&str>) -> Option<Self> {
         let (title, checks) = match page {
-            None => (OWN_TITLE.to_owned(), state.checks.keys().cloned().collect()),
+            None => (OWN_TITLE.to_owned(), sight.home_checks(state)),
             Some(name) => {
                 let page = state.config.pages.get(name)?;
+                sight.sees_page(state, &page.checks).then_some(())?;
                 (text::quote(&page.title), page.checks.clone())
             }
         };
-        let known = checks.iter().filter(|id| state.checks.contains_key(id)).cloned().collect();
-        Some(Self { page: page.map(str::to_owned), title, checks, known })
+        let known: BTreeSet<CheckId> =
+            checks.iter().filter(|id| state.checks.contains_key(id)).cloned().collect();
+        let whole = page.is_none() && *sight != Sight::Public && known.len() == state.checks.len();
+        Some(Self { page: page.map(str::to_owned), title, whole, checks, known })
     }
 
     /// The page's checks, in its order.
@@ -49,16 +55,22 @@ impl Scope {
         self.known.contains(check)
     }
 
-    /// Whether the page shows the incident: on the installation's page all, on another those
-    /// that concern its checks.
+    /// Whether the page shows the incident: where all is shown all, elsewhere those that concern
+    /// the page's checks.
     pub(crate) fn shows(&self, incident: &Incident) -> bool {
-        self.page.is_none() || self.concerns(incident)
+        self.whole || self.concerns(incident)
     }
 
     /// The same page, of one check.
     pub(crate) fn only(&self, check: &CheckId) -> Self {
         let (checks, known) = (vec![check.clone()], BTreeSet::from([check.clone()]));
-        Self { page: self.page.clone(), title: self.title.clone(), checks, known }
+        Self {
+            page: self.page.clone(),
+            title: self.title.clone(),
+            whole: self.whole,
+            checks,
+            known,
+        }
     }
 
     /// Whether the incident is about one of the page's checks.

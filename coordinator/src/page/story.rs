@@ -63,8 +63,9 @@ impl Story {
     /// The view of one incident.
     pub(crate) fn new(state: &State, incident: &Incident, scope: &Scope, now: Timestamp) -> Self {
         let ended = incident.resolved_at.unwrap_or(now);
+        let own = is_own(incident, scope);
         let mut events: Vec<Chapter> =
-            incident.timeline.iter().filter_map(|event| Chapter::new(event, now)).collect();
+            incident.timeline.iter().filter_map(|event| Chapter::new(event, now, own)).collect();
         events.reverse();
         Self {
             number: incident.id.0,
@@ -92,13 +93,14 @@ impl Story {
 
 impl Chapter {
     /// The view of one event; `None` for what concerns the staff only.
-    fn new(event: &Event, now: Timestamp) -> Option<Self> {
+    fn new(event: &Event, now: Timestamp, own: bool) -> Option<Self> {
+        let words = if own { text::quote(&event.text) } else { String::new() };
         let (heading, text) = match event.kind {
-            EventKind::FirstFailure => ("First failing run", text::quote(&event.text)),
-            EventKind::Opened => ("Opened", text::quote(&event.text)),
-            EventKind::Changed => ("Changed", text::quote(&event.text)),
+            EventKind::FirstFailure => ("First failing run", words),
+            EventKind::Opened => ("Opened", words),
+            EventKind::Changed => ("Changed", words),
             EventKind::Acknowledged => ("Acknowledged", "Somebody is working on it.".to_owned()),
-            EventKind::Resolved => ("Resolved", text::quote(&event.text)),
+            EventKind::Resolved => ("Resolved", words),
             EventKind::Notified | EventKind::Delivered | EventKind::Undelivered => return None,
         };
         let votes = event.sites.iter().map(|opinion| SiteVote::past(opinion, now)).collect();
@@ -134,10 +136,15 @@ fn worst(incident: &Incident) -> Status {
     if incident.status == Status::Up { Status::Down } else { incident.status }
 }
 
-/// In one sentence; where the incident is wider than the page, without the other checks' names.
+/// Whether the page may tell in the incident's own words: those of one that is wider than the page
+/// name other customers' checks.
+fn is_own(incident: &Incident, scope: &Scope) -> bool {
+    scope.whole || matches!(incident.subject, Subject::Check(_))
+}
+
+/// In one sentence.
 fn summary(incident: &Incident, scope: &Scope) -> String {
-    let own = scope.page.is_none() || matches!(incident.subject, Subject::Check(_));
-    if own { text::quote(&incident.summary) } else { String::new() }
+    if is_own(incident, scope) { text::quote(&incident.summary) } else { String::new() }
 }
 
 /// The page's checks that a wider incident concerns.

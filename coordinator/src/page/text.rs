@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crosscheck_checks::excerpt::is_harmful;
 use crosscheck_model::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -96,21 +97,16 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 /// Somebody else's words as one harmless line: no control characters, nothing that turns the
 /// direction of the text around, not without end. The template escapes it.
 pub(crate) fn quote(text: &str) -> String {
-    let line: String =
-        text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(is_shown).collect();
+    let line: String = text
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !is_harmful(*c))
+        .collect();
     let mut quoted: String = line.chars().take(QUOTE_LIMIT_CHARS).collect();
     if line.chars().nth(QUOTE_LIMIT_CHARS).is_some() {
         quoted.push('…');
     }
     quoted.trim().to_owned()
-}
-
-/// Whether a character may stand on the page: not the controls, and not the invisible ones that
-/// reorder or hide text (UAX 9 embeddings, overrides and isolates; zero-width characters).
-fn is_shown(c: &char) -> bool {
-    let reorders = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}');
-    !c.is_control() && !reorders
 }
 
 /// A name as one segment of a path (RFC 3986 unreserved characters stand for themselves).

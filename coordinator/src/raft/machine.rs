@@ -117,7 +117,9 @@ impl Machine {
         let (answer, effects, now) = self.change(entry)?;
         let is_record = |effect: &Effect| matches!(effect, Effect::Record { .. });
         let others: Vec<Effect> = effects.iter().filter(|e| !is_record(e)).cloned().collect();
-        let is_kept = |effect: &Effect| is_record(effect) || matches!(effect, Effect::Span { .. });
+        let is_kept = |effect: &Effect| {
+            is_record(effect) || matches!(effect, Effect::Span { .. } | Effect::Audited(_))
+        };
         let kept: Vec<Effect> = effects.into_iter().filter(is_kept).collect();
         self.shared.history.append(index, Arc::new(kept)).await?;
         let hour = |at: Timestamp| at.as_millis() / RETAIN_EVERY_MILLIS;

@@ -1,8 +1,10 @@
 //! A server for one fixture on a port of its own, and a client for it.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use crosscheck_coordinator::api::{self, Submit, SubmitError};
+use crosscheck_coordinator::operator::Door;
 use crosscheck_coordinator::page::{self, Reader};
 use crosscheck_core::command::{Command, Reply};
 use serde_json::Value;
@@ -39,6 +41,15 @@ impl Answer {
 impl Server {
     /// Serves the page and the whole API; submitted commands get `reply`.
     pub(crate) async fn start(fixture: Fixture, reply: Result<Reply, SubmitError>) -> Self {
+        Self::behind(Door::open, fixture, reply).await
+    }
+
+    /// The same behind another door.
+    pub(crate) async fn behind(
+        door: impl FnOnce(Arc<dyn Reader>) -> Door,
+        fixture: Fixture,
+        reply: Result<Reply, SubmitError>,
+    ) -> Self {
         // reqwest wants a provider even where no TLS is spoken; another test may have set it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let commands = Arc::new(Mutex::new(Vec::new()));
@@ -49,9 +60,22 @@ impl Server {
             Box::pin(async move { reply })
         });
         let reader: Arc<dyn Reader> = Arc::new(fixture);
-        let routes = page::routes(reader.clone()).merge(api::routes(reader, submit));
+        let routes = page::routes(reader.clone()).merge(api::routes(reader.clone(), submit));
+        Self::serve(door(reader).guard(routes), commands).await
+    }
+
+    /// What everybody may see.
+    pub(crate) async fn public(fixture: Fixture) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let reader: Arc<dyn Reader> = Arc::new(fixture);
+        let routes = page::routes(reader.clone()).merge(api::public_routes(reader));
+        Self::serve(routes, Arc::default()).await
+    }
+
+    async fn serve(routes: axum::Router, commands: Arc<Mutex<Vec<Command>>>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Self { address, client: reqwest::Client::new(), commands }
     }
@@ -59,6 +83,16 @@ impl Server {
     /// A server that submits nothing.
     pub(crate) async fn show(fixture: Fixture) -> Self {
         Self::start(fixture, Err(SubmitError::NoLeader)).await
+    }
+
+    /// The whole answer to a request as the test makes it.
+    pub(crate) async fn ask(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        form: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Answer {
+        read(form(self.client.request(method, format!("{}{path}", self.address)))).await
     }
 
     /// The whole answer to a GET.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crosscheck_coordinator::history::{Day, LatencyPoint, Row};
 use crosscheck_coordinator::page::{Freshness, ReadError, Reader, Readings, Stretch};
 use crosscheck_core::State;
+use crosscheck_core::audit::Entry;
 use crosscheck_core::command::Window;
 use crosscheck_core::incident::{Acknowledgement, Event, EventKind, Incident, Subject};
 use crosscheck_core::outbox::{Edge, Key, Notice, Owed, Progress, SiteOpinion};
@@ -93,7 +94,7 @@ impl Readings for Fixture {
 
     fn latency(
         &self,
-        _: &CheckId,
+        check: &CheckId,
         during: Stretch,
         parts: u32,
     ) -> Result<Vec<LatencyPoint>, ReadError> {
@@ -101,7 +102,9 @@ impl Readings for Fixture {
             return Ok(Vec::new());
         }
         let step = during.to.since(during.from) / parts;
-        let sites: Vec<&SiteId> = self.state.config.sites.keys().collect();
+        let probes = self.state.checks.get(check).map(|check| &check.assigned);
+        let here = |probe| Some(&self.state.probes.get(probe)?.site);
+        let sites: BTreeSet<&SiteId> = probes.into_iter().flatten().filter_map(here).collect();
         let points = sites.iter().zip(0_u32..).flat_map(|(site, n)| {
             (0..parts).filter_map(move |part| made_up_point(site, n, part, during.from, step))
         });
@@ -119,6 +122,11 @@ impl Readings for Fixture {
         let within = rows.take_while(|row| row.started >= during.from);
         let wanted = within.filter(|row| site.is_none_or(|site| *site == row.site));
         Ok(wanted.take(usize::try_from(limit).unwrap_or(0)).collect())
+    }
+
+    fn audit(&self, after: u64, limit: usize) -> Result<Vec<Entry>, ReadError> {
+        let behind = self.state.audit.entries().filter(|entry| entry.index > after);
+        Ok(behind.take(limit).cloned().collect())
     }
 }
 
@@ -591,6 +599,54 @@ pub(crate) fn many_checks(count: usize) -> Fixture {
     Fixture { name: "many-checks", state, minority: false, known_days: 90 }
 }
 
+/// Two customers who must not learn of each other: whatever is one's has its name in it.
+pub(crate) fn two_customers() -> Fixture {
+    let sites: Vec<_> = ["acme", "globex"]
+        .map(|who| (format!("{who}-dc"), format!("{who}-region"), format!("{who}-carrier")))
+        .into();
+    let mut state = cluster(&sites);
+    let mut wide = incident(3, Subject::Domain(Domain::Carrier("ntt".into())), Status::Degraded);
+    for (n, who) in [(1, "acme"), (2, "globex")] {
+        let name = format!("{who}-shop");
+        let reason = (Status::Down, Reason::Failing);
+        let id = add(&mut state, spec(&name, Some(who)), reason, |_| Some(Status::Down));
+        let mut open = incident(n, Subject::Check(id.clone()), Status::Down);
+        open.customer = Some(who.into());
+        open.target = format!("https://{who}.example.com/");
+        open.summary = format!("{who}-shop is down");
+        open.timeline = vec![event(MINUTE, EventKind::Opened, &open.summary, Vec::new())];
+        let mut owed = owed(&open);
+        owed.key = Key([u8::try_from(n).unwrap_or(0); 16]);
+        owed.contact = format!("{who}-people").as_str().into();
+        owed.notice.check = Some(id.clone());
+        state.outbox.insert(owed.key, owed);
+        let rules = state.config.maintenance.len();
+        state.config.maintenance.push(Maintenance {
+            checks: vec!["*".to_owned()],
+            customer: Some(who.into()),
+            when: crosscheck_model::config::Window::Once { from: String::new(), to: String::new() },
+            zone: "UTC".to_owned(),
+            reason: format!("{who}-works"),
+        });
+        let rule = u32::try_from(rules).unwrap_or(0);
+        state.windows.push(Window { rule, from: NOW.plus(HOUR), to: NOW.plus(2 * HOUR) });
+        if let Some(check) = state.checks.get_mut(&id) {
+            check.incident = Some(open.id);
+            check.assigned.retain(|probe| probe.as_str().starts_with(who));
+            check.votes.retain(|probe, _| probe.as_str().starts_with(who));
+        }
+        let title = format!("{who}-title");
+        state.config.pages.insert(format!("{who}-page"), Page { title, checks: vec![id.clone()] });
+        state.incidents.insert(open.id, open);
+        wide.checks.push(id);
+    }
+    wide.summary = "fails only from carrier ntt: acme/acme-shop, globex/globex-shop".to_owned();
+    wide.timeline = vec![event(MINUTE, EventKind::Opened, &wide.summary, Vec::new())];
+    state.outbox.insert(Key([9; 16]), Owed { key: Key([9; 16]), ..owed(&wide) });
+    state.incidents.insert(wide.id, wide);
+    Fixture { name: "two-customers", state, minority: false, known_days: 3 }
+}
+
 /// All of them.
 pub(crate) fn all() -> Vec<Fixture> {
     vec![
@@ -604,6 +660,7 @@ pub(crate) fn all() -> Vec<Fixture> {
         fresh(),
         many_sites(),
         many_checks(200),
+        two_customers(),
     ]
 }
 

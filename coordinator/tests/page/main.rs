@@ -3,4 +3,6 @@
 mod api;
 mod client;
 mod fixture;
+mod hostile;
+mod operators;
 mod pages;

@@ -108,7 +108,7 @@ impl Coordinator {
     /// A command that operates the cluster, to be asked of this member.
     pub fn operation(&self, arguments: &[&str]) -> Command {
         let mut command = self.crosscheck();
-        command.args(arguments).args(["--url", &self.api.address(""), "--key", OPERATOR_KEY]);
+        command.args(arguments).args(["--url", &self.api.address(""), "--token", OPERATOR_KEY]);
         command
     }
 

@@ -179,7 +179,7 @@ impl World {
                     }
                 }
                 Effect::Incident(id) => self.tell_incident(*id),
-                Effect::Record { .. } | Effect::Span { .. } => {}
+                Effect::Record { .. } | Effect::Span { .. } | Effect::Audited(_) => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use crosscheck_tests::authority::Authority;
+use crosscheck_tests::authority::{Authority, Identity};
 use crosscheck_tests::command::crosscheck;
 use crosscheck_tests::eventually::eventually;
 use crosscheck_tests::mailbox::{Mailbox, Sink};
@@ -17,8 +17,15 @@ use crosscheck_tests::standalone::{FAST, Standalone, Wanted};
 const SOON: Duration = Duration::from_secs(30);
 
 /// Variables with secrets in them.
-const VARIABLES: [(&str, &str); 3] =
-    [("BEARER", "marker-bearer-7Qx"), ("KEY", "marker-key-2Lp"), ("BASIC", "marker-basic-9Vt")];
+const VARIABLES: [(&str, &str); 4] = [
+    ("BEARER", "marker-bearer-7Qx"),
+    ("KEY", "marker-key-2Lp"),
+    ("BASIC", "marker-basic-9Vt"),
+    ("BODY", "marker-body-6Wm"),
+];
+
+/// The checks whose targets say back what they were sent, and the two that do not.
+const CHECKS: [&str; 6] = ["token", "bearer", "key", "basic", "body", "mutual"];
 
 /// What stands in the file of the mail server's password.
 const MAIL_PASSWORD: &str = "marker-mail-4Hd";
@@ -26,8 +33,8 @@ const MAIL_PASSWORD: &str = "marker-mail-4Hd";
 /// What stands in the file of a token that is sent within a header.
 const TOKEN: &str = "marker-token-5Zk";
 
-/// The secrets, and those in the clothes they travel in.
-fn markers() -> Vec<String> {
+/// The secrets of the configuration, and those in the clothes they travel in.
+fn configured() -> Vec<String> {
     let plain = VARIABLES.iter().map(|(_, value)| *value).chain([MAIL_PASSWORD, TOKEN]);
     let login = STANDARD.encode(format!("\0crosscheck\0{MAIL_PASSWORD}"));
     let basic = STANDARD.encode("probe:marker-basic-9Vt");
@@ -35,7 +42,13 @@ fn markers() -> Vec<String> {
 }
 
 /// Every target answers with what it was sent, and every answer is wrong: so all of it is told.
-fn config(scratch: &Scratch, authority: &Authority, sink: &Sink, nginx: &Nginx) -> String {
+fn config(
+    scratch: &Scratch,
+    authority: &Authority,
+    client: &Identity,
+    sink: &Sink,
+    nginx: &Nginx,
+) -> String {
     let password = scratch.write("mail-password", &format!("{MAIL_PASSWORD}\n"));
     let token = scratch.write("token", TOKEN);
     let echo = format!("http://127.0.0.1:{}/echo", nginx.port);
@@ -51,7 +64,14 @@ fn config(scratch: &Scratch, authority: &Authority, sink: &Sink, nginx: &Nginx) 
          - {{ name: bearer, http: {{ url: \"{echo}\", bearer: \"${{env:BEARER}}\" }} }}\n\
          - {{ name: key, http: {{ url: \"{echo}\", headers: {{ X-Key: \"${{env:KEY}}\" }} }} }}\n\
          - {{ name: basic, http: {{ url: \"{echo}\", \
-           basic: {{ user: probe, password: \"${{env:BASIC}}\" }} }} }}\n",
+           basic: {{ user: probe, password: \"${{env:BASIC}}\" }} }} }}\n\
+         - {{ name: body, http: {{ url: \"{echo}\", method: POST, \
+           send: \"password=${{env:BODY}}\" }} }}\n\
+         - {{ name: mutual, http: {{ url: \"https://127.0.0.1:{tls}/echo\", ca: {ca}, \
+           client: {{ certificate: {certificate}, key: {key} }} }} }}\n",
+        tls = nginx.tls_ports[0],
+        certificate = client.certificate.display(),
+        key = client.key.display(),
         mail = sink.port,
         ca = authority.file.display(),
         password = password.display(),
@@ -60,8 +80,8 @@ fn config(scratch: &Scratch, authority: &Authority, sink: &Sink, nginx: &Nginx) 
 }
 
 /// Fails when a secret is in what was told.
-fn assert_clean(what: &str, told: &[u8]) {
-    for marker in markers() {
+fn assert_clean(markers: &[String], what: &str, told: &[u8]) {
+    for marker in markers {
         let found = told.windows(marker.len()).position(|part| part == marker.as_bytes());
         if let Some(at) = found {
             let from = at.saturating_sub(200);
@@ -71,22 +91,22 @@ fn assert_clean(what: &str, told: &[u8]) {
     }
 }
 
-fn assert_clean_below(directory: &Path) -> usize {
+fn assert_clean_below(markers: &[String], directory: &Path) -> usize {
     let entries = fs::read_dir(directory).expect("a directory");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     paths
         .map(|path| {
             if path.is_dir() {
-                return assert_clean_below(&path);
+                return assert_clean_below(markers, &path);
             }
-            assert_clean(&path.display().to_string(), &fs::read(&path).expect("a file"));
+            assert_clean(markers, &path.display().to_string(), &fs::read(&path).expect("a file"));
             1
         })
         .sum()
 }
 
 /// Everything that can be got: each path that the API's own description lists, and the pages.
-async fn assert_clean_answers(crosscheck: &Standalone) {
+async fn assert_clean_answers(markers: &[String], crosscheck: &Standalone) {
     let incidents = crosscheck.api.list("/api/v1/incidents").await.expect("a list");
     let incident = incidents[0]["id"].to_string();
     let described = crosscheck.api.json("/api/v1/openapi.json").await.expect("a description");
@@ -94,7 +114,7 @@ async fn assert_clean_answers(crosscheck: &Standalone) {
     let described = described["paths"].as_object().expect("paths").keys();
     for path in described.chain([&"/checks/{check}".to_owned()]) {
         let path = path.replace("{incident}", &incident).replace("{page}", "none");
-        for check in ["token", "bearer", "key", "basic"] {
+        for check in CHECKS {
             paths.push(path.replace("{check}", check));
         }
     }
@@ -103,7 +123,7 @@ async fn assert_clean_answers(crosscheck: &Standalone) {
     let mut answered = 0;
     for path in &paths {
         let (status, text) = crosscheck.api.get(path).await.expect("an answer");
-        assert_clean(path, text.as_bytes());
+        assert_clean(markers, path, text.as_bytes());
         answered += usize::from(status == 200);
     }
     assert!(answered > 20, "{answered} of {paths:?}");
@@ -113,14 +133,16 @@ async fn assert_clean_answers(crosscheck: &Standalone) {
 async fn secrets_reach_their_servers_and_appear_nowhere_else() {
     let scratch = Scratch::new();
     let authority = Authority::new(&scratch);
-    let sink = Sink::start(Some(&authority.sound(&scratch, "127.0.0.1"))).await;
-    let nginx = Nginx::start(&scratch, &[]).await;
-    let config = config(&scratch, &authority, &sink, &nginx);
+    let identity = authority.sound(&scratch, "127.0.0.1");
+    let sink = Sink::start(Some(&identity)).await;
+    let nginx = Nginx::start(&scratch, &[&identity]).await;
+    let client = authority.sound(&scratch, "probe.example.com");
+    let config = config(&scratch, &authority, &client, &sink, &nginx);
     let mut variables = VARIABLES.to_vec();
     variables.push(("RUST_LOG", "trace"));
     let wanted = Wanted { variables: &variables, ..Wanted::default() };
     let mut running = Standalone::start_as(&scratch, &config, wanted).await;
-    let letters = sink.holds(SOON, 4).await;
+    let letters = sink.holds(SOON, CHECKS.len()).await;
     running.api.all_settled(SOON).await;
 
     let path = running.config().to_str().expect("a path in ASCII").to_owned();
@@ -129,21 +151,35 @@ async fn secrets_reach_their_servers_and_appear_nowhere_else() {
     let drawn = crosscheck(&["run", &path], &variables);
     let validated = crosscheck(&["validate", &path], &variables);
     assert_eq!(validated.status, 0, "{validated:?}");
-    // They were all used, and all came back.
+    // They were all used, and what could came back.
+    let mut markers = configured();
     let (requests, logins) = (nginx.requests(), sink.logins().join("\n"));
-    for marker in markers() {
-        let used = requests.contains(&marker) || logins.contains(&marker);
-        assert!(used || marker == MAIL_PASSWORD || marker == "marker-basic-9Vt", "{marker}");
+    for marker in &markers {
+        let used = requests.contains(marker) || logins.contains(marker);
+        let unseen = [MAIL_PASSWORD, "marker-basic-9Vt", "marker-body-6Wm"];
+        assert!(used || unseen.contains(&marker.as_str()), "{marker}");
     }
     assert_eq!(run.out.matches("<redacted>").count(), 4, "{}", run.out);
+    let key = fs::read_to_string(&client.key).expect("a key");
+    markers.extend(key.lines().filter(|line| !line.starts_with("---")).map(str::to_owned));
+    let token = operate(&running);
+    markers.push(token.rsplit('_').next().expect("a secret").to_owned());
 
+    let url = running.api.address("");
+    for what in [&["status"][..], &["incidents"], &["token", "list"], &["audit"]] {
+        let arguments = [what, &["--json", "--url", &url]].concat();
+        let said = crosscheck(&arguments, &[("CROSSCHECK_TOKEN", &token)]);
+        assert!(said.out.starts_with(['[', '{']), "{what:?}: {said:?}");
+        assert_clean(&markers, "what an operator prints", said.out.as_bytes());
+        assert_clean(&markers, "what an operator is told", said.err.as_bytes());
+    }
     for said in [&run, &drawn, &validated] {
-        assert_clean("what a command prints", said.out.as_bytes());
-        assert_clean("what a command notes", said.err.as_bytes());
+        assert_clean(&markers, "what a command prints", said.out.as_bytes());
+        assert_clean(&markers, "what a command notes", said.err.as_bytes());
     }
     for letter in &letters {
         for part in [&letter.raw, &letter.text, &letter.html] {
-            assert_clean("a mail", part.as_bytes());
+            assert_clean(&markers, "a mail", part.as_bytes());
         }
     }
     eventually(SOON, "each check has an observation", || async {
@@ -151,9 +187,22 @@ async fn secrets_reach_their_servers_and_appear_nowhere_else() {
         if rows.is_empty() { Err("none".to_owned()) } else { Ok(()) }
     })
     .await;
-    assert_clean_answers(&running).await;
-    assert!(assert_clean_below(&running.data) > 3);
+    assert_clean_answers(&markers, &running).await;
+    assert!(assert_clean_below(&markers, &running.data) > 3);
     running.process.terminate();
-    assert_clean_below(&running.data);
-    assert_clean("the log", running.process.log().as_bytes());
+    assert_clean_below(&markers, &running.data);
+    assert_clean(&markers, "the log", running.process.log().as_bytes());
+}
+
+/// Makes a token and uses it, well and badly.
+fn operate(running: &Standalone) -> String {
+    let url = running.api.address("");
+    let made = ["token", "create", "--name", "ci", "--role", "administrator", "--url", &url];
+    let token = crosscheck(&made, &[]).out.trim().to_owned();
+    let used = crosscheck(&["status", "--url", &url, "--token", &token], &[]);
+    assert_eq!(used.status, 1, "something is down: {used:?}");
+    let bad = format!("{}x", token);
+    let refused = crosscheck(&["status", "--url", &url, "--token", &bad], &[]);
+    assert!(refused.err.contains("the token is not good"), "{refused:?}");
+    token
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use askama::Template;
+use crosscheck_checks::excerpt::is_harmful;
 use crosscheck_core::outbox::{Edge, Notice, SiteOpinion};
 use crosscheck_model::{Cause, Status, Timestamp};
 
@@ -283,13 +284,6 @@ pub(super) fn one_line(text: &str) -> String {
     let blanked: String =
         text.chars().map(|char| if is_harmful(char) { ' ' } else { char }).collect();
     blanked.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Control characters, line separators, and those that turn the direction of writing.
-fn is_harmful(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
-        || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A fragment, such as summaries are, as a sentence.

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crosscheck_checks::excerpt::is_harmful;
 use crosscheck_model::{CheckSpec, Outcome, Phase, Phases, Status};
 use unicode_width::UnicodeWidthStr;
 
@@ -41,7 +42,7 @@ pub(super) fn columns(text: &str) -> usize {
 
 /// Text without characters that could change the terminal.
 fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_harmful(c) { ' ' } else { c }).collect()
 }
 
 /// What the parts of a bar mean.
