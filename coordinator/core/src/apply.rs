@@ -46,6 +46,9 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
         Command::Acknowledge { incident, by, note } => {
             state.acknowledge(incident, by, note, &mut effects)
         }
+        Command::Heartbeat { receiver, standing } => {
+            state.hear_of_receiver(receiver, standing, &mut effects)
+        }
     };
     state.conclude(scope, &mut effects);
     Applied { reply, effects }
@@ -73,9 +76,10 @@ impl Scope {
                 let seen = reports.iter().flat_map(|report| &report.observations);
                 Self::These(seen.map(|observation| observation.check.clone()).collect())
             }
-            Command::Claim { .. } | Command::Settle { .. } | Command::Acknowledge { .. } => {
-                Self::Nothing
-            }
+            Command::Claim { .. }
+            | Command::Settle { .. }
+            | Command::Acknowledge { .. }
+            | Command::Heartbeat { .. } => Self::Nothing,
         }
     }
 }
@@ -89,6 +93,7 @@ impl State {
         if before == Timestamp::ZERO || self.now.since(before).as_millis() < GAP_LIMIT_MS.into() {
             return;
         }
+        self.watch.hearing_since = self.now;
         for (id, check) in &mut self.checks {
             check.gap = true;
             if check.drawn.is_some_and(|(status, _)| status.is_some()) {
@@ -139,7 +144,10 @@ impl State {
         }
         if all {
             self.reconcile_domains(effects);
+            self.reconcile_lapses(effects);
+            self.reconcile_awaited(effects);
             self.reconcile_blindness(effects);
+            self.reconcile_channels(effects);
         }
         self.order_confirmations(&ids, effects);
     }

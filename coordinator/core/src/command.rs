@@ -5,6 +5,7 @@ use crosscheck_model::{CheckId, Config, IncidentId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Effect;
+use crate::heartbeat::Standing;
 use crate::outbox::{Key, SendResult};
 
 /// A command, as it stands in the log: the moment is stamped by the leader that proposed it.
@@ -65,6 +66,13 @@ pub enum Command {
         by: String,
         /// What they say.
         note: String,
+    },
+    /// What came of the leader's heartbeats to a receiver, when that changes.
+    Heartbeat {
+        /// Which: its name, without what is secret in its address.
+        receiver: String,
+        /// What came of them.
+        standing: Standing,
     },
 }
 

@@ -93,9 +93,9 @@ impl State {
             .map(|(id, _)| id.clone())
             .collect();
         for id in gone {
-            let Some(open) = self.probes.remove(&id).and_then(|probe| probe.incident) else {
-                continue;
-            };
+            let removed = self.probes.remove(&id);
+            self.forget_lapses(&id, why, effects);
+            let Some(open) = removed.and_then(|probe| probe.incident) else { continue };
             let text = format!("probe {id} is no longer expected: {why}");
             self.resolve(open, self.now, text, Vec::new(), Edge::Removed, effects);
         }

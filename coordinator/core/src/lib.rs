@@ -16,15 +16,19 @@
 
 #![deny(clippy::float_arithmetic, reason = "replicas must round alike")]
 
+pub mod absence;
 pub mod apply;
 pub mod assign;
+pub mod awaited;
 pub mod blindness;
 pub mod command;
 pub mod conduct;
 pub mod configure;
 pub mod confirm;
+pub mod delivery;
 pub mod domain;
 pub mod effect;
+pub mod heartbeat;
 pub mod incident;
 pub mod judge;
 pub mod maintenance;
@@ -35,6 +39,7 @@ pub mod session;
 pub mod snapshot;
 pub mod state;
 pub mod verdict;
+pub mod watch;
 
 pub use apply::apply;
 pub use command::{Command, Reply};

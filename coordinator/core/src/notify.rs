@@ -95,6 +95,11 @@ impl State {
         let now = self.now;
         if let Some(incident) = self.incidents.get_mut(&id) {
             incident.note(now, EventKind::Notified, names.join(", "), Vec::new());
+            if let Edge::Alarm(status) = edge
+                && !incident.told.contains(&status)
+            {
+                incident.told.push(status);
+            }
         }
         effects.push(Effect::Owed);
     }
@@ -132,7 +137,7 @@ impl State {
     fn notice(&self, incident: &Incident, edge: Edge) -> Notice {
         let check = match &incident.subject {
             Subject::Check(id) => Some(id.clone()),
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => None,
+            _ => None,
         };
         let link = self
             .config

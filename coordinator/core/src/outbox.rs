@@ -284,13 +284,16 @@ impl State {
             return Reply::Rejected(format!("attempt {attempt} of {key} is over"));
         }
         let careless = mutant::is(Mutant::RecoveryDoneOnError);
+        let channel = owed.channel.clone();
         let forgets = careless && owed.notice.edge == Edge::Recovery;
+        let noted = result.clone();
         owed.take_result(if forgets { SendResult::Delivered } else { result }, now);
         let (incident, event) = (owed.notice.incident, owed.event());
         if let (Some(incident), Some((kind, text))) = (self.incidents.get_mut(&incident), event) {
             incident.note(now, kind, text, Vec::new());
         }
         self.mark_lost_alarms(key);
+        self.note_attempt(&channel, &noted);
         effects.push(Effect::Owed);
         Reply::Done
     }

@@ -15,6 +15,7 @@ use crate::incident::Incident;
 use crate::outbox::{Key, Owed};
 use crate::quorum::Domain;
 use crate::verdict::{Tally, Verdict};
+use crate::watch::Watch;
 
 /// Everything decisive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,8 @@ pub struct State {
     pub house_kept_at: Timestamp,
     /// Confirmation orders that may be given at once, in thousandths.
     pub confirm_tokens: u64,
+    /// What the installation knows of its own eyes and voice.
+    pub watch: Watch,
 }
 
 /// A probe.

@@ -124,9 +124,7 @@ impl Incident {
     fn new(incident: &core::Incident) -> Self {
         let (check, checks) = match &incident.subject {
             Subject::Check(id) => (Some(id.to_string()), vec![id.to_string()]),
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
-                (None, incident.checks.iter().map(ToString::to_string).collect())
-            }
+            _ => (None, incident.checks.iter().map(ToString::to_string).collect()),
         };
         Self {
             id: incident.id.0,
@@ -199,6 +197,11 @@ fn scope(subject: &Subject) -> String {
         Subject::Domain(domain) => domain.to_string(),
         Subject::Probe(probe) => format!("probe {probe}"),
         Subject::Blind => "blind".to_owned(),
+        Subject::Absent => "absent".to_owned(),
+        Subject::Idle => "idle".to_owned(),
+        Subject::Awaited => "awaited".to_owned(),
+        Subject::Channel(name) => format!("channel {name}"),
+        Subject::Heartbeat(name) => format!("heartbeat {name}"),
     }
 }
 
@@ -219,9 +222,7 @@ impl IncidentsQuery {
     fn admits(&self, incident: &core::Incident) -> bool {
         let about = |check: &String| match &incident.subject {
             Subject::Check(id) => id.as_str() == check,
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
-                incident.checks.iter().any(|id| id.as_str() == check)
-            }
+            _ => incident.checks.iter().any(|id| id.as_str() == check),
         };
         self.before.is_none_or(|before| incident.id.0 < before)
             && self.status.is_none_or(|stage| stage.admits(incident))

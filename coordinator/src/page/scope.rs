@@ -65,9 +65,7 @@ impl Scope {
     pub(crate) fn concerns(&self, incident: &Incident) -> bool {
         match &incident.subject {
             Subject::Check(check) => self.has(check),
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
-                incident.checks.iter().any(|c| self.has(c))
-            }
+            _ => incident.checks.iter().any(|c| self.has(c)),
         }
     }
 
