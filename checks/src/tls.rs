@@ -179,6 +179,12 @@ impl Session {
     pub fn trusted(self) -> Result<TlsStream<TcpStream>, Failure> {
         self.verdict.map(|()| self.stream)
     }
+
+    /// The stream, whoever the server is: better than clear text, and no more (RFC 7435). Nothing
+    /// secret may be written to it.
+    pub fn of_anyone(self) -> TlsStream<TcpStream> {
+        self.stream
+    }
 }
 
 /// The failure that an error of an open TLS stream, or of a plain one, stands for.

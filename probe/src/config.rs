@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crosscheck_checks::env::Secrets;
 use crosscheck_checks::guard::Guard;
+use crosscheck_checks::mail::direct::DirectMail;
 use crosscheck_model::{ProbeId, Secret, SiteId};
 use reqwest::Url;
 use serde::Deserialize;
@@ -49,6 +50,9 @@ pub struct Config {
     /// Bounds.
     #[serde(default)]
     pub limits: Limits,
+    /// Whom this probe mails by itself when it reaches no coordinator.
+    #[serde(default)]
+    pub last_resort: Option<DirectMail>,
 }
 
 /// Bounds of a probe.
@@ -97,6 +101,7 @@ impl Config {
             ca: None,
             metrics: None,
             limits: Limits::default(),
+            last_resort: None,
         }
     }
 
@@ -202,6 +207,7 @@ key: "${file:/run/secrets/probe}"
 ca: /etc/crosscheck/ca.pem
 metrics: 127.0.0.1:9464
 limits: { concurrency: 50 }
+last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: probe@example.com, after: 5m }
 "#;
 
     #[test]
@@ -210,6 +216,8 @@ limits: { concurrency: 50 }
         assert_eq!(config.probe, ProbeId::new("bj-1"));
         assert_eq!(config.limits, Limits { concurrency: 50, spool: SPOOL });
         assert_eq!(config.guard(), Guard::Internal);
+        let after = config.last_resort.as_ref().and_then(|mail| mail.after);
+        assert_eq!(after, Some(std::time::Duration::from_secs(300)));
         assert_eq!(base(&config.coordinators[1]).expect("a URL").as_str(), "http://[::1]:9000/x/");
     }
 
@@ -230,6 +238,10 @@ limits: { concurrency: 50 }
             (&*format!("{base}limits: {{ speed: 1 }}"), vec!["speed"]),
             (&*format!("{base}key: hunter2"), vec!["clear text", "${env:NAME}"]),
             (&*format!("{base}metrics: here"), vec!["socket address"]),
+            (
+                &*format!("{base}last_resort: {{ smtp: \"smtp://h\", from: nobody }}"),
+                vec!["`mail`: list", "`from`"],
+            ),
             (
                 "probe: \"\"\nsite: s\ncoordinators: []",
                 vec!["`probe` is empty", "`coordinators` is empty"],

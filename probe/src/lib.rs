@@ -28,6 +28,7 @@ pub mod figures;
 pub mod health;
 pub mod jitter;
 pub mod judge;
+pub mod last_resort;
 pub mod link;
 pub mod metrics;
 mod notice;

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use crosscheck_probe::{Config, config::ConfigError, metrics};
+use crosscheck_checks::env::Secrets;
+use crosscheck_probe::{Config, config::ConfigError, last_resort, metrics};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::AbortHandle;
 use tracing_subscriber::EnvFilter;
 
 /// At the end the disk is waited for this long; a service manager's patience is longer.
@@ -46,6 +48,13 @@ const EXAMPLE: &str = r#"A configuration, with everything it can say:
   internal: false                   # true: checks may connect to private addresses
   metrics: 127.0.0.1:9464           # serves /metrics for Prometheus; left out: nowhere
   limits: { concurrency: 1000, spool: 200000 }
+  last_resort:                      # mails from this probe alone when it reaches no coordinator
+    mail: [ops@example.com]         # for 10 minutes, once an hour at most: to whom, and as in
+    smtp: "smtp://mail.example.com:587"   # the `mail` channel
+    from: crosscheck@example.com
+    user: crosscheck
+    password: "${file:/run/secrets/smtp}"
+    after: 10m
 
 The log goes to standard error: text on a terminal, JSON elsewhere; RUST_LOG=debug says more.
 SIGTERM and SIGINT end the probe; what is undelivered is kept in `data`.
@@ -89,6 +98,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let probe = crosscheck_probe::start(&config, link).context("start the probe")?;
     tracing::info!(probe = %config.probe, site = %config.site, "probe started");
     let served = metrics.map(|listener| tokio::spawn(metrics::serve(listener, probe.remote())));
+    let secrets = Secrets::of_process();
+    let watch = config.last_resort.clone().map(|mail| {
+        let (config, remote) = (config.clone(), probe.remote());
+        tokio::spawn(async move { last_resort::run(&config, mail, remote, secrets).await })
+    });
     tokio::select! {
         _ = terminate.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
@@ -97,8 +111,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if tokio::time::timeout(STOP_LIMIT, probe.stop()).await.is_err() {
         tracing::warn!("the disk took too long; some observations may not be kept");
     }
-    if let Some(served) = served {
-        served.abort();
+    for task in [served.map(|task| task.abort_handle()), watch.map(|task| task.abort_handle())] {
+        task.inspect(AbortHandle::abort);
     }
     Ok(())
 }

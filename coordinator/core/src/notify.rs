@@ -11,6 +11,7 @@ use crate::effect::Effect;
 use crate::incident::{EventKind, Incident, Subject};
 use crate::outbox::{Edge, Key, Notice, Owed, Progress};
 use crate::state::{CheckState, State};
+use crate::watch::advice;
 
 /// Whom to tell, and by which channel.
 pub type Recipient = (ContactId, String);
@@ -154,7 +155,10 @@ impl State {
             decided: self.now,
             ended: incident.resolved_at,
             sites: check.as_ref().map(|id| self.opinions_of(id)).unwrap_or_default(),
-            runbook: check.as_ref().and_then(|id| self.runbook(id)),
+            runbook: match &check {
+                Some(id) => self.runbook(id),
+                None => advice(&incident.subject, edge).map(str::to_owned),
+            },
             check,
             link,
             thread: None,

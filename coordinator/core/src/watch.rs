@@ -86,3 +86,33 @@ impl State {
         }
     }
 }
+
+/// What operators do about trouble of the installation's own, where that can be said in general.
+pub(crate) fn advice(subject: &Subject, edge: Edge) -> Option<&'static str> {
+    if !matches!(edge, Edge::Alarm(_)) {
+        return None;
+    }
+    match subject {
+        Subject::Absent => Some(
+            "Look whether the probe's machine runs, whether it reaches the coordinators, and what \
+             the probe's log says. What it sees meanwhile is delivered when it is back.",
+        ),
+        Subject::Idle => Some(
+            "The probe is heard, so its line is well: look at its log, its load and its version, \
+             and start it anew.",
+        ),
+        Subject::Awaited => Some(
+            "Start a probe with that `site:`, or look at its log for what refuses it; or take the \
+             site out of the configuration.",
+        ),
+        Subject::Channel(_) => Some(
+            "What is owed is kept and tried again. Look at the server that the channel names, and \
+             at its credentials.",
+        ),
+        Subject::Heartbeat(_) => Some(
+            "Look whether the leader reaches the receiver, and whether its address in \
+             coordinator.yaml still holds.",
+        ),
+        Subject::Check(_) | Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => None,
+    }
+}

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use crosscheck_model::CheckId;
+use crosscheck_model::{CheckId, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,6 +65,16 @@ impl ApiError {
     pub(crate) fn wrong_method() -> Self {
         let hint = "the Allow header names those that it has";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method", hint)
+    }
+
+    /// There is no quorum, so nothing can be changed.
+    pub(crate) fn read_only(as_of: Timestamp) -> Self {
+        let error = format!(
+            "this coordinator has no quorum: it shows what was true at {as_of}, and nothing was \
+             changed"
+        );
+        let hint = "ask another coordinator; if none has a quorum, see to the coordinators first";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error, hint)
     }
 
     /// Our own fault.

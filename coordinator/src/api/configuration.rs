@@ -64,7 +64,7 @@ pub(super) async fn apply(
             "nothing was changed; `crosscheck validate` says the same",
         ));
     };
-    match (api.submit)(Command::Configure(Box::new(config))).await? {
+    match api.submit(Command::Configure(Box::new(config))).await? {
         Reply::Configured(revision) => Ok(Json(Applied { revision })),
         other => {
             tracing::error!(?other, "a configuration got another command's reply");

@@ -13,6 +13,7 @@ use super::{BAD_INPUT, FINE};
 use crate::bearer::{self, BearerKey};
 use crate::courier;
 use crate::fatal::Fatal;
+use crate::heartbeat::ping::Receiver;
 use crate::leader::SystemClock;
 use crate::member::Member;
 use crate::replica::{ReplicaConfig, SNAPSHOT_EVERY};
@@ -50,6 +51,16 @@ const EXAMPLE: &str = r#"A settings file, with everything it can say:
     probes: 10.0.1.1:7402                 # for probes
     operators: 127.0.0.1:7403             # the page and the whole API
     page: 0.0.0.0:8080                    # the page and the public part of the API
+  heartbeats:                             # pinged while this member leads; whoever misses the
+    - { url: "${file:/etc/crosscheck/ping-url}", every: 60s }  # pings raises the alarm. The same
+    - { url: "https://cron.example.com/ping", method: post }   # list on every member
+  last_resort:                            # mails from this member alone when nothing is agreed on
+    mail: [ops@example.com]               # for 3 minutes: to whom, and as in the `mail` channel
+    smtp: "smtp://mail.example.com:587"
+    from: crosscheck@example.com
+    user: crosscheck
+    password: "${file:/etc/crosscheck/smtp}"
+    after: 3m                             # each further member waits a third of that longer
 
 Members and probes talk in clear text: put them on a private network or a VPN.
 
@@ -63,7 +74,8 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
     let secrets = Secrets::of_process();
     let settings = match Settings::read(&args.config).and_then(|settings| {
         let keys = (settings.key(&secrets)?, settings.operator_key(&secrets)?);
-        Ok((settings, keys))
+        let receivers = settings.receivers(&secrets)?;
+        Ok((settings, keys, receivers))
     }) {
         Ok(settings) => settings,
         Err(error) => {
@@ -75,8 +87,8 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
         writeln!(std::io::stdout(), "`{}` is fine", args.config.display())?;
         return Ok(FINE);
     }
-    let (settings, (key, operator_key)) = settings;
-    run(&settings, key, operator_key, secrets).await?;
+    let (settings, (key, operator_key), receivers) = settings;
+    run(&settings, key, operator_key, receivers, secrets).await?;
     Ok(FINE)
 }
 
@@ -84,6 +96,7 @@ async fn run(
     settings: &Settings,
     key: Option<String>,
     operator_key: Option<String>,
+    receivers: Vec<Receiver>,
     secrets: Secrets,
 ) -> anyhow::Result<()> {
     let mut end = super::Termination::new()?;
@@ -100,7 +113,7 @@ async fn run(
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
     };
-    let member = Member::start(config, courier::by_channels(secrets))
+    let member = Member::start(config, courier::by_channels(secrets.clone()))
         .await
         .with_context(|| format!("open the data directory {}", settings.data.display()))?;
     // The other members must reach this one until it has handed leadership over.
@@ -119,6 +132,11 @@ async fn run(
         tracing::info!(%address, "listening for {purpose}");
     }
     member.replica().initialize().await.context("form the cluster")?;
+    member.beat(receivers, secrets.clone());
+    if let Some(mail) = settings.last_resort.clone() {
+        let name = format!("{} ({})", settings.node, listen.raft);
+        member.keep_watch(&name, mail, secrets);
+    }
     tracing::info!(node = settings.node, members = settings.members.len(), "running");
     end.asked().await;
     tracing::info!("stopping");

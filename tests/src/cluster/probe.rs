@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::coordinator::KEY;
+use super::coordinator::{KEY, append};
 use super::network::Host;
 use crate::binary;
 use crate::process::Process;
@@ -41,6 +41,15 @@ impl Probe {
         command.arg("--config").arg(self.directory.join("probe.yaml")).env("KEY", KEY);
         let log = self.directory.join("log");
         self.process = Some(Process::start(self.name, &mut command, &log));
+    }
+
+    /// Kills it and starts it with further lines in its configuration.
+    pub fn restart_with(&mut self, text: &str) {
+        if let Some(mut process) = self.process.take() {
+            process.kill9();
+        }
+        append(&self.directory.join("probe.yaml"), text);
+        self.start();
     }
 
     /// Its name, and its site's.
