@@ -85,8 +85,8 @@ pub(crate) struct Inner {
     pub(crate) fatal: Fatal,
     /// The data directory is this replica's alone.
     occupied: Occupied,
-    peers: Peers,
-    members: BTreeMap<u64, String>,
+    pub(crate) peers: Peers,
+    pub(crate) members: BTreeMap<u64, String>,
     profile: Profile,
     key: Option<String>,
     batcher: Batcher,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::{CheckId, Timestamp};
 
 use crate::command::{Applied, Command, Reply};
@@ -111,6 +112,9 @@ impl State {
     fn lead(&mut self, term: u64, cluster: String) -> Reply {
         self.lead_since = self.now;
         self.lead_term = self.lead_term.max(term);
+        if mutant::is(Mutant::EdgesInLeaderMemory) {
+            self.checks.values_mut().for_each(|check| check.incident = None);
+        }
         if self.cluster.is_empty() {
             self.cluster = cluster;
         }
@@ -142,6 +146,10 @@ impl State {
         for id in &ids {
             self.judge(id, effects);
         }
+        // With other voters the same votes may mean something else.
+        for id in self.order_confirmations(&ids, effects) {
+            self.judge(&id, effects);
+        }
         if all {
             self.reconcile_domains(effects);
             self.reconcile_lapses(effects);
@@ -149,6 +157,5 @@ impl State {
             self.reconcile_blindness(effects);
             self.reconcile_channels(effects);
         }
-        self.order_confirmations(&ids, effects);
     }
 }

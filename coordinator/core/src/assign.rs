@@ -49,10 +49,12 @@ impl State {
     }
 
     /// Recruits further probes for a check of a few while it is in doubt, so that the decision
-    /// rests on as many voters as a large layout has.
-    pub(crate) fn recruit(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
+    /// rests on as many voters as a large layout has; whether any came or went.
+    pub(crate) fn recruit(&mut self, id: &CheckId, effects: &mut Vec<Effect>) -> bool {
         let recruits = self.assign_one(id);
+        let changed = !recruits.is_empty();
         self.tell_reassigned(recruits, effects);
+        changed
     }
 
     /// Gives one check its probes anew; those that come or go.

@@ -283,11 +283,8 @@ impl State {
         if !current && result != SendResult::Delivered {
             return Reply::Rejected(format!("attempt {attempt} of {key} is over"));
         }
-        let careless = mutant::is(Mutant::RecoveryDoneOnError);
-        let channel = owed.channel.clone();
-        let forgets = careless && owed.notice.edge == Edge::Recovery;
-        let noted = result.clone();
-        owed.take_result(if forgets { SendResult::Delivered } else { result }, now);
+        let (channel, noted) = (owed.channel.clone(), result.clone());
+        owed.take_result(mutated(result, owed.notice.edge), now);
         let (incident, event) = (owed.notice.incident, owed.event());
         if let (Some(incident), Some((kind, text))) = (self.incidents.get_mut(&incident), event) {
             incident.note(now, kind, text, Vec::new());
@@ -403,5 +400,19 @@ impl Owed {
             }
             _ => None,
         }
+    }
+}
+
+/// The result, unless a wrong decision is planted.
+fn mutated(result: SendResult, edge: Edge) -> SendResult {
+    if mutant::is(Mutant::RecoveryDoneOnError) && edge == Edge::Recovery {
+        return SendResult::Delivered;
+    }
+    match result {
+        SendResult::Delivered if mutant::is(Mutant::InvertedSendError) => {
+            SendResult::Retry(String::new())
+        }
+        _ if mutant::is(Mutant::InvertedSendError) => SendResult::Delivered,
+        result => result,
     }
 }

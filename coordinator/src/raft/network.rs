@@ -37,6 +37,9 @@ pub(crate) trait Asked: Clone + Send + Sync + 'static {
         &self,
         want: crate::history::Want,
     ) -> impl Future<Output = Option<crate::history::Page>> + Send;
+
+    /// This node's wall clock.
+    fn wall(&self) -> crosscheck_model::Timestamp;
 }
 
 /// What came of a command handed to another node.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crosscheck_core::command::Stamped;
 use crosscheck_core::{Command, Reply};
+use crosscheck_model::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Inner, Replica};
@@ -96,5 +97,9 @@ impl Asked for Replica {
             }
             Err(_) => None,
         }
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.0.gate.clock().wall()
     }
 }

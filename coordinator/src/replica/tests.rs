@@ -32,6 +32,27 @@ struct Cluster {
     addresses: BTreeMap<u64, std::net::SocketAddr>,
 }
 
+/// A machine's clocks, with a wall clock that is a day ahead.
+struct DayAhead(SystemClock);
+
+impl Clock for DayAhead {
+    fn wall(&self) -> Timestamp {
+        self.0.wall().plus(Duration::from_secs(24 * 60 * 60))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// The one member whose wall clock is wrong.
+const AHEAD: u64 = 2;
+
+fn clock_of(id: u64) -> Arc<dyn Clock> {
+    let clock = SystemClock::start();
+    if id == AHEAD { Arc::new(DayAhead(clock)) } else { Arc::new(clock) }
+}
+
 fn config(id: u64, peers: BTreeMap<u64, String>, data: &Path) -> ReplicaConfig {
     ReplicaConfig {
         id,
@@ -40,7 +61,7 @@ fn config(id: u64, peers: BTreeMap<u64, String>, data: &Path) -> ReplicaConfig {
         profile: Profile::Lan,
         key: Some("the cluster's key".into()),
         snapshot_every: 20,
-        clock: Arc::new(SystemClock::start()),
+        clock: clock_of(id),
         fatal: Fatal::new(|reason| panic!("{reason}")),
     }
 }
@@ -189,6 +210,22 @@ async fn a_leader_that_is_shut_down_hands_over() {
     assert_ne!(second, first);
     assert_eq!(cluster.replica(second).leadership().borrow().term, term + 1, "one election");
     member.server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_clock_is_wrong_takes_the_time_from_the_others() {
+    let cluster = Cluster::start(3).await;
+    loop {
+        let leader = cluster.leader().await;
+        submit(cluster.replica(leader), Command::Tick).await;
+        if leader == AHEAD {
+            break;
+        }
+        within(cluster.replica(leader).0.node.hand_over()).await;
+    }
+    let (_, now) = cluster.replica(AHEAD).applied();
+    let hour = Duration::from_secs(60 * 60);
+    assert!(now < SystemClock::start().wall().plus(hour), "{now} is tomorrow");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,6 +46,7 @@ pub(in crate::raft) fn routes<A: Asked>(
         .route("/raft/v1/transfer", post(transfer::<A>))
         .route("/raft/v1/submit", post(submit::<A>))
         .route("/raft/v1/history", post(history::<A>))
+        .route("/raft/v1/clock", post(clock::<A>))
         .layer(DefaultBodyLimit::max(APPEND_LIMIT_BYTES))
         .merge(
             Router::new()
@@ -110,6 +111,10 @@ async fn submit<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u
 
 async fn history<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
     encode(&Answer(serving.asked.page(parse(&body)?).await))
+}
+
+async fn clock<A: Asked>(State(serving): Serve<A>) -> Result<Vec<u8>, StatusCode> {
+    encode(&serving.asked.wall())
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, StatusCode> {
