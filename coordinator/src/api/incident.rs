@@ -44,7 +44,8 @@ pub(crate) struct Incident {
     /// When it was over.
     #[schemars(with = "Option<String>")]
     resolved_at: Option<Timestamp>,
-    /// How wide: `check`, `blind`, or a failure domain such as `carrier china-telecom`.
+    /// What it is about: `check`, `blind`, `absent`, `idle`, `awaited`, a failure domain such as
+    /// `carrier china-telecom`, or a `probe`, `channel` or `heartbeat` with its name.
     scope: String,
     /// In one sentence.
     summary: String,
