@@ -18,6 +18,7 @@ pub mod env;
 pub mod excerpt;
 pub mod guard;
 pub mod kind;
+pub mod mail;
 pub mod resolve;
 pub mod text;
 pub mod tls;

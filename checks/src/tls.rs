@@ -1,9 +1,10 @@
-//! TLS for checks: a handshake that tells *why* a certificate is refused, and what it says.
+//! TLS for checks and mail: a handshake that tells *why* a certificate is refused, and what it says.
 //!
 //! The handshake itself accepts every chain, so that a refused certificate can be reported with
 //! its names and dates; it still verifies that the server holds the key. The chain is judged
-//! right after it, and [`Session::trusted`] is the only way to the stream: no byte of a request,
-//! and no credential in it, reaches a server that is not trusted.
+//! right after it, and [`Session::trusted`] is the way to the stream: no byte of a request, and no
+//! credential in it, reaches a server that is not trusted. [`Session::of_anyone`] is for mail that
+//! would travel in clear otherwise.
 //!
 //! Nothing is resumed: a resumed session shows no certificate and hides the handshake's time.
 
@@ -178,6 +179,12 @@ impl Session {
     /// Why the certificate is refused.
     pub fn trusted(self) -> Result<TlsStream<TcpStream>, Failure> {
         self.verdict.map(|()| self.stream)
+    }
+
+    /// The stream, whoever the server is: better than clear text, and no more (RFC 7435). Nothing
+    /// secret may be written to it.
+    pub fn of_anyone(self) -> TlsStream<TcpStream> {
+        self.stream
     }
 }
 

@@ -70,6 +70,17 @@ pub(crate) struct Api {
     submit: Submit,
 }
 
+impl Api {
+    /// Puts a command into the log. A coordinator without a quorum can only be read, and says so.
+    async fn submit(&self, command: Command) -> Result<Reply, ApiError> {
+        (self.submit)(command).await.map_err(|error| {
+            let freshness = self.reader.freshness();
+            let refused = error == SubmitError::NoLeader && freshness.minority;
+            if refused { ApiError::read_only(freshness.as_of) } else { error.into() }
+        })
+    }
+}
+
 /// Who may use an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
+use crosscheck_checks::env::Secrets;
+use crosscheck_checks::mail::direct::DirectMail;
 use crosscheck_core::command::Enclosed;
 use crosscheck_core::operator::{Actor, Role};
 use crosscheck_core::{Command, Effect, Reply, State};
@@ -16,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{self, Credentials};
 use crate::api;
 use crate::courier::{Carrier, Courier, Log, News};
+use crate::heartbeat::ping::{self, Receiver};
 use crate::ingest::{self, ProbeGate};
+use crate::last_resort;
 use crate::loopback;
 use crate::operator::{Door, by_address};
 use crate::page::{self, Freshness, Reader, Readings};
@@ -46,6 +50,19 @@ impl Member {
         let courier = Courier::new(Arc::new(ReplicaLog(replica.clone())), node, carry);
         let courier = tokio::spawn(courier.run(news, stop.clone()));
         Ok(Self { replica, courier, stop })
+    }
+
+    /// Pings the receivers while this member leads and commits.
+    pub fn beat(&self, receivers: Vec<Receiver>, secrets: Secrets) {
+        tokio::spawn(ping::run(self.replica.clone(), receivers, secrets, self.stop.clone()));
+    }
+
+    /// Mails the operators by this member's own settings when nothing is committed for long.
+    pub fn keep_watch(&self, name: &str, mail: DirectMail, secrets: Secrets) {
+        let rank = self.replica.rank();
+        let watch = last_resort::run(self.replica.clone(), name.to_owned(), rank, mail, secrets);
+        let stop = self.stop.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(watch).await });
     }
 
     /// The replica.

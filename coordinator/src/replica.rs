@@ -256,6 +256,12 @@ impl Replica {
         tokio::time::timeout(limit, learned).await.unwrap_or(false)
     }
 
+    /// How many members come before this one: whoever comes first speaks first.
+    pub fn rank(&self) -> u32 {
+        let before = self.0.node.urls().into_keys().filter(|id| *id < self.0.id).count();
+        u32::try_from(before).unwrap_or(u32::MAX)
+    }
+
     /// This member's id.
     pub fn id(&self) -> u64 {
         self.0.id
@@ -281,6 +287,11 @@ impl Replica {
     /// The last applied entry's index and the log time after it.
     pub fn applied(&self) -> (u64, Timestamp) {
         *self.0.shared.progress.borrow()
+    }
+
+    /// The same, followed: it changes with whatever is committed.
+    pub fn commits(&self) -> watch::Receiver<(u64, Timestamp)> {
+        self.0.shared.progress.subscribe()
     }
 
     /// The measurements.

@@ -4,11 +4,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crosscheck_checks::env::{SecretError, Secrets};
-use crosscheck_model::Secret;
+use crosscheck_checks::mail::direct::DirectMail;
+use crosscheck_checks::text::Span;
+use crosscheck_model::{Secret, Text};
 use serde::Deserialize;
 
+use crate::heartbeat::ping::{self, Receiver};
 use crate::replica::Profile;
 
 /// A coordinator's settings file.
@@ -28,7 +32,45 @@ pub struct Settings {
     pub profile: Timing,
     /// Where it listens.
     pub listen: Listen,
+    /// Who is pinged while this member leads, and raises the alarm when that stops.
+    #[serde(default)]
+    pub heartbeats: Vec<Heartbeat>,
+    /// Whom this member mails by itself when the cluster has no quorum.
+    #[serde(default)]
+    pub last_resort: Option<DirectMail>,
 }
+
+/// A receiver of heartbeats.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// Its address; may refer to secrets.
+    pub url: Text,
+    /// How it is asked.
+    #[serde(default)]
+    pub method: Method,
+    /// How often.
+    #[serde(default = "usual_beat")]
+    pub every: Span,
+}
+
+/// How a receiver of heartbeats is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// By GET.
+    #[default]
+    Get,
+    /// By POST, without a body.
+    Post,
+}
+
+const fn usual_beat() -> Span {
+    Span::new(Duration::from_secs(60))
+}
+
+/// Heartbeats follow commits, and these follow ticks a second apart.
+const LEAST_BEAT: Duration = Duration::from_secs(1);
 
 /// How patient the members are with each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -84,6 +126,9 @@ pub enum SettingsError {
         /// All of it.
         wrong: Vec<String>,
     },
+    /// A receiver of heartbeats makes no sense.
+    #[error("`heartbeats`: {0}")]
+    Heartbeat(String),
     /// A key cannot be read.
     #[error("{0}")]
     Key(#[from] SecretError),
@@ -116,6 +161,17 @@ impl Settings {
         }
     }
 
+    /// The receivers of heartbeats.
+    ///
+    /// # Errors
+    /// What the user must correct.
+    pub fn receivers(&self, secrets: &Secrets) -> Result<Vec<Receiver>, SettingsError> {
+        let wanted = self.heartbeats.iter();
+        let parts =
+            wanted.map(|beat| (beat.url.clone(), beat.method == Method::Post, beat.every.get()));
+        ping::receivers(parts, secrets).map_err(SettingsError::Heartbeat)
+    }
+
     fn wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         match &self.url {
@@ -128,6 +184,9 @@ impl Settings {
                 self.listen.raft
             )),
             _ => {}
+        }
+        if self.heartbeats.iter().any(|beat| beat.every.get() < LEAST_BEAT) {
+            wrong.push("`heartbeats`: `every` is at least 1s".to_owned());
         }
         wrong
     }
@@ -174,6 +233,8 @@ listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/example/coordinator.yaml");
         let settings = Settings::read(Path::new(path)).expect("good");
         assert_eq!(settings.profile, Timing::Wan);
+        assert_eq!(settings.heartbeats.len(), 2);
+        assert!(settings.last_resort.is_some());
     }
 
     #[test]
@@ -184,6 +245,16 @@ listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
             ("data:", "dta:", "dta"),
         ] {
             let message = wrong(&GOOD.replace(from, to));
+            assert!(message.contains(words), "{message}");
+        }
+        for (line, words) in [
+            ("heartbeats: [{ url: \"https://h/x\", every: 10ms }]", "at least 1s"),
+            ("heartbeats: [{ url: \"https://h/x\", every: 60 }]", "no unit"),
+            ("last_resort: { mail: [a@b.c], from: a@b.c }", "smtp"),
+            ("last_resort: { mail: nobody, smtp: \"smtp://h\", from: a@b.c }", "`nobody`"),
+            ("last_resort: { mail: a@b.c, smtp: \"smtp://h\", from: a@b.c, user: u }", "`user`"),
+        ] {
+            let message = wrong(&format!("{GOOD}{line}\n"));
             assert!(message.contains(words), "{message}");
         }
     }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crosscheck_checks::guard::Guard;
+use crosscheck_checks::mail::direct::DirectMail;
 use crosscheck_model::{ProbeId, SiteId};
 use reqwest::Url;
 use serde::Deserialize;
@@ -44,6 +45,9 @@ pub struct Config {
     /// Bounds.
     #[serde(default)]
     pub limits: Limits,
+    /// Whom this probe mails by itself when it reaches no coordinator.
+    #[serde(default)]
+    pub last_resort: Option<DirectMail>,
 }
 
 /// Bounds of a probe.
@@ -93,6 +97,7 @@ impl Config {
             internal: false,
             metrics: None,
             limits: Limits::default(),
+            last_resort: None,
         }
     }
 
@@ -234,6 +239,7 @@ data: /var/lib/crosscheck-probe
 internal: true
 metrics: 127.0.0.1:9464
 limits: { concurrency: 50 }
+last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: probe@example.com, after: 5m }
 "#;
 
     #[test]
@@ -242,6 +248,8 @@ limits: { concurrency: 50 }
         assert_eq!(config.probe, ProbeId::new("bj-1"));
         assert_eq!(config.limits, Limits { concurrency: 50, spool: SPOOL });
         assert_eq!(config.guard(), Guard::Internal);
+        let after = config.last_resort.as_ref().and_then(|mail| mail.after);
+        assert_eq!(after, Some(std::time::Duration::from_secs(300)));
         assert_eq!(base(&config.coordinators[1]).expect("a URL").as_str(), "http://[::1]:9000/x/");
     }
 
@@ -265,6 +273,10 @@ limits: { concurrency: 50 }
             (&*base.replace("https://a", "http://a"), vec!["`http://a`", "crosscheck-probe join"]),
             (&*base.replace("https://a", "http://localhost"), vec!["clear text"]),
             (&*format!("{base}metrics: here"), vec!["socket address"]),
+            (
+                &*format!("{base}last_resort: {{ smtp: \"smtp://h\", from: nobody }}"),
+                vec!["`mail`: list", "`from`"],
+            ),
             (
                 "probe: \"\"\nsite: s\ncoordinators: []",
                 vec!["`probe` is empty", "`coordinators` is empty"],

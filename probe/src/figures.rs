@@ -58,6 +58,9 @@ pub struct Figures {
     pub dropped: u64,
     /// How old the session is; `None` without one.
     pub session_age: Option<Duration>,
+    /// When a coordinator last said anything at all, be it a refusal: the time since the probe's
+    /// start; zero: never.
+    pub reached: Duration,
     /// How long the newest acknowledged report took.
     pub round_trip: Option<Duration>,
     /// Whether the probe is fit.

@@ -30,6 +30,7 @@ pub mod identity;
 pub mod jitter;
 pub mod join;
 pub mod judge;
+pub mod last_resort;
 pub mod link;
 pub mod metrics;
 mod notice;

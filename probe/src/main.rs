@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use crosscheck_checks::env::Secrets;
 use crosscheck_probe::config::{Config, ConfigError};
 use crosscheck_probe::join::{self, JoinError};
-use crosscheck_probe::{metrics, renewal};
+use crosscheck_probe::{last_resort, metrics, renewal};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -83,6 +84,13 @@ const EXAMPLE: &str = r#"A configuration, with everything it can say:
   internal: false                   # true: checks may connect to private addresses
   metrics: 127.0.0.1:9464           # serves /metrics for Prometheus; left out: nowhere
   limits: { concurrency: 1000, spool: 200000 }
+  last_resort:                      # mails from this probe alone when it reaches no coordinator
+    mail: [ops@example.com]         # for 10 minutes, once an hour at most: to whom, and as in
+    smtp: "smtp://mail.example.com:587"   # the `mail` channel
+    from: crosscheck@example.com
+    user: crosscheck
+    password: "${file:/run/secrets/smtp}"
+    after: 10m
 
 Join once, with a token from an operator, before the first start: `crosscheck-probe join --help`.
 
@@ -165,6 +173,11 @@ async fn run(arguments: &Work) -> anyhow::Result<()> {
     let probe = crosscheck_probe::start(&config, link).context("start the probe")?;
     tracing::info!(probe = %config.probe, site = %config.site, "probe started");
     let served = metrics.map(|listener| tokio::spawn(metrics::serve(listener, probe.remote())));
+    let secrets = Secrets::of_process();
+    let watch = config.last_resort.clone().map(|mail| {
+        let (config, remote) = (config.clone(), probe.remote());
+        tokio::spawn(async move { last_resort::run(&config, mail, remote, secrets).await })
+    });
     tokio::select! {
         _ = terminate.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
@@ -173,7 +186,11 @@ async fn run(arguments: &Work) -> anyhow::Result<()> {
     if tokio::time::timeout(STOP_LIMIT, probe.stop()).await.is_err() {
         tracing::warn!("the disk took too long; some observations may not be kept");
     }
-    let helpers = [served.map(|task| task.abort_handle()), renewed.map(|task| task.abort_handle())];
+    let helpers = [
+        served.map(|task| task.abort_handle()),
+        renewed.map(|task| task.abort_handle()),
+        watch.map(|task| task.abort_handle()),
+    ];
     helpers.into_iter().flatten().for_each(|task| task.abort());
     Ok(())
 }

@@ -161,6 +161,7 @@ mod tests {
             spooled: 7,
             dropped: 8,
             session_age: None,
+            reached: Duration::from_secs(90),
             round_trip: Some(Duration::from_millis(250)),
             health: Health {
                 v4: Fitness::Unfit("why".into()),

@@ -159,6 +159,7 @@ impl Probe {
             spooled: self.spool.backlog() as u64,
             dropped: self.spool.dropped(),
             session_age: self.uplink.session_since().map(|since| now.saturating_sub(since)),
+            reached: self.uplink.reached(),
             round_trip: self.uplink.round_trip(),
             health: self.health.health().clone(),
             complaint: self.uplink.complaint().map(|failure| failure.to_string()),

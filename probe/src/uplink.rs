@@ -156,6 +156,8 @@ pub struct Uplink {
     attempts: u64,
     echo: Timestamp,
     answered: Mono,
+    /// When a coordinator last said anything at all, be it a refusal.
+    reached: Mono,
     round_trip: Option<Duration>,
     complaint: Option<Failure>,
 }
@@ -172,6 +174,7 @@ impl Uplink {
             attempts: 0,
             echo: Timestamp::ZERO,
             answered: Mono::ZERO,
+            reached: Mono::ZERO,
             round_trip: None,
             complaint: None,
         }
@@ -201,6 +204,7 @@ impl Uplink {
         if !matches!(self.phase, Phase::Opening { attempt: open, .. } if open == attempt) {
             return;
         }
+        self.note_reached(now, answer.as_ref().err());
         match answer {
             Ok(welcome) => {
                 self.hear(now, welcome.now);
@@ -227,6 +231,7 @@ impl Uplink {
         answer: Result<Receipt, Failure>,
         spool: &mut Spool,
     ) -> Vec<Effect> {
+        self.note_reached(now, answer.as_ref().err());
         let Phase::Open(session) = &mut self.phase else { return Vec::new() };
         match answer {
             Ok(receipt) => {
@@ -269,6 +274,7 @@ impl Uplink {
         if !session.stream.heard(now, stream) {
             return (None, Vec::new());
         }
+        self.reached = now;
         match order {
             Order::Heartbeat { now: log } => self.hear(now, log),
             Order::Renew => return (None, self.close(now, spool)),
@@ -327,6 +333,11 @@ impl Uplink {
         }
     }
 
+    /// When a coordinator last said anything at all; zero: never.
+    pub fn reached(&self) -> Mono {
+        self.reached
+    }
+
     /// How long the newest acknowledged report took.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
@@ -335,6 +346,12 @@ impl Uplink {
     /// What the coordinators said last, unless all is well.
     pub fn complaint(&self) -> Option<&Failure> {
         self.complaint.as_ref()
+    }
+
+    fn note_reached(&mut self, now: Mono, failure: Option<&Failure>) {
+        if !matches!(failure, Some(Failure::Unreachable(_))) {
+            self.reached = now;
+        }
     }
 
     fn is_cut(&self, now: Mono) -> bool {

@@ -190,7 +190,10 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("no probe at `{site}`"))
     }
 
-    /// A probe, to be started or stopped.
+    /// A probe, to be started anew.
+    ///
+    /// # Panics
+    /// There is none at that site.
     pub fn probe_mut(&mut self, site: &str) -> &mut Probe {
         let found = self.probes.iter_mut().find(|probe| probe.name() == site);
         found.unwrap_or_else(|| panic!("no probe at `{site}`"))

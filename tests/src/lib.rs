@@ -23,6 +23,7 @@ pub mod mailbox;
 pub mod nginx;
 pub mod port;
 pub mod process;
+pub mod receiver;
 pub mod scratch;
 pub mod silent;
 pub mod sim;

@@ -70,6 +70,9 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
         Command::Act { actor, command } => state.act(actor, &command, effects, carry_out),
         Command::CreateToken(new) => state.create_token(new),
         Command::RevokeToken { id } => state.revoke_token(&id),
+        Command::Heartbeat { receiver, standing } => {
+            state.hear_of_receiver(receiver, standing, effects)
+        }
     }
 }
 
@@ -109,6 +112,7 @@ impl Scope {
             | Command::Dismiss { .. }
             | Command::Disk { .. }
             | Command::CreateToken(_)
+            | Command::Heartbeat { .. }
             | Command::RevokeToken { .. } => Self::Nothing,
         }
     }
@@ -123,6 +127,7 @@ impl State {
         if before == Timestamp::ZERO || self.now.since(before).as_millis() < GAP_LIMIT_MS.into() {
             return;
         }
+        self.watch.hearing_since = self.now;
         for (id, check) in &mut self.checks {
             check.gap = true;
             if check.drawn.is_some_and(|(status, _)| status.is_some()) {
@@ -185,7 +190,10 @@ impl State {
         }
         if all {
             self.reconcile_domains(effects);
+            self.reconcile_lapses(effects);
+            self.reconcile_awaited(effects);
             self.reconcile_blindness(effects);
+            self.reconcile_channels(effects);
         }
     }
 }

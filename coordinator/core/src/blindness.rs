@@ -1,13 +1,14 @@
 //! Checks that too few live voters are left for: one incident for all that go blind together, so
 //! that the loss of a fleet is one mail and not a thousand, and a later loss is another.
+//! [`crate::watch`] says who hears of it from here, and who from elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crosscheck_model::{CheckId, IncidentId, ProbeId, Status, Timestamp};
 
 use crate::effect::Effect;
-use crate::incident::Subject;
+use crate::incident::{Incident, Subject};
 use crate::notify::listed;
 use crate::outbox::Edge;
 use crate::state::{CheckState, State};
@@ -27,6 +28,7 @@ impl State {
     pub(crate) fn reconcile_blindness(&mut self, effects: &mut Vec<Effect>) {
         self.close_blindness(effects);
         let blind = self.blind_checks();
+        self.note_explained(&blind);
         let news = |(id, since): &&(CheckId, Timestamp)| {
             !self.blind.contains_key(id) && self.is_blind_for(id, *since, 1)
         };
@@ -38,10 +40,54 @@ impl State {
                 blind.iter().filter(unknown).cloned().collect();
             self.open_blindness(&together, effects);
         }
+        self.tell_operators(&blind, effects);
         for (id, since) in &blind {
             if self.is_blind_for(id, *since, 2) {
                 self.tell_owners(id, effects);
             }
+        }
+    }
+
+    /// Notes which blind checks lack nothing but what open incidents are about.
+    fn note_explained(&mut self, blind: &[(CheckId, Timestamp)]) {
+        let explained: Vec<CheckId> = blind
+            .iter()
+            .filter(|(id, since)| self.is_explained(id, *since))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let now = self.now;
+        let checks = &self.checks;
+        let is_lame = |id: &CheckId| checks.get(id).is_some_and(|c| c.tally.lame.is_some());
+        self.watch.explained.retain(|id, _| is_lame(id));
+        self.watch.explained.extend(explained.into_iter().map(|id| (id, now)));
+    }
+
+    /// Every voice that a check lacks belongs to an open incident about probes or sites, and one
+    /// of these opened after the check went blind: its operators know.
+    fn is_explained(&self, id: &CheckId, since: Timestamp) -> bool {
+        let Some(check) = self.checks.get(id) else { return false };
+        let silent = check.assigned.iter().filter(|probe| self.is_silent(check, probe));
+        let lapses: Option<Vec<IncidentId>> =
+            silent.map(|probe| self.lapse_incident(probe)).collect();
+        let Some(lapses) = lapses else { return false };
+        let is_news = |id| self.incidents.get(id).is_some_and(|i: &Incident| i.opened_at >= since);
+        lapses.iter().chain(&self.missed_for(check)).any(is_news)
+    }
+
+    /// Tells operators of what is blind for long, and for no reason that they know of.
+    fn tell_operators(&mut self, blind: &[(CheckId, Timestamp)], effects: &mut Vec<Effect>) {
+        let mut news: BTreeMap<IncidentId, Vec<CheckId>> = BTreeMap::new();
+        for (id, since) in blind {
+            let Some(open) = self.blind.get(id) else { continue };
+            let known_until = self.watch.explained.get(id).map_or(*since, |at| *at.max(since));
+            if self.is_blind_for(id, known_until, 1) {
+                news.entry(*open).or_default().push(id.clone());
+            }
+        }
+        for (open, checks) in news {
+            let summary = self.blindness_of(&checks);
+            let operators = self.operators();
+            self.notify_of(open, Edge::Alarm(Status::Unknown), operators, Some(summary), effects);
         }
     }
 
@@ -84,8 +130,6 @@ impl State {
         let id = self.open_own(Subject::Blind, Status::Unknown, "probe network", &summary, since);
         self.note_checks(id, &checks);
         self.blind.extend(checks.into_iter().map(|check| (check, id)));
-        let operators = self.operators();
-        self.notify(id, Edge::Alarm(Status::Unknown), operators, effects);
         effects.push(Effect::Incident(id));
     }
 
@@ -93,7 +137,12 @@ impl State {
     fn tell_owners(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
         let (Some(open), Some(check)) = (self.blind.get(id), self.checks.get(id)) else { return };
         let (open, customer) = (*open, check.spec.customer.clone());
-        let recipients = self.recipients(check, check.spec.severity);
+        let mut recipients = self.recipients(check, check.spec.severity);
+        if self.watch.explained.get(id) == Some(&self.now) {
+            // Whoever is an operator too has been told why.
+            let operators = self.operators();
+            recipients.retain(|recipient| !operators.contains(recipient));
+        }
         let theirs: Vec<CheckId> = self
             .blind
             .iter()

@@ -9,6 +9,7 @@ use crosscheck_model::{CheckId, Config, IncidentId, ProbeId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Effect;
+use crate::heartbeat::Standing;
 use crate::identity::Certified;
 use crate::operator::{Actor, NewToken};
 use crate::outbox::{Key, SendResult};
@@ -159,6 +160,13 @@ pub enum Command {
     RevokeToken {
         /// The token's id.
         id: String,
+    },
+    /// What came of the leader's heartbeats to a receiver, when that changes.
+    Heartbeat {
+        /// Which: its name, without what is secret in its address.
+        receiver: String,
+        /// What came of them.
+        standing: Standing,
     },
 }
 

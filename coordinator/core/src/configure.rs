@@ -99,7 +99,9 @@ impl State {
 
     /// The probe is not expected any more.
     pub(crate) fn drop_probe(&mut self, id: &ProbeId, why: &str, effects: &mut Vec<Effect>) {
-        let Some(open) = self.probes.remove(id).and_then(|probe| probe.incident) else { return };
+        let removed = self.probes.remove(id);
+        self.forget_lapses(id, why, effects);
+        let Some(open) = removed.and_then(|probe| probe.incident) else { return };
         let text = format!("probe {id} is no longer expected: {why}");
         self.resolve(open, self.now, text, Vec::new(), Edge::Removed, effects);
     }

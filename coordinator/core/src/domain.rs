@@ -103,7 +103,7 @@ impl State {
             resolved_at: None,
             timeline: Vec::new(),
             checks: Vec::new(),
-            told: vec![status],
+            told: Vec::new(),
             flapping: false,
         };
         incident.note(now, EventKind::Opened, summary.to_owned(), Vec::new());

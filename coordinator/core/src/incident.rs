@@ -25,6 +25,17 @@ pub enum Subject {
     Blind,
     /// A coordinator's disk.
     Member(u64),
+    /// Probes that are not heard; see [`crate::absence`].
+    Absent,
+    /// Probes that are heard and run nothing; see [`crate::absence`].
+    Idle,
+    /// Sites that no probe was ever heard from; see [`crate::awaited`].
+    Awaited,
+    /// A channel that delivers nothing of what is owed by it; see [`crate::delivery`].
+    Channel(String),
+    /// A receiver of the installation's heartbeat that does not answer; see
+    /// [`crate::heartbeat`].
+    Heartbeat(String),
 }
 
 /// An incident.
@@ -427,6 +438,14 @@ fn plain(cause: Cause) -> String {
 }
 
 impl Incident {
+    /// Whether it is about the check, alone or among others.
+    pub fn concerns(&self, check: &CheckId) -> bool {
+        match &self.subject {
+            Subject::Check(about) => about == check,
+            _ => self.checks.contains(check),
+        }
+    }
+
     /// Adds an entry to the timeline; when it is full, the ones in the middle go.
     pub(crate) fn note(
         &mut self,

@@ -16,17 +16,21 @@
 
 #![deny(clippy::float_arithmetic, reason = "replicas must round alike")]
 
+pub mod absence;
 pub mod apply;
 pub mod assign;
 pub mod audit;
+pub mod awaited;
 pub mod blindness;
 pub mod command;
 pub mod conduct;
 pub mod configure;
 pub mod confirm;
+pub mod delivery;
 pub mod domain;
 pub mod effect;
 pub mod flapping;
+pub mod heartbeat;
 pub mod identity;
 pub mod incident;
 pub mod judge;
@@ -42,6 +46,7 @@ pub mod snapshot;
 pub mod state;
 pub mod token;
 pub mod verdict;
+pub mod watch;
 
 pub use apply::apply;
 pub use command::{Command, Reply};

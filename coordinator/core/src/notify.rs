@@ -11,6 +11,7 @@ use crate::effect::Effect;
 use crate::incident::{EventKind, Incident, Subject};
 use crate::outbox::{Edge, Key, Notice, Owed, Progress};
 use crate::state::{CheckState, State};
+use crate::watch::advice;
 
 /// Whom to tell, and by which channel.
 pub type Recipient = (ContactId, String);
@@ -95,6 +96,11 @@ impl State {
         let now = self.now;
         if let Some(incident) = self.incidents.get_mut(&id) {
             incident.note(now, EventKind::Notified, names.join(", "), Vec::new());
+            if let Edge::Alarm(status) = edge
+                && !incident.told.contains(&status)
+            {
+                incident.told.push(status);
+            }
         }
         effects.push(Effect::Owed);
     }
@@ -132,7 +138,7 @@ impl State {
     fn notice(&self, incident: &Incident, edge: Edge) -> Notice {
         let check = match &incident.subject {
             Subject::Check(id) => Some(id.clone()),
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => None,
+            _ => None,
         };
         let link = self
             .config
@@ -149,7 +155,10 @@ impl State {
             decided: self.now,
             ended: incident.resolved_at,
             sites: check.as_ref().map(|id| self.opinions_of(id)).unwrap_or_default(),
-            runbook: check.as_ref().and_then(|id| self.runbook(id)),
+            runbook: match &check {
+                Some(id) => self.runbook(id),
+                None => advice(&incident.subject, edge).map(str::to_owned),
+            },
             check,
             link,
             thread: None,

@@ -285,12 +285,14 @@ impl State {
         if !current && result != SendResult::Delivered {
             return Reply::Rejected(format!("attempt {attempt} of {key} is over"));
         }
+        let (channel, noted) = (owed.channel.clone(), result.clone());
         owed.take_result(mutated(result, owed.notice.edge), now);
         let (incident, event) = (owed.notice.incident, owed.event());
         if let (Some(incident), Some((kind, text))) = (self.incidents.get_mut(&incident), event) {
             incident.note(now, kind, text, Vec::new());
         }
         self.mark_lost_alarms(key);
+        self.note_attempt(&channel, &noted);
         effects.push(Effect::Owed);
         Reply::Done
     }

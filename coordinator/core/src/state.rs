@@ -21,6 +21,7 @@ use crate::outbox::{Key, Owed};
 use crate::quorum::Domain;
 use crate::rival::Rivalry;
 use crate::verdict::{Tally, Verdict};
+use crate::watch::Watch;
 
 /// Everything decisive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub struct State {
     pub tokens: BTreeMap<String, Token>,
     /// What operators did of late.
     pub audit: Trail,
+    /// What the installation knows of its own eyes and voice.
+    pub watch: Watch,
 }
 
 /// A probe.

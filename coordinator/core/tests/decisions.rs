@@ -1,5 +1,6 @@
 //! The decision table and the promises around it, one story each.
 
+#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
 mod world;
 
 use std::time::Duration;
@@ -142,14 +143,14 @@ fn a_probe_that_contradicts_all_others_alone_is_withheld_and_its_operators_told(
 }
 
 #[test]
-fn one_probe_or_carrier_cut_from_the_coordinators_changes_nothing() {
+fn one_probe_or_carrier_cut_from_the_coordinators_changes_no_verdict() {
     let mut world = steady("AABBC", 2);
     for probe in world.probes.iter_mut().filter(|probe| probe.carrier == "A") {
         (probe.out, probe.back) = (false, false);
     }
     world.seconds(300);
-    assert_eq!(world.verdict(0), Status::Up);
-    assert!(world.mails.is_empty());
+    assert_eq!((world.verdict(0), world.verdict(1)), (Status::Up, Status::Up));
+    assert!(world.mails.iter().all(|mail| mail.notice.target == "reports from carrier A"));
 }
 
 #[test]

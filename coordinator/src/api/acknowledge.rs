@@ -56,7 +56,7 @@ pub(super) async fn acknowledge(
         return Err(missing(&id));
     }
     let command = Command::Acknowledge { incident, by, note };
-    match (api.submit)(caller.act(&command)).await? {
+    match api.submit(caller.act(&command)).await? {
         Reply::Rejected(reason) => Err(ApiError::conflict(reason)),
         _ => Ok(Json(Acknowledged { acknowledged: incident.0 })),
     }

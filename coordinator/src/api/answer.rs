@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use crosscheck_core::operator::Role;
-use crosscheck_model::CheckId;
+use crosscheck_model::{CheckId, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,6 +114,16 @@ impl ApiError {
             format!("`{}` is for some customers and may let in to no others", caller.actor.name);
         let hint = "name customers among your own: --customer";
         Self::new(StatusCode::FORBIDDEN, error, hint)
+    }
+
+    /// There is no quorum, so nothing can be changed.
+    pub(crate) fn read_only(as_of: Timestamp) -> Self {
+        let error = format!(
+            "this coordinator has no quorum: it shows what was true at {as_of}, and nothing was \
+             changed"
+        );
+        let hint = "ask another coordinator; if none has a quorum, see to the coordinators first";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error, hint)
     }
 
     /// Our own fault.

@@ -66,7 +66,7 @@ pub(super) async fn apply(
             "nothing was changed; `crosscheck validate` says the same",
         ));
     };
-    match (api.submit)(caller.act(&Command::Configure(Box::new(config)))).await? {
+    match api.submit(caller.act(&Command::Configure(Box::new(config)))).await? {
         Reply::Configured(revision) => Ok(Json(Applied { revision })),
         other => {
             tracing::error!(?other, "a configuration got another command's reply");

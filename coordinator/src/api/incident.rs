@@ -45,7 +45,8 @@ pub(crate) struct Incident {
     /// When it was over.
     #[schemars(with = "Option<String>")]
     resolved_at: Option<Timestamp>,
-    /// How wide: `check`, `blind`, or a failure domain such as `carrier china-telecom`.
+    /// What it is about: `check`, `blind`, `absent`, `idle`, `awaited`, a failure domain such as
+    /// `carrier china-telecom`, or a `probe`, `channel` or `heartbeat` with its name.
     scope: String,
     /// In one sentence.
     summary: String,
@@ -125,9 +126,7 @@ impl Incident {
     fn new(incident: &core::Incident) -> Self {
         let (check, checks) = match &incident.subject {
             Subject::Check(id) => (Some(id.to_string()), vec![id.to_string()]),
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => {
-                (None, incident.checks.iter().map(ToString::to_string).collect())
-            }
+            _ => (None, incident.checks.iter().map(ToString::to_string).collect()),
         };
         Self {
             id: incident.id.0,
@@ -201,6 +200,11 @@ fn scope(subject: &Subject) -> String {
         Subject::Probe(probe) => format!("probe {probe}"),
         Subject::Blind => "blind".to_owned(),
         Subject::Member(node) => format!("coordinator {node}"),
+        Subject::Absent => "absent".to_owned(),
+        Subject::Idle => "idle".to_owned(),
+        Subject::Awaited => "awaited".to_owned(),
+        Subject::Channel(name) => format!("channel {name}"),
+        Subject::Heartbeat(name) => format!("heartbeat {name}"),
     }
 }
 
@@ -221,9 +225,7 @@ impl IncidentsQuery {
     fn admits(&self, incident: &core::Incident) -> bool {
         let about = |check: &String| match &incident.subject {
             Subject::Check(id) => id.as_str() == check,
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => {
-                incident.checks.iter().any(|id| id.as_str() == check)
-            }
+            _ => incident.checks.iter().any(|id| id.as_str() == check),
         };
         self.before.is_none_or(|before| incident.id.0 < before)
             && self.status.is_none_or(|stage| stage.admits(incident))

@@ -133,7 +133,7 @@ pub(super) async fn token(
     let digest = trust::fingerprint(&token.secret);
     let by = caller.actor.name.clone();
     let command = Command::IssueJoinToken { token: digest, grant, lifetime, by };
-    match (api.submit)(caller.act(&command)).await? {
+    match api.submit(caller.act(&command)).await? {
         Reply::Rejected(reason) => Err(ApiError::bad(reason, "correct it and ask again")),
         _ => {
             let now = ask(api.reader.as_ref(), |state| state.now);
@@ -174,7 +174,7 @@ async fn act(
     command: impl FnOnce(ProbeId) -> Command,
 ) -> Result<Json<Acted>, ApiError> {
     let hint = "GET /api/v1/probes (`crosscheck probe list`) shows how things are";
-    match (api.submit)(caller.act(&command(ProbeId::new(probe.as_str())))).await? {
+    match api.submit(caller.act(&command(ProbeId::new(probe.as_str())))).await? {
         Reply::Rejected(reason) => Err(ApiError::refused(reason, hint)),
         _ => Ok(Json(Acted { probe })),
     }

@@ -5,7 +5,7 @@
 use axum::extract::{Path, State as Shared};
 use axum::http::HeaderMap;
 use crosscheck_core::State;
-use crosscheck_core::incident::{self as core, Subject};
+use crosscheck_core::incident as core;
 use crosscheck_core::state::CheckState;
 use crosscheck_core::verdict::Reason;
 use crosscheck_model::{CheckId, Severity, Status, Timestamp};
@@ -268,12 +268,7 @@ impl Incident {
         let id = incident.id.to_string();
         let status = if incident.acknowledged.is_some() { "identified" } else { "investigating" };
         let updated_at = incident.timeline.last().map_or(incident.opened_at, |event| event.at);
-        let concerned = |check: &CheckId| match &incident.subject {
-            Subject::Check(about) => about == check,
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => {
-                incident.checks.contains(check)
-            }
-        };
+        let concerned = |check: &CheckId| incident.concerns(check);
         let updates = story.events.iter().zip((0..story.events.len()).rev());
         Self {
             name: story.title.clone(),

@@ -141,7 +141,7 @@ pub(super) async fn create(
         ttl: wanted.ttl_s.map(Duration::from_secs),
         by: caller.actor.name.clone(),
     });
-    match (api.submit)(caller.act(&command)).await? {
+    match api.submit(caller.act(&command)).await? {
         Reply::Rejected(reason) => Err(ApiError::refused(reason, "nothing was changed")),
         _ => Ok(Json(Made { id: fresh.id, token: fresh.text, name: wanted.name })),
     }
@@ -155,7 +155,7 @@ pub(super) async fn revoke(
 ) -> Result<Json<Revoked>, ApiError> {
     let missing = || ApiError::missing("token", &name, "GET /api/v1/tokens lists them");
     let id = ask(api.reader.as_ref(), |state| find(state, &caller, &name)).ok_or_else(missing)?;
-    match (api.submit)(caller.act(&Command::RevokeToken { id: id.clone() })).await? {
+    match api.submit(caller.act(&Command::RevokeToken { id: id.clone() })).await? {
         Reply::Rejected(_) => Err(missing()),
         _ => Ok(Json(Revoked { revoked: id })),
     }

@@ -1,24 +1,19 @@
 //! The mail channel: one notification, one contact, one SMTP transaction.
 
-use crosscheck_checks::env::Secrets;
 use crosscheck_checks::kind::SettingsError;
+use crosscheck_checks::mail::address::Address;
+use crosscheck_checks::mail::line::one_line;
+use crosscheck_checks::mail::route::{Route, Settings};
+use crosscheck_checks::mail::submit::{Accepted, Failure, Parcel, submit};
 use crosscheck_core::outbox::SendResult;
 use crosscheck_model::config::Contact;
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use self::address::Address;
-use self::settings::{Route, Settings};
-use self::submit::{Accepted, Failure, Parcel};
 use super::{Channel, ChannelKind, Delivery};
 
-mod address;
 mod compose;
 mod letter;
-mod reply;
-mod settings;
-mod submit;
-mod trust;
 
 #[cfg(test)]
 mod samples;
@@ -115,18 +110,11 @@ impl MailChannel {
             let text = format!("contact `{}` has no usable mail address", delivery.owed.contact);
             return Err(Failure::Refused(text));
         }
-        let login = self.login(delivery.secrets).map_err(Failure::Retry)?;
+        let login = self.route.login(delivery.secrets).map_err(Failure::Retry)?;
         let from = &self.route.from;
         let content = compose::compose(delivery.owed, from, all).map_err(Failure::Retry)?;
         let parcel = Parcel { from: &from.address, to, content: &content, login };
-        submit::submit(&self.route, &parcel, delivery.deadline).await
-    }
-
-    /// User and password, read anew for each mail: a rotated secret needs no restart.
-    fn login(&self, secrets: &Secrets) -> Result<Option<(String, String)>, String> {
-        let Some((user, password)) = &self.route.login else { return Ok(None) };
-        let resolve = |text| secrets.resolve(text).map_err(|error| error.to_string());
-        Ok(Some((resolve(user)?, resolve(password.text())?)))
+        submit(&self.route, &parcel, delivery.deadline).await
     }
 }
 
@@ -143,9 +131,7 @@ impl Recipients {
         for text in &contact.mail {
             match Address::parse(text) {
                 Ok(address) => recipients.usable.push(address),
-                Err(error) => {
-                    recipients.unusable.push(format!("{}: {error}", letter::one_line(text)))
-                }
+                Err(error) => recipients.unusable.push(format!("{}: {error}", one_line(text))),
             }
         }
         recipients

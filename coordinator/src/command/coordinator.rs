@@ -15,6 +15,7 @@ use crate::cluster::identity::Identity;
 use crate::courier;
 use crate::disk::{Ballast, FileSystem};
 use crate::fatal::Fatal;
+use crate::heartbeat::ping::Receiver;
 use crate::leader::SystemClock;
 use crate::member::Member;
 use crate::replica::{Ending, ReplicaConfig, SNAPSHOT_EVERY};
@@ -47,6 +48,16 @@ const EXAMPLE: &str = r#"A settings file, with everything it can say:
     probes: 10.0.1.1:7402                 # for probes
     operators: 127.0.0.1:7403             # the page and the whole API
     page: 0.0.0.0:8080                    # the page and the public part of the API
+  heartbeats:                             # pinged while this member leads; whoever misses the
+    - { url: "${file:/etc/crosscheck/ping-url}", every: 60s }  # pings raises the alarm. The same
+    - { url: "https://cron.example.com/ping", method: post }   # list on every member
+  last_resort:                            # mails from this member alone when nothing is agreed on
+    mail: [ops@example.com]               # for 3 minutes: to whom, and as in the `mail` channel
+    smtp: "smtp://mail.example.com:587"
+    from: crosscheck@example.com
+    user: crosscheck
+    password: "${file:/etc/crosscheck/smtp}"
+    after: 3m                             # each further member waits a third of that longer
 
 Operators show a token. The first one shows the operator_key and makes the others:
 
@@ -81,7 +92,8 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
     let secrets = Secrets::of_process();
     let settings = match Settings::read(&args.config).and_then(|settings| {
         let key = settings.operator_key(&secrets)?;
-        Ok((settings, key))
+        let receivers = settings.receivers(&secrets)?;
+        Ok((settings, key, receivers))
     }) {
         Ok(settings) => settings,
         Err(error) => {
@@ -93,7 +105,7 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
         writeln!(std::io::stdout(), "`{}` is fine", args.config.display())?;
         return Ok(FINE);
     }
-    let (settings, operator_key) = settings;
+    let (settings, operator_key, receivers) = settings;
     let identity = match Identity::read(&settings.data) {
         Ok(identity) => identity,
         Err(error) => {
@@ -110,7 +122,7 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
             return Ok(BAD_INPUT);
         }
     };
-    match run(&settings, &identity, credentials, operator_key, secrets).await? {
+    match run(&settings, &identity, credentials, operator_key, receivers, secrets).await? {
         None => Ok(FINE),
         Some(Ending::Removed(reason)) => {
             identity.remove(&settings.data, &reason)?;
@@ -131,6 +143,7 @@ async fn run(
     identity: &Identity,
     credentials: Arc<Credentials>,
     operator_key: Option<String>,
+    receivers: Vec<Receiver>,
     secrets: Secrets,
 ) -> anyhow::Result<Option<Ending>> {
     let mut end = super::Termination::new()?;
@@ -150,7 +163,7 @@ async fn run(
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
     };
-    let member = Member::start(config, courier::by_channels(secrets))
+    let member = Member::start(config, courier::by_channels(secrets.clone()))
         .await
         .with_context(|| format!("open the data directory {}", settings.data.display()))?;
     // The other members must reach this one until it has handed leadership over.
@@ -181,6 +194,11 @@ async fn run(
     }
     member.replica().ask_for_admission();
     member.replica().watch_disk(settings.data.clone(), space, ballast);
+    member.beat(receivers, secrets.clone());
+    if let Some(mail) = settings.last_resort.clone() {
+        let name = format!("{} ({})", identity.node, listen.raft);
+        member.keep_watch(&name, mail, secrets);
+    }
     tracing::info!(node = identity.node, cluster = identity.cluster, "running");
     let ending = tokio::select! {
         () = end.asked() => None,

@@ -77,9 +77,7 @@ impl Sight {
     pub(crate) fn sees_incident(&self, incident: &Incident) -> bool {
         match &incident.subject {
             Subject::Check(_) => self.covers(incident.customer.as_ref()),
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => {
-                *self == Self::Everything
-            }
+            _ => *self == Self::Everything,
         }
     }
 

@@ -128,6 +128,13 @@ pub(crate) fn title(state: &State, incident: &Incident) -> String {
         Subject::Probe(probe) => format!("Probe {} is not heeded", text::quote(probe.as_str())),
         Subject::Blind => "Too few sites can judge".to_owned(),
         Subject::Member(node) => format!("The disk of coordinator {node} is nearly full"),
+        Subject::Absent | Subject::Idle | Subject::Awaited => {
+            format!("No {}", text::quote(&incident.target))
+        }
+        Subject::Channel(name) => format!("Channel {} delivers nothing", text::quote(name)),
+        Subject::Heartbeat(name) => {
+            format!("Heartbeats do not reach {}", text::quote(name))
+        }
     }
 }
 
@@ -151,9 +158,7 @@ fn summary(incident: &Incident, scope: &Scope) -> String {
 fn checks(state: &State, incident: &Incident, scope: &Scope) -> Vec<(String, String)> {
     let about = match &incident.subject {
         Subject::Check(id) => std::slice::from_ref(id),
-        Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => {
-            incident.checks.as_slice()
-        }
+        _ => incident.checks.as_slice(),
     };
     let shown = about.iter().filter(|id| scope.has(id));
     let known = shown.filter_map(|id| Some((id, state.checks.get(id)?)));

@@ -158,6 +158,16 @@ async fn a_minority_calls_nothing_up() {
 }
 
 #[tokio::test]
+async fn a_minority_can_only_be_read_and_says_so() {
+    let server = Server::start(fixture::stale(), Err(SubmitError::NoLeader)).await;
+    let answer = server.post("/api/v1/incidents/7/acknowledge", r#"{"by": "li"}"#).await;
+    assert_eq!(answer.status, 503);
+    for words in ["has no quorum", "nothing was changed", "ask another coordinator"] {
+        assert!(answer.body.contains(words), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn readiness_needs_a_quorum() {
     for (fixture, status, word) in
         [(fixture::all_up(), 200, "ok"), (fixture::stale(), 503, "no quorum")]

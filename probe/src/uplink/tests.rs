@@ -56,6 +56,21 @@ fn push(spool: &mut Spool, seq: u64) {
 }
 
 #[test]
+fn a_refusal_is_a_word_of_a_coordinator_and_a_dead_line_is_none() {
+    let (mut uplink, mut spool, stream, first) = open(1);
+    assert_eq!(uplink.reached(), Mono::ZERO);
+    let down = || Err(Failure::Unreachable("down".into()));
+    uplink.reported(600 * S, first, down(), &mut spool);
+    assert_eq!(uplink.reached(), Mono::ZERO, "nobody was reached");
+    let log = Timestamp::from_millis(3000);
+    uplink.order(601 * S, stream, Order::Heartbeat { now: log }, &mut spool);
+    assert_eq!(uplink.reached(), 601 * S);
+    let unavailable = || Err(Failure::Refused(Refusal::Unavailable));
+    uplink.reported(602 * S, first, unavailable(), &mut spool);
+    assert_eq!(uplink.reached(), 602 * S, "a cluster without a leader answers all the same");
+}
+
+#[test]
 fn a_report_keeps_its_number_until_someone_takes_it() {
     let (mut uplink, mut spool, _, first) = open(3);
     push(&mut spool, 1);

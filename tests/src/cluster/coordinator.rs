@@ -22,6 +22,15 @@ const PAGE_PORT: u16 = 8080;
 /// What operators show to be let in.
 const OPERATOR_KEY: &str = "a key of operators";
 
+/// Adds text to the end of a file.
+///
+/// # Panics
+/// There is no such file.
+pub(super) fn append(file: &Path, text: &str) {
+    let before = std::fs::read_to_string(file).expect("a file");
+    std::fs::write(file, before + text).expect("a file");
+}
+
 /// A coordinator.
 pub struct Coordinator {
     /// What its operators ask.
@@ -170,6 +179,11 @@ impl Coordinator {
         if let Some(mut process) = self.process.take() {
             process.kill9();
         }
+    }
+
+    /// Adds lines to its settings, for its next start.
+    pub fn add_settings(&self, text: &str) {
+        append(&self.directory.join("coordinator.yaml"), text);
     }
 
     /// Its machine.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Output;
 
+use super::coordinator::append;
 use super::network::Host;
 use crate::binary;
 use crate::process::Process;
@@ -87,6 +88,15 @@ impl Probe {
     /// What it has printed since the beginning.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// Kills it and starts it with further lines in its configuration.
+    pub fn restart_with(&mut self, text: &str) {
+        if let Some(mut process) = self.process.take() {
+            process.kill9();
+        }
+        append(&self.directory.join("probe.yaml"), text);
+        self.start();
     }
 
     /// Its name, and its site's.

@@ -23,6 +23,7 @@ mod i11_no_send_without_claim;
 mod i12_time;
 mod i17_idempotent_ingest;
 mod i18_one_liar;
+mod i19_blindness;
 mod i20_edits_and_windows;
 
 /// What a checker may look at.
@@ -98,6 +99,7 @@ pub(super) fn all() -> Vec<Box<dyn Checker>> {
         Box::<i12_time::Time>::default(),
         Box::<i17_idempotent_ingest::IdempotentIngest>::default(),
         Box::<i18_one_liar::OneLiar>::default(),
+        Box::<i19_blindness::Blindness>::default(),
         Box::<i20_edits_and_windows::EditsAndWindows>::default(),
         Box::<b01_budgets::Budgets>::default(),
     ]

@@ -11,7 +11,7 @@ use crosscheck_core::{Command, Effect, Reply, State, apply};
 use crosscheck_model::config::{Channel, Contact, Route, Site};
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
 use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
-use crosscheck_model::wire::{Health, Hello, Report, WIRE_VERSION};
+use crosscheck_model::wire::{Fitness, Health, Hello, Report, WIRE_VERSION};
 use crosscheck_model::{
     Cause, CheckId, CheckSpec, Config, ContactId, Family, Observation, Outcome, ProbeId, Severity,
     SiteId, SiteQuorum, Status, Timestamp,
@@ -93,6 +93,14 @@ pub(crate) struct Probe {
     pub(crate) back: bool,
     /// Reaches the targets.
     pub(crate) targets: bool,
+    /// Heard, and runs nothing.
+    pub(crate) idle: bool,
+    /// And says so.
+    pub(crate) says_none: bool,
+    /// Runs, and tells of no result.
+    pub(crate) mute: bool,
+    /// Does not reach its references.
+    pub(crate) unfit: bool,
     runs: BTreeMap<CheckId, Running>,
     failing: BTreeMap<CheckId, Timestamp>,
     pub(crate) spool: Vec<Observation>,
@@ -129,6 +137,8 @@ pub(crate) struct World {
     pub(crate) mails: Vec<Mail>,
     pub(crate) claims: BTreeSet<(Key, u32)>,
     pub(crate) ambiguous: BTreeMap<Key, u32>,
+    /// Channels that put off everything.
+    pub(crate) dead_channels: BTreeSet<String>,
     in_flight: Vec<(Timestamp, Report)>,
     sending: Vec<Sending>,
     term: u64,
@@ -198,29 +208,55 @@ pub(crate) fn config(carriers: &str, checks: usize) -> Config {
     }
 }
 
+impl Probe {
+    fn new(id: ProbeId, site: SiteId, carrier: String, boot: u64) -> Self {
+        Self {
+            id,
+            site,
+            carrier,
+            epoch: 0,
+            boot,
+            seq: 0,
+            report_seq: 0,
+            heard: Timestamp::ZERO,
+            said_at: Timestamp::ZERO,
+            honesty: Honesty::Honest,
+            out: true,
+            back: true,
+            targets: true,
+            idle: false,
+            says_none: false,
+            mute: false,
+            unfit: false,
+            runs: BTreeMap::new(),
+            failing: BTreeMap::new(),
+            spool: Vec::new(),
+        }
+    }
+
+    fn running(&self) -> u32 {
+        let all = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
+        if self.says_none { 0 } else { all }
+    }
+
+    fn health(&self) -> Health {
+        if !self.unfit {
+            return Health::UNTESTED;
+        }
+        let unfit = Fitness::Unfit("its references do not answer".to_owned());
+        Health { v4: unfit.clone(), v6: unfit, names: Fitness::Untested }
+    }
+}
+
 impl World {
     pub(crate) fn new(seed: u64, config: Config, faults: Faults) -> Self {
         let probes = config
             .sites
             .iter()
             .enumerate()
-            .map(|(index, (site, place))| Probe {
-                id: ProbeId::new(format!("p{index}")),
-                site: site.clone(),
-                carrier: place.carrier.clone(),
-                epoch: 0,
-                boot: 1 + index as u64,
-                seq: 0,
-                report_seq: 0,
-                heard: Timestamp::ZERO,
-                said_at: Timestamp::ZERO,
-                honesty: Honesty::Honest,
-                out: true,
-                back: true,
-                targets: true,
-                runs: BTreeMap::new(),
-                failing: BTreeMap::new(),
-                spool: Vec::new(),
+            .map(|(index, (site, place))| {
+                let id = ProbeId::new(format!("p{index}"));
+                Probe::new(id, site.clone(), place.carrier.clone(), 1 + index as u64)
             })
             .collect();
         let mut world = Self {
@@ -235,6 +271,7 @@ impl World {
             mails: Vec::new(),
             claims: BTreeSet::new(),
             ambiguous: BTreeMap::new(),
+            dead_channels: BTreeSet::new(),
             in_flight: Vec::new(),
             sending: Vec::new(),
             term: 0,
@@ -300,6 +337,9 @@ impl World {
     }
 
     fn run_checks(&mut self, index: usize) {
+        if self.probes[index].idle {
+            return;
+        }
         let specs = self.state.assignment(&self.probes[index].id).checks;
         let now = self.now;
         for assigned in specs {
@@ -408,11 +448,11 @@ impl World {
             epoch: probe.epoch,
             seq: probe.report_seq,
             echo: probe.heard,
-            health: Health::UNTESTED,
-            observations: std::mem::take(&mut probe.spool),
+            health: probe.health(),
+            observations: if probe.mute { Vec::new() } else { std::mem::take(&mut probe.spool) },
             spooled: 0,
             dropped: 0,
-            running: 0,
+            running: probe.running(),
         };
         let copies = 1 + u64::from(self.random.chance(self.faults.doubled));
         for _ in 0..copies {
@@ -451,7 +491,12 @@ impl World {
                 continue;
             };
             self.claims.insert((key, attempt));
-            let fate = if self.faults.mail == 0 { 999 } else { self.random.below(1000) };
+            let dead = self.dead_channels.contains(&self.state.outbox[&key].channel);
+            let fate = match self.faults.mail {
+                _ if dead => 0,
+                0 => 999,
+                _ => self.random.below(1000),
+            };
             let ends = now.plus(Duration::from_secs(self.random.below(3)));
             self.sending.push(Sending { key, attempt, ends, node_term: term, fate });
         }
@@ -505,6 +550,12 @@ impl World {
         } else {
             self.down.remove(&id);
         }
+    }
+
+    /// Another probe joins.
+    pub(crate) fn add_probe(&mut self, id: ProbeId, site: SiteId, carrier: String) {
+        let boot = self.random.next();
+        self.probes.push(Probe::new(id, site, carrier, boot));
     }
 
     /// The probe's process starts anew.

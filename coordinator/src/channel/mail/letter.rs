@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use askama::Template;
 use crosscheck_checks::excerpt::is_harmful;
+use crosscheck_checks::mail::line::{cut, one_line};
 use crosscheck_core::outbox::{Edge, Notice, SiteOpinion};
 use crosscheck_model::{Cause, Status, Timestamp};
 
@@ -155,7 +156,8 @@ fn belated(notice: &Notice) -> Option<String> {
     let from = civil(notice.since, "%Y-%m-%d %H:%M");
     let same_day = civil(notice.since, "%Y-%m-%d") == civil(ended, "%Y-%m-%d");
     let to = civil(ended, if same_day { "%H:%M" } else { "%Y-%m-%d %H:%M" });
-    Some(format!("It was down {from}–{to} UTC. The alarm could not be delivered then."))
+    let what = if notice.check.is_some() { "It was down" } else { "It was so" };
+    Some(format!("{what} {from}–{to} UTC. The alarm could not be delivered then."))
 }
 
 /// Why the next mail is long in coming.
@@ -181,7 +183,8 @@ fn facts(notice: &Notice) -> Vec<Fact> {
         Edge::Alarm(_) => {
             let later = span(notice.decided.since(notice.since));
             fact("Since", second(notice.since));
-            fact("Decided", format!("{later} after the first failing run"));
+            let what = if notice.check.is_some() { "the first failing run" } else { "that" };
+            fact("Decided", format!("{later} after {what}"));
         }
     }
     fact("Severity", notice.severity.to_string());
@@ -278,26 +281,10 @@ fn civil(at: Timestamp, format: &str) -> String {
         .map_or_else(|| at.to_string(), |moment| moment.strftime(format).to_string())
 }
 
-/// The text in one line: line breaks, control and direction characters become blanks, so that
-/// neither a header field nor what a line seems to say can be forged.
-pub(super) fn one_line(text: &str) -> String {
-    let blanked: String =
-        text.chars().map(|char| if is_harmful(char) { ' ' } else { char }).collect();
-    blanked.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// A fragment, such as summaries are, as a sentence.
 fn sentence(fragment: &str) -> String {
     let mut chars = fragment.chars();
     let Some(first) = chars.next() else { return String::new() };
     let stop = if fragment.ends_with(['.', '!', '?', '。']) { "" } else { "." };
     format!("{}{}{stop}", first.to_uppercase(), chars.as_str())
-}
-
-/// At most `limit` characters, with an ellipsis where something was cut off.
-pub(super) fn cut(text: &str, limit: usize) -> String {
-    match text.char_indices().nth(limit) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", text[..end].trim_end()),
-    }
 }

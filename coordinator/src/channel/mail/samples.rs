@@ -1,11 +1,11 @@
 //! Notices of every sort, and what their mails look like.
 
+use crosscheck_checks::mail::address::{Address, Mailbox};
 use crosscheck_core::outbox::{Edge, Key, Notice, Owed, Progress, SiteOpinion};
 use crosscheck_model::{
     Cause, CheckId, ContactId, IncidentId, Severity, SiteId, Status, Timestamp,
 };
 
-use super::address::{Address, Mailbox};
 use super::compose::compose;
 use super::letter::Letter;
 
@@ -129,6 +129,28 @@ fn sorts() -> Vec<(&'static str, Notice)> {
         link: None,
         ..alarm()
     };
+    let site = Notice {
+        edge: Edge::Alarm(Status::Unknown),
+        severity: Severity::Warning,
+        check: None,
+        target: "reports from site bj-ct".to_owned(),
+        summary: "site bj-ct is blind: probe bj-ct-1, probe bj-ct-2 are not heard; too few sites \
+                  are left to judge order api"
+            .to_owned(),
+        decided: later(180),
+        sites: Vec::new(),
+        runbook: Some("Look whether the probe's machine runs and reaches the coordinators.".into()),
+        ..alarm()
+    };
+    let site_back = Notice {
+        edge: Edge::Recovery,
+        summary: "all are heard again".to_owned(),
+        ended: Some(later(400)),
+        alarm_was_lost: true,
+        thread: None,
+        runbook: None,
+        ..site.clone()
+    };
     let mut slow = Notice {
         edge: Edge::Alarm(Status::Degraded),
         severity: Severity::High,
@@ -154,6 +176,8 @@ fn sorts() -> Vec<(&'static str, Notice)> {
         ("fleet", fleet),
         ("no_runbook", Notice { runbook: None, ..alarm() }),
         ("own_trouble", own),
+        ("site_silent", site),
+        ("site_back_coalesced", site_back),
         ("degraded", slow),
         (
             "flapping",

@@ -77,8 +77,9 @@ impl PairedEdges {
             if self.over.contains(&id) {
                 return Err(format!("incident {id} is open again"));
             }
-            // Checks go blind at different times; each loss is an incident of its own.
-            if subject == Subject::Blind {
+            // Checks go blind, and probes fall silent, at different times; each loss is an
+            // incident of its own.
+            if matches!(subject, Subject::Blind | Subject::Absent | Subject::Idle) {
                 return Ok(());
             }
             return match self.open.insert(subject, id).filter(|other| *other != id) {

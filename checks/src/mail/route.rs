@@ -1,16 +1,17 @@
 //! What people configure of the mail channel, and the rules that hold between the settings.
 
-use crosscheck_checks::kind::{SettingsError, read};
 use crosscheck_model::{Secret, Text};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::address::Mailbox;
+use crate::env::Secrets;
+use crate::kind::{SettingsError, read};
 
 /// The settings of the `mail` channel.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Settings {
+pub struct Settings {
     /// The server that takes mails: `smtp://host:587`, or `smtps://host:465` for TLS from the start.
     smtp: String,
     /// Whether mails travel encrypted to the server.
@@ -31,7 +32,7 @@ pub(super) struct Settings {
 /// Whether mails travel encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Tls {
+pub enum Tls {
     /// Encrypted to a server whose certificate is trusted, or not at all.
     #[default]
     Required,
@@ -42,27 +43,27 @@ pub(super) enum Tls {
 }
 
 /// The settings, checked.
-#[derive(Debug)]
-pub(super) struct Route {
+#[derive(Clone, Debug)]
+pub struct Route {
     /// The server's name or address.
-    pub(super) host: String,
+    pub host: String,
     /// Its port.
-    pub(super) port: u16,
+    pub port: u16,
     /// How the connection is protected.
-    pub(super) security: Security,
+    pub security: Security,
     /// The sender.
-    pub(super) from: Mailbox,
+    pub from: Mailbox,
     /// Whom to log in as; only ever over a connection whose other end is known.
-    pub(super) login: Option<(Text, Secret)>,
+    pub login: Option<(Text, Secret)>,
     /// Who vouches for the server, where it is not the system's roots: a PEM file.
-    pub(super) ca: Option<String>,
+    pub ca: Option<String>,
     /// The name in its certificate.
-    pub(super) server_name: String,
+    pub server_name: String,
 }
 
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Security {
+pub enum Security {
     /// TLS from the first byte (RFC 8314).
     Implicit,
     /// STARTTLS with a trusted certificate, or nothing is sent.
@@ -80,7 +81,7 @@ const SMTPS_PORT: u16 = 465;
 
 impl Route {
     /// Reads and checks the settings.
-    pub(super) fn parse(settings: &serde_json::Value) -> Result<Self, Vec<SettingsError>> {
+    pub fn parse(settings: &serde_json::Value) -> Result<Self, Vec<SettingsError>> {
         let settings: Settings = read(settings)?;
         let mut errors = relations(&settings);
         let server = server(&settings).map_err(|error| errors.push(error)).ok();
@@ -100,6 +101,18 @@ impl Route {
             login: settings.user.zip(settings.password),
             ca: settings.ca,
         })
+    }
+}
+
+impl Route {
+    /// User and password, read anew for each mail: a rotated secret needs no restart.
+    ///
+    /// # Errors
+    /// A secret that cannot be read.
+    pub fn login(&self, secrets: &Secrets) -> Result<Option<(String, String)>, String> {
+        let Some((user, password)) = &self.login else { return Ok(None) };
+        let resolve = |text| secrets.resolve(text).map_err(|error| error.to_string());
+        Ok(Some((resolve(user)?, resolve(password.text())?)))
     }
 }
 

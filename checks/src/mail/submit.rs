@@ -16,51 +16,51 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::address::Address;
 use super::reply::Reply;
-use super::settings::{Route, Security};
-use super::trust;
+use super::route::{Route, Security};
+use crate::dial::Timer;
+use crate::tls::{FileError, Tls, Wanted};
 
 /// The most that one step may take, so that a server that hangs early leaves its error in time.
 /// The reply to the final dot has all of the time that is left: giving up there is ambiguous.
 const STEP_LIMIT: Duration = Duration::from_secs(15);
 
 /// What is to be handed over.
-pub(super) struct Parcel<'a> {
+pub struct Parcel<'a> {
     /// The sender's address.
-    pub(super) from: &'a Address,
+    pub from: &'a Address,
     /// The recipients', at least one.
-    pub(super) to: &'a [Address],
+    pub to: &'a [Address],
     /// The message, its lines ended by CRLF.
-    pub(super) content: &'a [u8],
+    pub content: &'a [u8],
     /// User and password.
-    pub(super) login: Option<(String, String)>,
+    pub login: Option<(String, String)>,
 }
 
 /// The server took the mail.
 #[derive(Debug)]
-pub(super) struct Accepted {
+pub struct Accepted {
     /// The recipients for whom it did not.
-    pub(super) refused: Vec<Missed>,
+    pub refused: Vec<Missed>,
 }
 
 /// A recipient for whom the server did not take the mail.
 #[derive(Debug)]
-pub(super) struct Missed {
+pub struct Missed {
     /// The recipient.
-    pub(super) address: Address,
+    pub address: Address,
     /// The server's words.
-    pub(super) why: String,
+    pub why: String,
     /// It never will.
-    pub(super) is_final: bool,
+    pub is_final: bool,
 }
 
 /// The server did not take the mail, or nobody knows.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// It has not, and may later.
     Retry(String),
     /// It never will.
@@ -70,7 +70,7 @@ pub(super) enum Failure {
 }
 
 /// Hands a mail over; ends by `deadline`.
-pub(super) async fn submit(
+pub async fn submit(
     route: &Route,
     parcel: &Parcel<'_>,
     deadline: Duration,
@@ -99,6 +99,13 @@ pub(super) async fn submit(
         }
         _ => plain.hand_over(parcel).await,
     }
+}
+
+/// TLS with the authorities that may vouch for the server; their file is read anew for each mail.
+async fn tls(route: &Route) -> Result<Tls, FileError> {
+    let wanted = Wanted { ca: route.ca.clone(), ..Wanted::default() };
+    let read = tokio::task::spawn_blocking(move || Tls::new(&wanted)).await;
+    read.unwrap_or_else(|error| Err(FileError::Unusable(error.to_string())))
 }
 
 /// Connects to the first of the host's addresses that answers.
@@ -156,24 +163,18 @@ impl Dialog<TcpStream> {
             // Somebody in between would have us take it for an answer over TLS (CVE-2011-0411).
             return Err(retry("the server said more in clear than was asked".to_owned()));
         }
-        let config = match route.security {
-            Security::Opportunistic => trust::of_anyone(),
-            _ => trust::of_authorities(route.ca.as_deref()).await,
-        };
         let name = ServerName::try_from(route.server_name.clone())
             .map_err(|_| retry(format!("`{}` is no server name", route.server_name)))?;
-        let connector = TlsConnector::from(config.map_err(retry)?);
-        match timeout(allowance(self.end), connector.connect(name, self.stream)).await {
-            Ok(Ok(stream)) => Ok(Dialog {
-                stream,
-                end: self.end,
-                unread: Vec::new(),
-                extensions: Vec::new(),
-                name: self.name,
-            }),
-            Ok(Err(error)) => Err(retry(error.to_string())),
-            Err(_) => Err(retry("no answer to the handshake".to_owned())),
-        }
+        let tls = tls(route).await.map_err(|error| retry(error.to_string()))?;
+        let mut timer = Timer::start(allowance(self.end));
+        let shaken = tls.handshake(self.stream, &name, &mut timer).await;
+        let session = shaken.map_err(|failure| retry(failure.detail))?;
+        let stream = match route.security {
+            Security::Opportunistic => session.of_anyone(),
+            _ => session.trusted().map_err(|failure| retry(failure.detail))?,
+        };
+        let (unread, extensions) = (Vec::new(), Vec::new());
+        Ok(Dialog { stream, end: self.end, unread, extensions, name: self.name })
     }
 }
 

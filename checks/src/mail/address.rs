@@ -8,14 +8,14 @@ use std::fmt;
 
 /// An address, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address(String);
+pub struct Address(String);
 
 /// RFC 5321, 4.5.3.1.3: a path has at most 256 octets, its two angle brackets included.
 const ADDRESS_LIMIT_BYTES: usize = 254;
 
 impl Address {
     /// Takes the address, refusing what is none.
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (local, domain) = text.rsplit_once('@').ok_or("an address needs an `@`")?;
         if text.len() > ADDRESS_LIMIT_BYTES {
             return Err("an address has at most 254 bytes");
@@ -37,12 +37,12 @@ impl Address {
     }
 
     /// The address as text.
-    pub(super) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The part after the `@`.
-    pub(super) fn domain(&self) -> &str {
+    pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 }
@@ -60,16 +60,16 @@ fn is_local(byte: u8) -> bool {
 
 /// An address with the name shown before it: `Acme alarms <alarms@example.com>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mailbox {
+pub struct Mailbox {
     /// The name, without control characters.
-    pub(super) name: Option<String>,
+    pub name: Option<String>,
     /// The address.
-    pub(super) address: Address,
+    pub address: Address,
 }
 
 impl Mailbox {
     /// Takes `name <address>` or a bare address.
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let Some((name, rest)) = text.split_once('<') else {
             return Ok(Self { name: None, address: Address::parse(text.trim())? });
         };

@@ -1,6 +1,6 @@
 //! Replies of an SMTP server (RFC 5321, 4.2), read from bytes, and what a refusal means.
 
-use super::letter::one_line;
+use super::line::one_line;
 
 /// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,171 @@
+//! Who watches the watcher, with real processes: heartbeats outward, and the mails of last resort
+//! of those who have lost the others.
+
+use std::net::IpAddr;
+
+use crosscheck_tests::cluster::network::{HUB, Way};
+use crosscheck_tests::cluster::{CHECK, Cluster, NODES, Plan, SETTLED, run};
+use crosscheck_tests::eventually::eventually;
+use crosscheck_tests::mailbox::Mailbox;
+use crosscheck_tests::receiver::Receiver;
+use serde_json::json;
+
+/// Where heartbeats go.
+const RECEIVER_PORT: u16 = 9100;
+
+/// Who is mailed directly.
+const BOSS: &str = "boss@example.com";
+
+/// A cluster without probes is enough for what coordinators do alone.
+const COORDINATORS: Plan = Plan { checks: 1, probes: false };
+
+fn address(cluster: &Cluster, node: usize) -> IpAddr {
+    cluster.coordinator(node).host().address().into()
+}
+
+/// How many pings each member has sent.
+fn pings(cluster: &Cluster, receiver: &Receiver) -> [usize; 3] {
+    let pings = receiver.pings();
+    NODES.map(|node| pings.iter().filter(|ping| ping.from == address(cluster, node)).count())
+}
+
+/// Waits until this member has pinged some times more, and no other.
+async fn pinged_by(cluster: &Cluster, receiver: &Receiver, node: usize) {
+    let before = pings(cluster, receiver);
+    eventually(SETTLED, &format!("pings of member {node}"), || async {
+        let now = pings(cluster, receiver);
+        if now[node - 1] >= before[node - 1] + 3 { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
+}
+
+fn settings(cluster: &mut Cluster, text: &str) {
+    for node in NODES {
+        cluster.coordinator_mut(node).kill();
+        cluster.coordinator_mut(node).add_settings(text);
+    }
+    for node in NODES {
+        cluster.coordinator_mut(node).start();
+    }
+}
+
+/// Settings by which a machine mails by itself after six seconds.
+fn last_resort(cluster: &Cluster) -> String {
+    let port = cluster.mails.port;
+    format!(
+        "last_resort: {{ mail: [\"{BOSS}\"], smtp: \"smtp://{HUB}:{port}\", tls: none, \
+         from: \"last@example.com\", after: 6s }}\n"
+    )
+}
+
+fn subjects(cluster: &Cluster) -> Vec<String> {
+    cluster.mails.letters().iter().map(|letter| letter.subject().to_owned()).collect()
+}
+
+/// Waits for so many mails in all.
+async fn mailed(cluster: &Cluster, count: usize) {
+    eventually(SETTLED, &format!("{count} mails"), || async {
+        let subjects = subjects(cluster);
+        if subjects.len() >= count { Ok(()) } else { Err(format!("{subjects:?}")) }
+    })
+    .await;
+}
+
+#[test]
+fn heartbeats_come_while_led_from_the_leader_and_stop_with_the_quorum() {
+    run(COORDINATORS, async |cluster| {
+        let receiver = Receiver::start(HUB, RECEIVER_PORT).await;
+        let url = format!("http://{HUB}:{RECEIVER_PORT}/ping/token");
+        let beats = format!("heartbeats: [{{ url: \"{url}\", every: 1s }}]\n");
+        settings(cluster, &(beats + &last_resort(cluster)));
+        let leader = cluster.ready(&NODES).await;
+        pinged_by(cluster, &receiver, leader).await;
+        assert!(receiver.pings().iter().all(|ping| ping.request == "GET /ping/token HTTP/1.1"));
+
+        cluster.coordinator_mut(leader).kill();
+        let others: Vec<usize> = NODES.into_iter().filter(|node| *node != leader).collect();
+        let next = eventually(SETTLED, "another leader", || async {
+            let next = cluster.ready(&others).await;
+            if next == leader { Err(next.to_string()) } else { Ok(next) }
+        })
+        .await;
+        pinged_by(cluster, &receiver, next).await;
+
+        // The new leader is left alone, and reaches the receiver as before.
+        let last = others.into_iter().find(|node| *node != next).expect("a third");
+        cluster.coordinator_mut(last).kill();
+        eventually(SETTLED, "no quorum", || async {
+            let (ready, health) = cluster.coordinator(next).readiness().await?;
+            if ready { Err(health.to_string()) } else { Ok(()) }
+        })
+        .await;
+        let stopped = pings(cluster, &receiver);
+        // Its mail of last resort proves that the time of several beats has passed.
+        mailed(cluster, 1).await;
+        assert_eq!(pings(cluster, &receiver), stopped, "pings without a quorum");
+
+        cluster.coordinator_mut(leader).start();
+        cluster.coordinator_mut(last).start();
+        let leader = cluster.ready(&NODES).await;
+        pinged_by(cluster, &receiver, leader).await;
+    });
+}
+
+#[test]
+fn a_coordinator_that_sees_no_commit_mails_the_operators_once_and_again_when_it_is_over() {
+    run(COORDINATORS, async |cluster| {
+        settings(cluster, &last_resort(cluster));
+        cluster.ready(&NODES).await;
+        cluster.coordinator_mut(2).kill();
+        cluster.coordinator_mut(3).kill();
+        mailed(cluster, 1).await;
+        assert_read_only(cluster, 1).await;
+        cluster.coordinator_mut(2).start();
+        cluster.ready(&[1, 2]).await;
+        mailed(cluster, 2).await;
+        let subjects = subjects(cluster);
+        assert!(subjects[0].starts_with("[UNKNOWN] no quorum, seen from coordinator 1"));
+        assert!(subjects[1].starts_with("[RECOVERED] a quorum again, seen from coordinator 1"));
+        assert_eq!(subjects.len(), 2);
+        let letters = cluster.mails.letters();
+        assert_eq!(letters[1].field("In-Reply-To"), letters[0].field("Message-ID"));
+        assert_eq!(cluster.mails.envelopes(), [[BOSS], [BOSS]]);
+    });
+}
+
+/// A member without a quorum shows what it knew, says since when, and changes nothing.
+async fn assert_read_only(cluster: &Cluster, node: usize) {
+    let member = cluster.coordinator(node);
+    let (status, page) = member.page.get("/").await.expect("a page");
+    assert_eq!(status, 200);
+    assert!(page.contains("class=\"banner\"") && page.contains("no quorum, as of"), "{page}");
+    let text = "sites: { s: { region: r, carrier: c } }\n\
+                checks: [{ name: x, tcp: { address: \"shop.example.com:443\" } }]\n";
+    let files = json!({ "files": [{ "name": "crosscheck.yaml", "text": text }] });
+    let (status, answer) = member.api.post("/api/v1/configuration", &files).await.expect("a word");
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("has no quorum") && answer.contains("nothing was changed"), "{answer}");
+    assert_eq!(cluster.check(node).await.expect("a check")["name"], CHECK);
+}
+
+#[test]
+fn a_probe_that_reaches_no_coordinator_mails_the_operators_once() {
+    run(Plan::USUAL, async |cluster| {
+        let text = last_resort(cluster);
+        cluster.probe_mut("g1").restart_with(&text);
+        cluster.shows(1, "up", "up", 5).await;
+        let coordinators = cluster.coordinator_addresses();
+        cluster.probe("g1").host().cut(Way::Both, &coordinators);
+        mailed(cluster, 1).await;
+        cluster.probe("g1").host().heal();
+        mailed(cluster, 2).await;
+        assert_eq!(
+            subjects(cluster),
+            [
+                "[UNKNOWN] no coordinator answers, seen from probe g1 at site g1",
+                "[RECOVERED] a coordinator answers again, seen from probe g1 at site g1"
+            ]
+        );
+        assert!(cluster.mails.envelopes().iter().all(|to| to == &[BOSS]));
+    });
+}
