@@ -34,3 +34,4 @@ pub mod replica;
 pub mod serve;
 pub mod settings;
 pub mod windows;
+mod write_ahead;
