@@ -12,11 +12,13 @@
 mod acknowledge;
 mod answer;
 mod check;
+pub(crate) mod cluster;
 pub(crate) mod configuration;
 mod health;
 mod incident;
 mod openapi;
 mod outbox;
+mod probe;
 mod reading;
 mod site;
 mod statuspage;
@@ -190,6 +192,78 @@ const OPERATIONS: &[Operation] = &[
         schema::<Vec<outbox::Notification>>,
         || get(outbox::list),
     ),
+    Operation::get(
+        "/api/v1/cluster",
+        "The coordinators and how each is",
+        schema::<crate::cluster::report::ClusterReport>,
+        || get(cluster::show),
+    ),
+    Operation {
+        method: "post",
+        path: "/api/v1/cluster/tokens",
+        summary: "Let one more coordinator join, once",
+        audience: Audience::Operators,
+        query: None,
+        body: Some(schema::<cluster::WantToken>),
+        answer: schema::<cluster::Token>,
+        route: || post(cluster::token),
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/cluster/members/{node}/remove",
+        summary: "Take a coordinator out of the cluster, for good",
+        audience: Audience::Operators,
+        query: None,
+        body: None,
+        answer: schema::<cluster::Changes>,
+        route: || post(cluster::remove),
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/cluster/members/{node}/transfer",
+        summary: "Have a coordinator lead",
+        audience: Audience::Operators,
+        query: None,
+        body: None,
+        answer: schema::<cluster::Changes>,
+        route: || post(cluster::transfer),
+    },
+    Operation::get(
+        "/api/v1/probes",
+        "Probes that have joined, and how each is",
+        schema::<Vec<probe::Enrolled>>,
+        || get(probe::list),
+    ),
+    Operation {
+        method: "post",
+        path: "/api/v1/probes/tokens",
+        summary: "Let one probe join, once, at one site",
+        audience: Audience::Operators,
+        query: None,
+        body: Some(schema::<probe::WantProbeToken>),
+        answer: schema::<probe::ProbeToken>,
+        route: || post(probe::token),
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/probes/{probe}/revoke",
+        summary: "Shut a probe out, at once",
+        audience: Audience::Operators,
+        query: None,
+        body: None,
+        answer: schema::<probe::Acted>,
+        route: || post(probe::revoke),
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/probes/{probe}/reinstate",
+        summary: "Believe a quarantined probe again",
+        audience: Audience::Operators,
+        query: None,
+        body: None,
+        answer: schema::<probe::Acted>,
+        route: || post(probe::reinstate),
+    },
     Operation::get("/api/v1/openapi.json", "This document", schema::<serde_json::Value>, || {
         get(openapi::serve)
     })
@@ -212,9 +286,12 @@ const OPERATIONS: &[Operation] = &[
         get(health::alive)
     })
     .public(),
-    Operation::get("/readyz", "It has a quorum and a leader", schema::<health::Health>, || {
-        get(health::ready)
-    })
+    Operation::get(
+        "/readyz",
+        "It can be relied on: it votes, hears a quorum and a leader, and has caught up",
+        schema::<health::Health>,
+        || get(health::ready),
+    )
     .public(),
 ];
 

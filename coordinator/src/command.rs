@@ -2,9 +2,11 @@
 
 pub mod apply;
 pub mod catalogue;
+pub mod cluster;
 pub mod coordinator;
 pub mod demo;
 pub mod incidents;
+pub mod probe;
 pub mod remote;
 pub mod run;
 pub mod schema;

@@ -145,7 +145,7 @@ fn probes(cluster: &Cluster, switches: &Switchboard) -> anyhow::Result<Vec<Runni
         let mut config = crosscheck_probe::Config::new(site.name, site.name);
         config.internal = true;
         config.coordinators = cluster.probe_urls();
-        let link = CutLink::new(config.link()?, site, switches.watch());
+        let link = CutLink::new(config.link(None)?, site, switches.watch());
         let env = Env {
             guard: Guard::Internal,
             resolver: Resolver::system(),

@@ -12,6 +12,7 @@ use std::pin::Pin;
 
 use crosscheck_core::{Command, Reply};
 use crosscheck_model::ProbeId;
+use crosscheck_model::join::Fingerprint;
 use crosscheck_model::wire::{Hello, Order, Receipt, Refusal, Report, Welcome};
 use futures_util::Stream;
 use tokio::sync::mpsc;
@@ -39,7 +40,38 @@ impl ProbeGate {
     /// # Errors
     /// The state machine's refusal, or [`Refusal::Unavailable`] without a leader.
     pub async fn open(&self, hello: Hello) -> Result<Welcome, Refusal> {
-        match self.0.submit(Command::Open(hello)).await {
+        self.open_by(Command::Open(hello)).await
+    }
+
+    /// Opens a session for a probe that has proved to hold `key`.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; and whoever is not admitted is forbidden.
+    pub async fn open_as(&self, hello: Hello, key: Fingerprint) -> Result<Welcome, Refusal> {
+        // Who is not known here must not fill the log with attempts.
+        self.admit(&hello.probe, &key)?;
+        self.open_by(Command::OpenAs { hello, key }).await
+    }
+
+    /// Whether a probe that has proved to hold `key` may speak under this name, as far as this
+    /// replica knows.
+    ///
+    /// # Errors
+    /// It may not; or this replica is cut off, and cannot know.
+    pub fn admit(&self, probe: &ProbeId, key: &Fingerprint) -> Result<(), Refusal> {
+        let known = self.0.read(|state| {
+            state.identities.contains_key(probe).then(|| state.admits(probe, key).is_some())
+        });
+        match known {
+            Some(true) => Ok(()),
+            Some(false) if self.0.has_quorum() => Err(Refusal::Forbidden),
+            // The authority has vouched for it, so this replica is behind the one that let it in.
+            Some(false) | None => Err(Refusal::Unavailable),
+        }
+    }
+
+    async fn open_by(&self, command: Command) -> Result<Welcome, Refusal> {
+        match self.0.submit(command).await {
             Ok(Reply::Opened(answer)) => answer,
             Ok(other) => {
                 tracing::error!(?other, "a request for a session got another command's reply");

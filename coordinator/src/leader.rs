@@ -5,17 +5,19 @@
 
 mod time;
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_core::Command;
 use crosscheck_core::command::Stamped;
 use crosscheck_model::Timestamp;
+use futures_util::future::join_all;
 use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::time::Gate;
-pub use self::time::{Clock, LogTime, SystemClock};
+pub use self::time::{Clock, LogTime, SystemClock, median};
 use crate::raft::Standing;
 use crate::replica::{Inner, Leadership};
 use crate::windows;
@@ -24,6 +26,10 @@ use crate::windows;
 const TICK: Duration = Duration::from_secs(1);
 /// Between two tries to take over.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How long a member may take to tell its clock; one that does not is not counted.
+const CLOCK_LIMIT: Duration = Duration::from_millis(500);
+/// A clock this far from the others' is worth a word.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How far ahead maintenance windows are known; they are computed anew every day.
 const WINDOWS_AHEAD: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 const WINDOWS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,20 +40,25 @@ pub(crate) async fn follow(inner: Arc<Inner>) {
     let mut standing = inner.node.standing();
     loop {
         publish(&inner, standing, false);
-        let lost = CancellationToken::new();
-        if standing.is_leader {
-            let (leading, lost) = (inner.clone(), lost.clone());
-            inner.spawn(async move {
-                lost.run_until_cancelled(lead(&leading, standing)).await;
-            });
-        }
-        let next = loop {
-            match inner.node.next_standing(&mut news).await {
-                Some(next) if next == standing => {}
-                next => break next,
+        let next = {
+            // In one task with the news, so that the gate never opens after the leadership's end.
+            let leading = async {
+                if standing.is_leader { lead(&inner, standing).await } else { pending().await }
+            };
+            let another = async {
+                loop {
+                    match inner.node.next_standing(&mut news).await {
+                        Some(next) if next == standing => {}
+                        next => break next,
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                next = another => next,
+                never = leading => match never {},
             }
         };
-        lost.cancel();
         inner.gate.close();
         match next {
             Some(next) => standing = next,
@@ -65,14 +76,14 @@ fn publish(inner: &Inner, standing: Standing, is_leader: bool) {
     inner.leadership.send_replace(Leadership { leader, term, is_leader });
 }
 
-async fn lead(inner: &Arc<Inner>, standing: Standing) {
+async fn lead(inner: &Inner, standing: Standing) -> Infallible {
     // Everything that earlier leaders committed is applied after this, so the log time that
     // this one starts from is the newest.
     while !inner.node.confirm_leadership().await {
         inner.pause(RETRY_PAUSE).await;
     }
     let (_, previous) = *inner.shared.progress.borrow();
-    let time = inner.gate.begin(previous);
+    let time = inner.gate.begin(previous, members_clock(inner).await);
     // Counts in the first term of all only; nobody can guess it or use it twice.
     let cluster = format!("{:032x}", rand::random::<u128>());
     let command = Command::Lead { node: inner.id, term: standing.term, cluster };
@@ -87,22 +98,46 @@ async fn lead(inner: &Arc<Inner>, standing: Standing) {
     tracing::info!(term = standing.term, "this node leads");
     inner.gate.open(time);
     publish(inner, standing, true);
-    tick(inner).await;
+    tick(inner).await
 }
 
-async fn tick(inner: &Arc<Inner>) {
+/// What the wall clocks of the members that can be reached say on the whole: one clock that is
+/// wrong, this node's own too, must not carry the log time away for ever.
+async fn members_clock(inner: &Inner) -> Timestamp {
+    let asked = inner.acquaintances().into_iter().map(|(id, base)| async move {
+        let answer = inner.peers.call::<Timestamp>((id, &base), "clock", &(), CLOCK_LIMIT).await;
+        if let Err(error) = &answer {
+            tracing::debug!(%error, "a member did not tell its clock");
+        }
+        answer.ok()
+    });
+    let told: Vec<Timestamp> = join_all(asked).await.into_iter().flatten().collect();
+    let own = inner.gate.clock().wall();
+    let middle = median(told.into_iter().chain([own]).collect()).unwrap_or(own);
+    let off = own.since(middle).max(middle.since(own));
+    if off > CLOCK_TOLERANCE {
+        tracing::warn!(
+            off_by_s = off.as_secs(),
+            "this machine's clock differs from the other coordinators': set it by NTP"
+        );
+    }
+    middle
+}
+
+async fn tick(inner: &Inner) -> Infallible {
     let mut ticks = tokio::time::interval(TICK);
     // Time that was missed has passed all the same: one tick tells it.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut expanded = None;
     loop {
         ticks.tick().await;
-        propose(inner, Command::Tick).await;
+        // First, so that nothing is told of a check whose maintenance began while nobody led.
         if let Some(command) = expand(inner, &mut expanded)
             && !propose(inner, command).await
         {
             expanded = None;
         }
+        propose(inner, Command::Tick).await;
     }
 }
 

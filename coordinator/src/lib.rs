@@ -9,17 +9,20 @@
 //! ```
 //!
 //! **Invariants**
-//! - Only `raft*` names openraft; only `ingest`, `api`, `page`, `demo`, `serve` and the Raft
-//!   listener name axum.
+//! - Only `raft*` names openraft; only `ingest`, `api`, `page`, `demo`, `serve`, `cluster/join` and
+//!   the Raft listener name axum.
 //! - Nothing here decides whether a target is up: that is `crosscheck_core::apply`.
 //! - Only the leader sends, and only what it has claimed in the log.
 
+pub mod access;
 pub mod api;
 mod bearer;
 pub mod channel;
+pub mod cluster;
 pub mod command;
 pub mod courier;
 pub mod demo;
+pub mod disk;
 pub mod dispatch;
 pub mod fatal;
 pub mod history;

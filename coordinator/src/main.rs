@@ -9,7 +9,8 @@ use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_coordinator::command::catalogue::catalogue;
 use crosscheck_coordinator::command::{
-    apply, colour, coordinator, demo, incidents, run, schema, standalone, status, validate,
+    apply, cluster, colour, coordinator, demo, incidents, probe, run, schema, standalone, status,
+    validate,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -31,6 +32,8 @@ enum Command {
     Demo(demo::DemoArgs),
     Standalone(standalone::StandaloneArgs),
     Coordinator(coordinator::CoordinatorArgs),
+    Cluster(cluster::ClusterArgs),
+    Probe(probe::ProbeArgs),
     Validate(validate::ValidateArgs),
     Run(run::RunArgs),
     Schema(schema::SchemaArgs),
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     log(match arguments.command {
         // Its own lines tell what happens; that a peer is gone is no news.
         Command::Demo(_) => "error,openraft=off",
+        Command::Cluster(_) => "warn,openraft=off",
         _ => "info,openraft=warn",
     });
     // For clients that take the process's provider; checks have their own.
@@ -69,6 +73,8 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
         Command::Demo(args) => demo::demo(args, &mut out).await,
         Command::Standalone(args) => standalone::standalone(args, notes_colour).await,
         Command::Coordinator(args) => coordinator::coordinator(args).await,
+        Command::Probe(args) => probe::probe(args, &mut out, out_colour).await,
+        Command::Cluster(args) => cluster::cluster(args, &mut out, out_colour).await,
         Command::Validate(args) => {
             let secrets = Secrets::of_process();
             Ok(validate::validate(args, &catalogue(), &secrets, &mut out, out_colour)?)

@@ -1,6 +1,5 @@
 //! One coordinator, put together: the only place that knows all its parts.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,6 +11,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{self, Credentials};
 use crate::api;
 use crate::courier::{Carrier, Courier, Log, News};
 use crate::ingest::{self, ProbeGate};
@@ -59,9 +59,15 @@ impl Member {
         self.replica.raft_routes()
     }
 
-    /// For probes; with a key, only for those that show it.
-    pub fn probe_routes(&self, key: Option<&str>) -> Router {
-        ingest::routes(self.gate(), key)
+    /// For probes on a listener that nobody else can reach.
+    pub fn probe_routes(&self) -> Router {
+        ingest::routes(self.gate())
+    }
+
+    /// For probes and those that want to become one, on a listener that knows its peers.
+    pub fn access_routes(&self, credentials: &Arc<Credentials>) -> Router {
+        access::only_probes(ingest::routes(self.gate()))
+            .merge(access::join_routes(self.replica.clone(), credentials.clone()))
     }
 
     /// For everyone: the page and what is public of the API.
@@ -188,6 +194,14 @@ impl Reader for ReplicaReader {
         }
     }
 
+    fn unready(&self) -> Option<&'static str> {
+        self.0.unready()
+    }
+
+    fn replica(&self) -> Option<Replica> {
+        Some(self.0.clone())
+    }
+
     fn changes(&self) -> BoxStream<'static, ()> {
         let effects = self.0.subscribe();
         let shown = |effect: &Effect| {
@@ -205,9 +219,4 @@ impl Reader for ReplicaReader {
         })
         .boxed()
     }
-}
-
-/// The members of a cluster of one, which talks to nobody.
-pub fn alone(id: u64) -> BTreeMap<u64, String> {
-    BTreeMap::from([(id, "http://127.0.0.1:1".to_owned())])
 }

@@ -7,6 +7,7 @@
 
 mod log;
 mod machine;
+mod membership;
 mod network;
 mod node;
 mod snapshot;
@@ -18,8 +19,9 @@ mod wire;
 // themselves; the coordinator uses them through `Node`.
 pub use log::{Log, LogError};
 pub use machine::{Builder, Machine, Shared};
-pub(crate) use network::{Answer, Asked, CallError, Peers, Submitted};
-pub(crate) use node::{Node, NodeOptions, ProposeError, Standing};
+pub(crate) use membership::{ChangeError, Known, Role};
+pub(crate) use network::{Answer, Asked, CallError, Peers, Submitted, causes};
+pub(crate) use node::{Node, NodeOptions, ProposeError, Standing, create_log};
 pub use node::{Profile, StartError};
 pub use snapshot::SnapshotError;
 pub use wire::{Answered, FormatError, Proposal, Types};

@@ -11,6 +11,7 @@
 mod batch;
 mod catch_up;
 mod occupied;
+mod readiness;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::submit::SubmitError;
+use crate::access::{self, Credentials};
+use crate::cluster::{admission, join, removal};
 use crate::fatal::Fatal;
 use crate::history::History;
 use crate::leader::{self, Clock, Gate};
@@ -45,14 +48,18 @@ pub const SNAPSHOT_EVERY: u64 = 5_000;
 pub struct ReplicaConfig {
     /// This node's id; never given to another node.
     pub id: u64,
-    /// All members, this one too: the base URLs of their Raft listeners.
-    pub peers: BTreeMap<u64, String>,
+    /// Where the other members reach this one: the base URL of its Raft listener.
+    pub url: String,
+    /// Members that a newcomer can ask as long as its log does not name them: the base URLs of
+    /// their Raft listeners.
+    pub acquaintances: BTreeMap<u64, String>,
     /// The directory of the log, the snapshots and the history.
     pub data: PathBuf,
     /// How patient the members are with each other.
     pub profile: Profile,
-    /// What members show each other; `None` only where nobody else can reach them.
-    pub key: Option<String>,
+    /// What this member proves itself by to others; `None` only where nobody else can reach its
+    /// listeners.
+    pub credentials: Option<Arc<Credentials>>,
     /// Entries between two snapshots.
     pub snapshot_every: u64,
     /// The leader's clock.
@@ -72,6 +79,17 @@ pub struct Leadership {
     pub is_leader: bool,
 }
 
+/// Why a member must stop though nobody has asked it to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was removed from the cluster: it must never run again.
+    Removed(String),
+    /// The cluster does not let it in as things stand.
+    Refused(String),
+    /// Its disk is full.
+    DiskFull(String),
+}
+
 /// A member of the cluster. A handle: clones are the same replica.
 #[derive(Clone)]
 pub struct Replica(pub(crate) Arc<Inner>);
@@ -85,11 +103,17 @@ pub(crate) struct Inner {
     pub(crate) fatal: Fatal,
     /// The data directory is this replica's alone.
     occupied: Occupied,
-    peers: Peers,
-    members: BTreeMap<u64, String>,
-    profile: Profile,
-    key: Option<String>,
+    pub(crate) peers: Peers,
+    pub(crate) url: String,
+    acquaintances: BTreeMap<u64, String>,
+    /// Held while the membership is changed, by the leader.
+    pub(crate) changes: tokio::sync::Mutex<()>,
+    pub(crate) profile: Profile,
+    pub(crate) credentials: Option<Arc<Credentials>>,
     batcher: Batcher,
+    ending: watch::Sender<Option<Ending>>,
+    /// How much of the disk is in use, in percent, when it was last looked at.
+    pub(crate) disk: watch::Sender<Option<u8>>,
     /// When something was last applied here.
     progressed: Mutex<Option<Instant>>,
     stop: CancellationToken,
@@ -99,7 +123,16 @@ pub(crate) struct Inner {
 impl Replica {
     /// Opens the data directory and starts this member. Its routes must then be served.
     pub async fn start(config: ReplicaConfig) -> Result<Self, StartError> {
-        let ReplicaConfig { id, peers: members, data, profile, key, snapshot_every, .. } = config;
+        let ReplicaConfig {
+            id,
+            url,
+            acquaintances,
+            data,
+            profile,
+            credentials,
+            snapshot_every,
+            ..
+        } = config;
         let (fatal, path) = (config.fatal, data.clone());
         let fate = fatal.clone();
         let (occupied, history) = tokio::task::spawn_blocking(move || {
@@ -111,7 +144,7 @@ impl Replica {
         .await
         .map_err(StartError::new)??;
         let shared = Shared::new(history, fatal.clone());
-        let peers = Peers::new(id, key.clone(), profile.append_limit()).map_err(StartError::new)?;
+        let peers = Peers::new(id, credentials.clone(), profile.append_limit());
         let options = NodeOptions { id, data, profile, snapshot_every, fatal: fatal.clone() };
         let node = Node::start(options, shared.clone(), peers.clone()).await?;
         let (batcher, reports) = Batcher::new();
@@ -124,10 +157,14 @@ impl Replica {
             fatal,
             occupied,
             peers,
-            members,
+            url,
+            acquaintances,
+            changes: tokio::sync::Mutex::default(),
             profile,
-            key,
+            credentials,
             batcher,
+            ending: watch::Sender::default(),
+            disk: watch::Sender::default(),
             progressed: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -136,18 +173,61 @@ impl Replica {
         inner.spawn(batch::run(inner.clone(), reports));
         inner.spawn(catch_up::run(inner.clone()));
         inner.spawn(watch_progress(inner.clone()));
+        inner.spawn(removal::watch(inner.clone()));
         Ok(Self(inner))
     }
 
     /// The routes of the Raft listener.
     pub fn raft_routes(&self) -> axum::Router {
-        self.0.node.routes(self.clone(), self.0.key.as_deref())
+        let raft = self.0.node.routes(self.clone());
+        let raft = match &self.0.credentials {
+            Some(_) => {
+                let replica = self.clone();
+                access::only_members(raft, move |node, path| replica.hears(node, path))
+            }
+            None => raft,
+        };
+        raft.merge(join::routes(self.clone()))
     }
 
-    /// Forms the cluster of the configured members, once; on a node that has a log already it
-    /// does nothing.
-    pub async fn initialize(&self) -> Result<(), StartError> {
-        self.0.node.initialize(&self.0.members).await
+    /// What this member proves itself by; `None` within one process.
+    pub fn credentials(&self) -> Option<&Arc<Credentials>> {
+        self.0.credentials.as_ref()
+    }
+
+    /// Whether a member may ask this. One that was removed may only ask whether it was; one that
+    /// this node has not heard of yet may be the leader that tells of it.
+    fn hears(&self, node: u64, path: &str) -> bool {
+        path == "/raft/v1/belongs" || self.read(|state| state.member_belongs(node)) != Some(false)
+    }
+
+    /// Forms a cluster of this member alone, once; on a node that has a log already it does
+    /// nothing. Others join it.
+    pub async fn form(&self) -> Result<(), StartError> {
+        self.form_of(&BTreeMap::from([(self.0.id, self.0.url.clone())])).await
+    }
+
+    /// As [`Self::form`], of several members that are all new: their ids and Raft URLs.
+    pub async fn form_of(&self, members: &BTreeMap<u64, String>) -> Result<(), StartError> {
+        self.0.node.initialize(members).await
+    }
+
+    /// Has the others let this member in, and reach it where it is now; goes on until they do.
+    pub fn ask_for_admission(&self) {
+        self.0.spawn(admission::run(self.0.clone()));
+    }
+
+    /// Waits until this member must stop, and says why; the caller then shuts it down.
+    pub async fn ended(&self) -> Ending {
+        let mut ending = self.0.ending.subscribe();
+        loop {
+            if let Some(ending) = ending.borrow_and_update().clone() {
+                return ending;
+            }
+            if ending.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Has the leader put a command into the log, wherever it is, and waits until it is applied
@@ -159,6 +239,21 @@ impl Replica {
     /// Takes a probe's report; answers when it is on a majority of disks.
     pub async fn submit_report(&self, report: Report) -> Result<Receipt, Refusal> {
         self.0.batcher.submit(report).await
+    }
+
+    /// Waits until the applied state is as `look` wants it, at most `limit`; whether it is. What
+    /// another member has answered may not have been applied here yet.
+    pub async fn learns(&self, limit: Duration, look: impl Fn(&State) -> bool) -> bool {
+        let mut progress = self.0.shared.progress.subscribe();
+        let learned = async {
+            while !self.read(&look) {
+                if progress.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(limit, learned).await.unwrap_or(false)
     }
 
     /// This member's id.
@@ -193,17 +288,9 @@ impl Replica {
         &self.0.shared.history
     }
 
-    /// Whether the history has everything up to the applied state: after a long absence the
-    /// measurements are fetched from other members.
-    pub fn is_caught_up(&self) -> bool {
-        self.0.shared.history.wanted().is_none()
-    }
-
     /// Whether the cluster works, as seen from here: something was committed lately.
     pub fn has_quorum(&self) -> bool {
-        let progressed = *self.0.progressed.lock().unwrap_or_else(PoisonError::into_inner);
-        progressed.is_some_and(|at| at.elapsed() < self.0.profile.progress_limit())
-            && self.0.leadership.borrow().leader.is_some()
+        self.0.has_quorum()
     }
 
     /// Whether this member still leads, asked of a majority: before something is done that only
@@ -235,6 +322,31 @@ impl Inner {
         self.tasks.spawn(async move {
             stop.run_until_cancelled(work).await;
         });
+    }
+
+    pub(crate) fn has_quorum(&self) -> bool {
+        let progressed = *self.progressed.lock().unwrap_or_else(PoisonError::into_inner);
+        progressed.is_some_and(|at| at.elapsed() < self.profile.progress_limit())
+            && self.leadership.borrow().leader.is_some()
+    }
+
+    /// Asks for the end of this node; the first reason counts.
+    pub(crate) fn end(&self, ending: Ending) {
+        self.ending.send_if_modified(|told| {
+            let first = told.is_none();
+            told.get_or_insert(ending);
+            first
+        });
+    }
+
+    /// The other members that can be asked: those of the log, or else those known from joining.
+    pub(crate) fn acquaintances(&self) -> BTreeMap<u64, String> {
+        let mut others = self.node.urls();
+        if others.is_empty() {
+            others = self.acquaintances.clone();
+        }
+        others.remove(&self.id);
+        others
     }
 
     /// Waits `time`, or less when the replica is shut down.

@@ -1,7 +1,7 @@
-//! A coordinator's own settings: who it is, who the others are, where it listens. What to check
-//! is not here: that is agreed on by the cluster (`crosscheck apply`).
+//! A coordinator's own settings: where it listens, where its data is. Who belongs to the cluster
+//! is not here (`crosscheck cluster`), nor is what to check (`crosscheck apply`): the cluster
+//! agrees on both.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,15 +15,11 @@ use crate::replica::Profile;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// This member's number; never given to another machine.
-    pub node: u64,
-    /// All members, this one too: number to the URL of its Raft listener.
-    pub members: BTreeMap<u64, String>,
     /// The directory of log, snapshots and history.
     pub data: PathBuf,
-    /// What members and probes show to be let in.
+    /// Where the other members reach the Raft listener, when that is not its address.
     #[serde(default)]
-    pub key: Option<Secret>,
+    pub url: Option<String>,
     /// What operators show to be let in.
     #[serde(default)]
     pub operator_key: Option<Secret>,
@@ -122,38 +118,27 @@ impl Settings {
 
     fn wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        if !self.members.contains_key(&self.node) {
-            wrong.push(format!("`node` is {}, which is not among `members`", self.node));
-        }
-        if self.members.len().is_multiple_of(2) {
-            let count = self.members.len();
-            wrong.push(format!(
-                "{count} members stand the loss of no more than {} would; make it 1, 3 or 5",
-                count - 1
-            ));
-        }
-        for (node, url) in &self.members {
-            if !url.starts_with("http://") && !url.starts_with("https://") {
-                wrong.push(format!("member {node}: `{url}` is no http:// URL"));
+        match &self.url {
+            Some(url) if !url.starts_with("https://") => {
+                wrong.push(format!("`url`: `{url}` is no https:// URL; members talk TLS"));
             }
+            None if self.listen.raft.ip().is_unspecified() => wrong.push(format!(
+                "`listen.raft` is {}, every address of this machine: say as `url` where the \
+                 other members reach it",
+                self.listen.raft
+            )),
+            _ => {}
         }
         let strangers = |address: &SocketAddr| !address.ip().is_loopback();
-        let inner = [Some(self.listen.raft), self.listen.probes];
-        if self.key.is_none() && inner.iter().flatten().any(strangers) {
-            wrong.push("without a `key` the listeners for members and probes must be on loopback: anyone could vote".to_owned());
-        }
         if self.operator_key.is_none() && self.listen.operators.as_ref().is_some_and(strangers) {
             wrong.push("without an `operator_key` the listener for operators must be on loopback: anyone could acknowledge and configure".to_owned());
         }
         wrong
     }
 
-    /// The key of members and probes, read now.
-    ///
-    /// # Errors
-    /// The variable or the file is not there.
-    pub fn key(&self, secrets: &Secrets) -> Result<Option<String>, SettingsError> {
-        Ok(self.key.as_ref().map(|key| secrets.resolve(key.text())).transpose()?)
+    /// Where the other members reach this one: the base URL of its Raft listener.
+    pub fn raft_url(&self) -> String {
+        self.url.clone().unwrap_or_else(|| format!("https://{}", self.listen.raft))
     }
 
     /// The operators' key, read now.
@@ -174,8 +159,6 @@ mod tests {
     }
 
     const GOOD: &str = r#"
-node: 1
-members: { 1: "http://127.0.0.1:7401", 2: "http://127.0.0.1:7411", 3: "http://127.0.0.1:7421" }
 data: /tmp/c1
 listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
 "#;
@@ -183,24 +166,25 @@ listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
     #[test]
     fn good_settings_are_read() {
         let settings = Settings::parse("c.yaml", GOOD).expect("good");
-        assert_eq!((settings.node, settings.members.len()), (1, 3));
+        assert_eq!(settings.raft_url(), "https://127.0.0.1:7401");
         assert_eq!(settings.profile, Timing::Lan);
+        let named = GOOD.replace("data:", "url: \"https://c1.example.com:7401\"\ndata:");
+        let settings = Settings::parse("c.yaml", &named).expect("good");
+        assert_eq!(settings.raft_url(), "https://c1.example.com:7401");
     }
 
     #[test]
     fn the_example_is_good() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/example/coordinator.yaml");
         let settings = Settings::read(Path::new(path)).expect("good");
-        assert_eq!(settings.members.len(), 3);
+        assert_eq!(settings.profile, Timing::Wan);
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
         for (from, to, words) in [
-            ("node: 1", "node: 7", "not among `members`"),
-            (", 3: \"http://127.0.0.1:7421\"", "", "make it 1, 3 or 5"),
-            ("http://127.0.0.1:7411", "127.0.0.1:7411", "no http:// URL"),
-            ("raft: \"127.0.0.1:7401\"", "raft: \"0.0.0.0:7401\"", "without a `key`"),
+            ("data:", "url: \"127.0.0.1:7411\"\ndata:", "no http:// URL"),
+            ("raft: \"127.0.0.1:7401\"", "raft: \"0.0.0.0:7401\"", "say as `url`"),
             ("data:", "dta:", "dta"),
         ] {
             let message = wrong(&GOOD.replace(from, to));

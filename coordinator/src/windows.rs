@@ -9,6 +9,7 @@ use std::time::Duration;
 use crosscheck_core::command::Window;
 use crosscheck_model::Timestamp;
 use crosscheck_model::config::{self, Maintenance};
+use crosscheck_model::mutant::{self, Mutant};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};
@@ -20,7 +21,10 @@ pub fn expand(rules: &[Maintenance], now: Timestamp, ahead: Duration) -> Vec<Win
     let end = now.plus(ahead);
     let mut windows = Vec::new();
     for (rule, number) in rules.iter().zip(0..) {
-        let Ok(zone) = TimeZone::get(&rule.zone) else { continue };
+        let Ok(mut zone) = TimeZone::get(&rule.zone) else { continue };
+        if mutant::is(Mutant::FixedZoneOffset) {
+            zone = at_offset_of(now, &zone).unwrap_or(zone);
+        }
         for (from, to) in civil(&rule.when, &zone, now, end) {
             let Some((from, to)) = moments(&zone, from, to) else { continue };
             if to > now && from < end && from < to {
@@ -70,6 +74,13 @@ fn moments(zone: &TimeZone, from: DateTime, to: DateTime) -> Option<(Timestamp, 
     let from = zone.to_ambiguous_timestamp(from).compatible().ok()?;
     let to = zone.to_ambiguous_timestamp(to).later().ok()?;
     Some((timestamp(from)?, timestamp(to)?))
+}
+
+/// A planted mistake: the zone without its clock changes.
+fn at_offset_of(now: Timestamp, zone: &TimeZone) -> Option<TimeZone> {
+    let millis = i64::try_from(now.as_millis()).ok()?;
+    let now = jiff::Timestamp::from_millisecond(millis).ok()?;
+    Some(TimeZone::fixed(zone.to_offset(now)))
 }
 
 fn date(zone: &TimeZone, moment: Timestamp) -> Option<Date> {

@@ -1,12 +1,13 @@
 //! From a failing run to a delivered alarm: one real replica, and a mail box that the test plays.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_coordinator::courier::{Carrier, Errand};
 use crosscheck_coordinator::fatal::Fatal;
 use crosscheck_coordinator::leader::SystemClock;
-use crosscheck_coordinator::member::{self, Member};
+use crosscheck_coordinator::member::Member;
 use crosscheck_coordinator::replica::{Profile, Replica, ReplicaConfig, SNAPSHOT_EVERY};
 use crosscheck_core::outbox::{Edge, Progress, SendResult};
 use crosscheck_core::{Command, Reply};
@@ -132,17 +133,18 @@ async fn a_failing_run_becomes_one_delivered_alarm() {
     });
     let settings = ReplicaConfig {
         id: 1,
-        peers: member::alone(1),
+        url: "http://127.0.0.1:1".to_owned(),
+        acquaintances: BTreeMap::new(),
         data: directory.path().to_owned(),
         profile: Profile::Lan,
-        key: None,
+        credentials: None,
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::new(|reason| panic!("{reason}")),
     };
     let member = Member::start(settings, carry).await.expect("starts");
     let replica = member.replica().clone();
-    replica.initialize().await.expect("forms a cluster of one");
+    replica.form().await.expect("forms a cluster of one");
 
     within(member.configure(config())).await.expect("a revision");
     report_failure(&replica).await;

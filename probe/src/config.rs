@@ -1,15 +1,15 @@
 //! What a probe is told at its start: from a YAML file, or in code by whoever embeds it.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use crosscheck_checks::env::Secrets;
 use crosscheck_checks::guard::Guard;
-use crosscheck_model::{ProbeId, Secret, SiteId};
+use crosscheck_model::{ProbeId, SiteId};
 use reqwest::Url;
 use serde::Deserialize;
 
+use crate::identity::{Identity, IdentityError};
 use crate::link::{HttpLink, LinkError};
 
 /// Runs at the same time, unless configured: at 10 s of time-out that is 100 dead targets a
@@ -31,18 +31,13 @@ pub struct Config {
     /// URLs of the coordinators' listeners for probes; all of them, in any order.
     #[serde(default)]
     pub coordinators: Vec<String>,
-    /// Where undelivered observations are kept over a restart; left out: in memory only.
+    /// Where its key and certificate are, and undelivered observations are kept over a restart;
+    /// left out: observations in memory only, and coordinators on this host only.
     #[serde(default)]
     pub data: Option<PathBuf>,
     /// Whether checks may connect to private addresses.
     #[serde(default)]
     pub internal: bool,
-    /// What the coordinators let this probe in by.
-    #[serde(default)]
-    pub key: Option<Secret>,
-    /// A PEM file of the authorities that vouch for the coordinators; left out: the system's.
-    #[serde(default)]
-    pub ca: Option<PathBuf>,
     /// Where `/metrics` is served; left out: nowhere.
     #[serde(default)]
     pub metrics: Option<SocketAddr>,
@@ -82,6 +77,9 @@ pub enum ConfigError {
     /// The way to the coordinators cannot be made.
     #[error("{0}")]
     Link(#[from] LinkError),
+    /// The probe cannot prove who it is.
+    #[error("{0}")]
+    Identity(#[from] IdentityError),
 }
 
 impl Config {
@@ -93,8 +91,6 @@ impl Config {
             coordinators: Vec::new(),
             data: None,
             internal: false,
-            key: None,
-            ca: None,
             metrics: None,
             limits: Limits::default(),
         }
@@ -135,14 +131,35 @@ impl Config {
     /// The link over HTTP that this configuration describes.
     ///
     /// # Errors
-    /// When the key or the authorities cannot be read, or a URL is none.
-    pub fn link(&self) -> Result<HttpLink, ConfigError> {
-        let key = self.key.as_ref().map(|key| Secrets::of_process().resolve(key.text()));
-        let key =
-            key.transpose().map_err(|error| ConfigError::Wrong(vec![format!("`key`: {error}")]))?;
+    /// When a URL is none, or the identity cannot be used.
+    pub fn link(&self, identity: Option<&Identity>) -> Result<HttpLink, ConfigError> {
+        let tls = identity.map(Identity::client).transpose()?;
+        Ok(HttpLink::new(self.urls()?, tls)?)
+    }
+
+    /// Who this probe is; `None` where it need not prove that, among the programs of one host.
+    ///
+    /// # Errors
+    /// It has not joined, or its certificate cannot be used any more.
+    pub fn identity(&self) -> Result<Option<Identity>, ConfigError> {
+        match &self.data {
+            Some(data) if self.is_secured() => Ok(Some(Identity::load(data)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The coordinators' URLs.
+    ///
+    /// # Errors
+    /// One is no URL.
+    pub fn urls(&self) -> Result<Vec<Url>, ConfigError> {
         let urls = self.coordinators.iter().map(|url| base(url)).collect::<Result<Vec<_>, _>>();
-        let urls = urls.map_err(|wrong| ConfigError::Wrong(vec![wrong]))?;
-        Ok(HttpLink::new(urls, key.as_deref(), self.ca.as_deref())?)
+        urls.map_err(|wrong| ConfigError::Wrong(vec![wrong]))
+    }
+
+    /// Whether it talks to coordinators by TLS.
+    fn is_secured(&self) -> bool {
+        self.coordinators.iter().any(|url| url.starts_with("https:"))
     }
 
     /// Everything that does not make sense, at once.
@@ -160,6 +177,11 @@ impl Config {
             );
         }
         wrong.extend(self.coordinators.iter().filter_map(|url| base(url).err()));
+        if self.is_secured() && self.data.is_none() {
+            wrong.push(
+                "without `data` there is no place for the probe's key; name a directory".to_owned(),
+            );
+        }
         let different: BTreeSet<&String> = self.coordinators.iter().collect();
         if different.len() < self.coordinators.len() {
             wrong.push("`coordinators` names one of them twice".to_owned());
@@ -174,6 +196,13 @@ impl Config {
     }
 }
 
+/// Whether only this host is reached.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// A coordinator's URL, ending in `/` so that paths can be joined to it.
 fn base(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text).map_err(|error| {
@@ -181,6 +210,11 @@ fn base(text: &str) -> Result<Url, String> {
     })?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(format!("`coordinators`: `{text}` is no HTTP URL; write `https://host:port`"));
+    }
+    if url.scheme() == "http" && !is_loopback(&url) {
+        return Err(format!(
+            "`coordinators`: `{text}` is in clear text, which is for programs of one host only; write `https://..` and join by `crosscheck-probe join`"
+        ));
     }
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
@@ -198,8 +232,6 @@ site: bj-ct
 coordinators: ["https://a.example:8443", "http://[::1]:9000/x"]
 data: /var/lib/crosscheck-probe
 internal: true
-key: "${file:/run/secrets/probe}"
-ca: /etc/crosscheck/ca.pem
 metrics: 127.0.0.1:9464
 limits: { concurrency: 50 }
 "#;
@@ -215,20 +247,23 @@ limits: { concurrency: 50 }
 
     #[test]
     fn what_is_left_out_has_a_safe_meaning() {
-        let text = "probe: p\nsite: s\ncoordinators: [\"https://a\"]\n";
+        let text = "probe: p\nsite: s\ncoordinators: [\"http://127.0.0.1\"]\n";
         let config = Config::parse("probe.yaml", text).expect("valid");
         assert_eq!(config.guard(), Guard::Public);
-        assert!(config.data.is_none() && config.metrics.is_none() && config.key.is_none());
+        assert!(config.data.is_none() && config.metrics.is_none());
+        assert!(config.identity().expect("none is needed").is_none());
     }
 
     #[test]
     fn mistakes_are_named_all_at_once() {
-        let base = "probe: p\nsite: s\ncoordinators: [\"https://a\"]\n";
+        let base = "probe: p\nsite: s\ndata: /d\ncoordinators: [\"https://a\"]\n";
         for (text, wanted) in [
             ("site: s\ncoordinators: [\"https://a\"]", vec!["probe"]),
             (&*format!("{base}colour: red"), vec!["colour"]),
             (&*format!("{base}limits: {{ speed: 1 }}"), vec!["speed"]),
-            (&*format!("{base}key: hunter2"), vec!["clear text", "${env:NAME}"]),
+            (&*base.replace("data: /d\n", ""), vec!["without `data`"]),
+            (&*base.replace("https://a", "http://a"), vec!["`http://a`", "crosscheck-probe join"]),
+            (&*base.replace("https://a", "http://localhost"), vec!["clear text"]),
             (&*format!("{base}metrics: here"), vec!["socket address"]),
             (
                 "probe: \"\"\nsite: s\ncoordinators: []",

@@ -26,12 +26,16 @@ pub mod average;
 pub mod config;
 pub mod figures;
 pub mod health;
+pub mod identity;
 pub mod jitter;
+pub mod join;
 pub mod judge;
 pub mod link;
 pub mod metrics;
 mod notice;
+pub mod private_file;
 pub mod probe;
+pub mod renewal;
 pub mod runner;
 #[cfg(test)]
 mod sample;
@@ -41,6 +45,7 @@ pub mod spool;
 mod spread;
 pub mod state;
 pub mod store;
+pub mod trust;
 pub mod uplink;
 
 pub use config::Config;

@@ -12,7 +12,8 @@ use crate::uplink::Failure;
 
 mod http;
 
-pub use http::{HttpLink, LinkError};
+pub(crate) use http::join;
+pub use http::{HttpLink, JoinFailure, LinkError};
 
 /// Orders as they come; an error ends them.
 pub type Orders = BoxStream<'static, Result<Order, Failure>>;

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
-use crosscheck_probe::{Config, config::ConfigError, metrics};
+use clap::{Parser, Subcommand};
+use crosscheck_probe::config::{Config, ConfigError};
+use crosscheck_probe::join::{self, JoinError};
+use crosscheck_probe::{metrics, renewal};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -21,8 +23,16 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// check comes from them. Cut off from them, it goes on checking, keeps its observations, and
 /// delivers them later.
 #[derive(Parser)]
-#[command(version, after_long_help = EXAMPLE)]
+#[command(version, after_long_help = EXAMPLE, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(flatten)]
+    work: Option<Work>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Args)]
+struct Work {
     /// The configuration file (YAML); `--help` shows one.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -32,6 +42,35 @@ struct Arguments {
     check_config: bool,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Joins an installation, once, by a token.
+    ///
+    /// The key is made here and never leaves; the certificate is kept beside it, in the
+    /// configuration's `data`, and is renewed by the running probe.
+    #[command(after_long_help = JOIN_EXAMPLE)]
+    Join(Join),
+}
+
+#[derive(clap::Args)]
+struct Join {
+    /// What `crosscheck probe token create` printed; `-` reads it from standard input, `@FILE`
+    /// from a file.
+    #[arg(long, env = "CROSSCHECK_JOIN_TOKEN", hide_env_values = true)]
+    token: String,
+    /// The probe's configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print what came of it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+const JOIN_EXAMPLE: &str = "Example:\n\n  \
+crosscheck probe token create --site bj-ct          # an operator, anywhere\n  \
+crosscheck-probe join --token xcjoin-.. --config /etc/crosscheck/probe.yaml\n\n\
+Exit status: 0 joined, 1 not let in or not reached, 2 the input's.";
+
 const EXAMPLE: &str = r#"A configuration, with everything it can say:
 
   probe: bj-ct-1                    # this probe's name
@@ -40,12 +79,12 @@ const EXAMPLE: &str = r#"A configuration, with everything it can say:
     - https://c1.example.com:8443
     - https://c2.example.com:8443
     - https://c3.example.com:8443
-  key: "${file:/run/secrets/probe}" # what the coordinators let it in by
-  ca: /etc/crosscheck/ca.pem        # who vouches for them; left out: the system's authorities
-  data: /var/lib/crosscheck-probe   # keeps observations over a restart; left out: in memory only
+  data: /var/lib/crosscheck-probe   # its key and certificate; keeps observations over a restart
   internal: false                   # true: checks may connect to private addresses
   metrics: 127.0.0.1:9464           # serves /metrics for Prometheus; left out: nowhere
   limits: { concurrency: 1000, spool: 200000 }
+
+Join once, with a token from an operator, before the first start: `crosscheck-probe join --help`.
 
 The log goes to standard error: text on a terminal, JSON elsewhere; RUST_LOG=debug says more.
 SIGTERM and SIGINT end the probe; what is undelivered is kept in `data`.
@@ -54,13 +93,48 @@ Exit status: 0 fine, 1 ours, 2 the configuration's."#;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log();
-    match run(&arguments) {
+    let done = match (&arguments.command, &arguments.work) {
+        (Some(Command::Join(join)), _) => enrol(join),
+        (None, Some(work)) => run(work),
+        (None, None) => Err(anyhow::Error::new(ConfigError::Wrong(vec![
+            "say where the configuration is: --config FILE (--help shows one)".to_owned(),
+        ]))),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "crosscheck-probe: {error:#}");
-            if error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            let is_input = error.is::<ConfigError>()
+                || error.downcast_ref::<JoinError>().is_some_and(JoinError::is_input);
+            if is_input { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+#[tokio::main]
+async fn enrol(args: &Join) -> anyhow::Result<()> {
+    let config = Config::read(&args.config)?;
+    let token = join::read_token(&args.token)?;
+    let outcome = join::join(&config, &token).await?;
+    let until = outcome.identity.until();
+    if let Some((ours, theirs)) = outcome.clock_off {
+        tracing::warn!(%ours, %theirs, "this host's clock is off: certificates are judged by it");
+    }
+    let mut out = std::io::stdout();
+    if args.json {
+        let said = serde_json::json!({
+            "probe": config.probe, "site": config.site, "certificate_until": until,
+        });
+        writeln!(out, "{said:#}")?;
+    } else {
+        writeln!(
+            out,
+            "{} has joined at site {}; its certificate is good until {until}",
+            config.probe, config.site
+        )?;
+        writeln!(out, "start it: crosscheck-probe --config {}", args.config.display())?;
+    }
+    Ok(())
 }
 
 fn log() {
@@ -70,13 +144,14 @@ fn log() {
 }
 
 #[tokio::main]
-async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+async fn run(arguments: &Work) -> anyhow::Result<()> {
     let config = Config::read(&arguments.config)?;
-    let link = config.link()?;
     if arguments.check_config {
         writeln!(std::io::stdout(), "`{}` is fine", arguments.config.display())?;
         return Ok(());
     }
+    let identity = config.identity()?;
+    let link = config.link(identity.as_ref())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let metrics = match config.metrics {
         Some(address) => Some(
@@ -86,6 +161,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ),
         None => None,
     };
+    let renewed = identity.map(|own| tokio::spawn(renewal::keep_fresh(own, link.clone())));
     let probe = crosscheck_probe::start(&config, link).context("start the probe")?;
     tracing::info!(probe = %config.probe, site = %config.site, "probe started");
     let served = metrics.map(|listener| tokio::spawn(metrics::serve(listener, probe.remote())));
@@ -97,8 +173,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if tokio::time::timeout(STOP_LIMIT, probe.stop()).await.is_err() {
         tracing::warn!("the disk took too long; some observations may not be kept");
     }
-    if let Some(served) = served {
-        served.abort();
-    }
+    let helpers = [served.map(|task| task.abort_handle()), renewed.map(|task| task.abort_handle())];
+    helpers.into_iter().flatten().for_each(|task| task.abort());
     Ok(())
 }

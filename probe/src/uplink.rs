@@ -103,7 +103,9 @@ impl fmt::Display for Failure {
                 f,
                 "the coordinator speaks version {wanted} and this probe {WIRE_VERSION}; install the same release"
             ),
-            Self::Refused(Refusal::Forbidden) => f.write_str("not allowed in; check `key:`"),
+            Self::Refused(Refusal::Forbidden) => f.write_str(
+                "not let in: this probe was revoked, or its certificate is for another name or site",
+            ),
             Self::Refused(Refusal::Unavailable) => f.write_str("the cluster has no leader"),
         }
     }

@@ -18,8 +18,8 @@ pub mod probe;
 pub mod record;
 pub mod target;
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -86,7 +86,7 @@ pub struct Cluster {
     probes: Vec<Probe>,
     coordinators: Vec<Coordinator>,
     scratch: Scratch,
-    _network: Network,
+    network: Network,
 }
 
 /// Runs a test on an installation of its own, in which all is well.
@@ -111,12 +111,11 @@ pub fn run(plan: Plan, test: impl AsyncFnOnce(&mut Cluster) + Send) {
 impl Cluster {
     async fn new(mut network: Network, plan: Plan) -> Self {
         let scratch = Scratch::new();
-        let members: BTreeMap<usize, Ipv4Addr> =
-            NODES.into_iter().zip((1..).map(|last| Ipv4Addr::new(10, 77, 0, last))).collect();
         let mut coordinators = Vec::new();
-        for (node, address) in &members {
+        for (node, last) in NODES.into_iter().zip(1..) {
+            let host = network.host(Ipv4Addr::new(10, 77, 0, last));
             let directory = scratch.directory(&format!("coordinator-{node}"));
-            coordinators.push(Coordinator::new(network.host(*address), *node, &members, directory));
+            coordinators.push(Coordinator::new(host, directory));
         }
         let urls: Vec<String> = coordinators.iter().map(Coordinator::probes_url).collect();
         let mut probes = Vec::new();
@@ -126,16 +125,50 @@ impl Cluster {
         }
         let target = Target::start(SocketAddr::from((HUB, TARGET_PORT))).await;
         let mails = Sink::at(HUB, MAIL_PORT).await;
-        Self { target, mails, probes, coordinators, scratch, _network: network }
+        Self { target, mails, probes, coordinators, scratch, network }
+    }
+
+    /// Forms the cluster as people do: the first one alone, the others by tokens.
+    async fn form(&mut self) {
+        let [first, others @ ..] = &mut self.coordinators[..] else { return };
+        first.init();
+        first.start();
+        eventually(SETTLED, "a cluster of one", || async {
+            let (ready, health) = first.readiness().await?;
+            if ready { Ok(()) } else { Err(health.to_string()) }
+        })
+        .await;
+        for (other, node) in others.iter_mut().zip(2..) {
+            assert_eq!(other.join(first, &first.token()), node);
+            other.start();
+            eventually(SETTLED, "the newcomer votes", || async {
+                let (ready, health) = other.readiness().await?;
+                if ready { Ok(()) } else { Err(health.to_string()) }
+            })
+            .await;
+        }
+    }
+
+    /// One more machine for a coordinator, not a member yet; the number of its place.
+    pub fn another(&mut self) -> usize {
+        let place = self.coordinators.len() + 1;
+        let last = u8::try_from(100 + place).expect("few");
+        let host = self.network.host(Ipv4Addr::new(10, 77, 0, last));
+        let directory = self.scratch.directory(&format!("coordinator-{place}"));
+        self.coordinators.push(Coordinator::new(host, directory));
+        place
     }
 
     /// Starts all programs, applies the configuration, and waits until all is well.
     async fn start(&mut self, plan: Plan) {
-        self.coordinators.iter_mut().for_each(Coordinator::start);
+        self.form().await;
         self.ready(&NODES).await;
         let file = self.scratch.write("configuration.yaml", &configuration(plan.checks));
         self.coordinator(1).apply(&file);
         if plan.probes {
+            for probe in &self.probes {
+                probe.join(&self.coordinator(1).probe_token(probe.name()));
+            }
             self.probes.iter_mut().for_each(Probe::start);
             self.shows(1, "up", "up", SITES.len()).await;
         }
@@ -155,6 +188,32 @@ impl Cluster {
     pub fn probe(&self, site: &str) -> &Probe {
         let found = self.probes.iter().find(|probe| probe.name() == site);
         found.unwrap_or_else(|| panic!("no probe at `{site}`"))
+    }
+
+    /// A probe, to be started or stopped.
+    pub fn probe_mut(&mut self, site: &str) -> &mut Probe {
+        let found = self.probes.iter_mut().find(|probe| probe.name() == site);
+        found.unwrap_or_else(|| panic!("no probe at `{site}`"))
+    }
+
+    /// A second machine with a copy of a probe's disk, as a restored backup or a thief would have.
+    ///
+    /// # Panics
+    /// The disk cannot be copied.
+    pub fn double_of(&mut self, site: &'static str) -> Probe {
+        let host = self.network.host(Ipv4Addr::new(10, 77, 0, 90));
+        let urls: Vec<String> = self.coordinators.iter().map(Coordinator::probes_url).collect();
+        let directory = self.scratch.directory(&format!("{site}-double"));
+        let double = Probe::new(site, host, &urls, directory);
+        std::fs::create_dir_all(double.data()).expect("a directory");
+        let identity = self.probe(site).data().join("identity.pem");
+        std::fs::copy(identity, double.data().join("identity.pem")).expect("a copy");
+        double
+    }
+
+    /// A directory of the test's own.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        self.scratch.directory(name)
     }
 
     /// All probes.
@@ -233,6 +292,20 @@ impl Cluster {
             if found >= count { Ok(()) } else { Err(format!("{events:?}")) }
         })
         .await;
+    }
+
+    /// Each contact has got one alarm and one recovery for each outage, in turn, and nothing else.
+    ///
+    /// # Panics
+    /// It is not so.
+    pub fn assert_told_of(&self, outages: usize) {
+        let events = self.events();
+        for contact in CONTACTS {
+            let got = events.iter().filter(|(_, to)| to == contact);
+            let got: Vec<&str> = got.map(|(event, _)| event.as_str()).collect();
+            assert_eq!(got, ["alarm", "recovery"].repeat(outages), "{contact}");
+        }
+        assert_eq!(events.len(), 2 * outages * CONTACTS.len(), "mails to others: {events:?}");
     }
 
     /// What came, as (event, contact), oldest first.

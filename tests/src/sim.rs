@@ -38,6 +38,7 @@ pub use coverage::Coverage;
 pub use many::{Sum, corpus, run_all};
 pub use world::Violation;
 
+use node::DAY_MILLIS;
 use plan::Plan;
 use world::World;
 
@@ -45,7 +46,7 @@ use world::World;
 const TAIL: usize = 60;
 /// Every so many seeds one is run twice, to see that it gives the same history.
 const TWICE_EVERY: u64 = 20;
-/// Every so many seeds one is run again with other wall clocks at the probes (I12).
+/// Every so many seeds one is run again with other wall clocks (I12).
 const SHIFTED_EVERY: u64 = 20;
 /// A year, in milliseconds.
 const YEAR_MILLIS: i64 = 31_536_000_000;
@@ -87,6 +88,13 @@ pub fn run(seed: u64) -> Outcome {
         let shifted = once(Plan { wall_shift: YEAR_MILLIS, ..Plan::of(seed) });
         if shifted.decisions != first.decisions {
             let what = "probes' wall clocks change decisions".to_owned();
+            first.violation = Some(Violation { invariant: "I12 time", what });
+        }
+    }
+    if first.violation.is_none() && seed % SHIFTED_EVERY == SHIFTED_EVERY / 4 {
+        let with = |shift| once(Plan::of(seed).with_clocks(shift)).decisions;
+        if with(0) != with(DAY_MILLIS) {
+            let what = "one coordinator's wall clock changes decisions".to_owned();
             first.violation = Some(Violation { invariant: "I12 time", what });
         }
     }

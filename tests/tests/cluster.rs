@@ -59,7 +59,7 @@ fn an_outage_is_one_alarm_and_one_recovery_for_each_contact() {
             cluster.told("recovery", outage * CONTACTS.len()).await;
             cluster.shows(1, "up", "up", ALL).await;
             cluster.rounds(1, ROUNDS_AFTER).await;
-            assert_told_of(cluster, outage);
+            cluster.assert_told_of(outage);
         }
     });
 }
@@ -91,7 +91,7 @@ fn a_leader_killed_before_the_mail_costs_no_alarm_and_makes_no_second_one() {
         cluster.told("recovery", CONTACTS.len()).await;
         cluster.shows(witness, "up", "up", ALL).await;
         cluster.rounds(witness, ROUNDS_AFTER).await;
-        assert_told_of(cluster, 1);
+        cluster.assert_told_of(1);
     });
 }
 
@@ -115,7 +115,7 @@ fn all_coordinators_killed_during_an_outage_send_no_second_alarm() {
         cluster.told("recovery", CONTACTS.len()).await;
         cluster.shows(2, "up", "up", ALL).await;
         cluster.rounds(2, ROUNDS_AFTER).await;
-        assert_told_of(cluster, 1);
+        cluster.assert_told_of(1);
     });
 }
 
@@ -140,7 +140,7 @@ fn an_outage_without_mail_is_told_in_order_when_mail_returns() {
         cluster.told("recovery", CONTACTS.len()).await;
         api.all_settled(SETTLED).await;
         cluster.rounds(1, ROUNDS_AFTER).await;
-        assert_told_of(cluster, 1);
+        cluster.assert_told_of(1);
     });
 }
 
@@ -186,7 +186,7 @@ fn a_majority_goes_on_and_a_minority_says_that_it_is_stale_and_sends_nothing() {
         cluster.told("recovery", CONTACTS.len()).await;
         cluster.shows(3, "up", "up", ALL).await;
         cluster.rounds(3, ROUNDS_AFTER).await;
-        assert_told_of(cluster, 1);
+        cluster.assert_told_of(1);
     });
 }
 
@@ -213,7 +213,7 @@ fn a_leader_cut_off_from_the_others_leaves_the_alarm_to_the_next() {
             cluster.ready(&NODES).await;
             cluster.shows(leader, "up", "up", ALL).await;
             cluster.rounds(witness, ROUNDS_AFTER).await;
-            assert_told_of(cluster, outage);
+            cluster.assert_told_of(outage);
         }
     });
 }
@@ -231,15 +231,4 @@ fn failures(cluster: &Cluster, probe: &Probe) -> u64 {
 fn stages(outbox: Vec<Value>) -> Vec<String> {
     let stage = |owed: Value| owed["progress"].as_str().unwrap_or_default().to_owned();
     outbox.into_iter().map(stage).collect()
-}
-
-/// Each contact has got one alarm and one recovery for each outage, in turn, and nothing else.
-fn assert_told_of(cluster: &Cluster, outages: usize) {
-    let events = cluster.events();
-    for contact in CONTACTS {
-        let got = events.iter().filter(|(_, to)| to == contact).map(|(event, _)| event.as_str());
-        let got: Vec<&str> = got.collect();
-        assert_eq!(got, ["alarm", "recovery"].repeat(outages), "{contact}");
-    }
-    assert_eq!(events.len(), 2 * outages * CONTACTS.len(), "mails to others: {events:?}");
 }

@@ -132,8 +132,13 @@ fn what_is_acknowledged_survives_every_kill_once() {
     run(Plan { checks: 1, probes: false }, async |cluster| {
         let (end, stop) = watch::channel(false);
         let urls = NODES.map(|node| cluster.coordinator(node).probes_url());
-        let script = |(site, _, _)| Script::new(site, CHECK, urls.to_vec()).run(stop.clone());
-        let scripts = SITES.map(|site| tokio::spawn(script(site)));
+        let mut scripts = Vec::new();
+        for (site, _, _) in SITES {
+            let token = cluster.coordinator(1).probe_token(site);
+            let data = cluster.directory(&format!("script-{site}"));
+            let script = Script::join(site, CHECK, urls.to_vec(), &token, data).await;
+            scripts.push(tokio::spawn(script.run(stop.clone())));
+        }
         kill_at_random(cluster, &mut StdRng::seed_from_u64(seed)).await;
         cluster.ready(&NODES).await;
         end.send(true).expect("the scripts run");

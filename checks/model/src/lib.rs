@@ -9,6 +9,7 @@
 
 pub mod config;
 pub mod ids;
+pub mod join;
 pub mod mutant;
 pub mod observation;
 pub mod pattern;

@@ -42,6 +42,12 @@ mutants! {
     RandomKey,
     /// A recovery that could not be sent counts as delivered.
     RecoveryDoneOnError,
+    /// What could not be sent counts as delivered, and what was delivered as not sent.
+    InvertedSendError,
+    /// A new leader does not know which incidents are open.
+    EdgesInLeaderMemory,
+    /// Wall times of the future are read with the zone's offset of today.
+    FixedZoneOffset,
 }
 
 /// From now on, and for the whole process, this decision is wrong.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::{CheckId, Timestamp};
 
 use crate::command::{Applied, Command, Reply};
@@ -25,7 +26,7 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
     state.pass_time(at, &mut effects);
     let scope = Scope::of(&command);
     let reply = match command {
-        Command::Lead { term, cluster, node: _ } => state.lead(term, cluster),
+        Command::Lead { node, term, cluster } => state.lead(node, term, cluster),
         Command::Tick => {
             state.on_tick(&mut effects);
             Reply::Done
@@ -46,6 +47,21 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
         Command::Acknowledge { incident, by, note } => {
             state.acknowledge(incident, by, note, &mut effects)
         }
+        Command::IssueToken { token, grant, lifetime, by } => {
+            state.issue_token(token, grant, lifetime, by)
+        }
+        Command::Enrol { token, probe, site, key } => {
+            Reply::Certified(state.enrol(&token, probe, &site, key, &mut effects))
+        }
+        Command::Renew { probe, key } => Reply::Certified(state.renew(probe, &key)),
+        Command::OpenAs { hello, key } => Reply::Opened(state.open_as(hello, &key, &mut effects)),
+        Command::Revoke { probe, by } => state.revoke(&probe, by, &mut effects),
+        Command::EnrolMember { token, key, above } => {
+            Reply::Member(state.enrol_member(&token, key, above))
+        }
+        Command::Dismiss { node } => state.dismiss_member(node, &mut effects),
+        Command::Disk { node, percent } => state.note_disk(node, percent, &mut effects),
+        Command::Reinstate { probe, by } => state.reinstate(&probe, &by, &mut effects),
     };
     state.conclude(scope, &mut effects);
     Applied { reply, effects }
@@ -68,14 +84,23 @@ impl Scope {
             | Command::Tick
             | Command::Configure(_)
             | Command::Windows(_)
-            | Command::Open(_) => Self::All,
+            | Command::Open(_)
+            | Command::OpenAs { .. }
+            | Command::Enrol { .. }
+            | Command::Revoke { .. }
+            | Command::Reinstate { .. } => Self::All,
             Command::Batch(reports) => {
                 let seen = reports.iter().flat_map(|report| &report.observations);
                 Self::These(seen.map(|observation| observation.check.clone()).collect())
             }
-            Command::Claim { .. } | Command::Settle { .. } | Command::Acknowledge { .. } => {
-                Self::Nothing
-            }
+            Command::Claim { .. }
+            | Command::Settle { .. }
+            | Command::Acknowledge { .. }
+            | Command::IssueToken { .. }
+            | Command::Renew { .. }
+            | Command::EnrolMember { .. }
+            | Command::Dismiss { .. }
+            | Command::Disk { .. } => Self::Nothing,
         }
     }
 }
@@ -103,9 +128,13 @@ impl State {
         }
     }
 
-    fn lead(&mut self, term: u64, cluster: String) -> Reply {
+    fn lead(&mut self, node: u64, term: u64, cluster: String) -> Reply {
+        self.know_member(node);
         self.lead_since = self.now;
         self.lead_term = self.lead_term.max(term);
+        if mutant::is(Mutant::EdgesInLeaderMemory) {
+            self.checks.values_mut().for_each(|check| check.incident = None);
+        }
         if self.cluster.is_empty() {
             self.cluster = cluster;
         }
@@ -123,6 +152,9 @@ impl State {
             self.forget_lost_probes(effects);
             self.assign(effects);
             self.forget_the_old();
+            self.forget_tokens();
+            self.forget_identities();
+            self.forget_rivals();
         }
     }
 
@@ -137,10 +169,13 @@ impl State {
         for id in &ids {
             self.judge(id, effects);
         }
+        // With other voters the same votes may mean something else.
+        for id in self.order_confirmations(&ids, effects) {
+            self.judge(&id, effects);
+        }
         if all {
             self.reconcile_domains(effects);
             self.reconcile_blindness(effects);
         }
-        self.order_confirmations(&ids, effects);
     }
 }

@@ -1,11 +1,16 @@
 //! Every input of the state machine: the vocabulary of the Raft log. A stored format: add only.
 
+use std::time::Duration;
+
+use crosscheck_model::join::{Fingerprint, JoinRefusal};
 use crosscheck_model::wire::{Hello, Receipt, Refusal, Report, Welcome};
-use crosscheck_model::{CheckId, Config, IncidentId, Timestamp};
+use crosscheck_model::{CheckId, Config, IncidentId, ProbeId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Effect;
+use crate::identity::Certified;
 use crate::outbox::{Key, SendResult};
+use crate::token::Grant;
 
 /// A command, as it stands in the log: the moment is stamped by the leader that proposed it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +40,8 @@ pub enum Command {
     /// The maintenance windows of the near future, as moments. The leader expands the
     /// configuration's civil times; see [`crate::maintenance`].
     Windows(Vec<Window>),
-    /// A probe asks for a session.
+    /// A probe asks for a session, of which nobody has proof: it runs in this process, or on this
+    /// host.
     Open(Hello),
     /// What probes reported within the last fraction of a second.
     Batch(Vec<Report>),
@@ -66,6 +72,77 @@ pub enum Command {
         /// What they say.
         note: String,
     },
+    /// Somebody may join, once.
+    IssueToken {
+        /// The digest of the token's secret.
+        token: Fingerprint,
+        /// What for.
+        grant: Grant,
+        /// For how long; at most [`crate::token::LONGEST_LIFETIME`].
+        lifetime: Duration,
+        /// Who issues it.
+        by: String,
+    },
+    /// A probe joins by a token.
+    Enrol {
+        /// The digest of the token's secret.
+        token: Fingerprint,
+        /// The name that it wants.
+        probe: ProbeId,
+        /// Where it believes to stand.
+        site: SiteId,
+        /// Its public key.
+        key: Fingerprint,
+    },
+    /// A probe that has joined asks for its next certificate.
+    Renew {
+        /// Who.
+        probe: ProbeId,
+        /// The key that it has proved to hold.
+        key: Fingerprint,
+    },
+    /// A probe that has joined asks for a session.
+    OpenAs {
+        /// Who, and the rest of what it says.
+        hello: Hello,
+        /// The key that it has proved to hold.
+        key: Fingerprint,
+    },
+    /// A probe that has joined is shut out.
+    Revoke {
+        /// Which.
+        probe: ProbeId,
+        /// Who says so.
+        by: String,
+    },
+    /// A new coordinator gets its number by a token.
+    EnrolMember {
+        /// The digest of the token's secret.
+        token: Fingerprint,
+        /// Its public key.
+        key: Fingerprint,
+        /// The largest number in Raft's membership.
+        above: u64,
+    },
+    /// A coordinator does not belong to the cluster any more.
+    Dismiss {
+        /// Its number.
+        node: u64,
+    },
+    /// A coordinator tells how full its disk is.
+    Disk {
+        /// Its number.
+        node: u64,
+        /// How much is in use, in percent.
+        percent: u8,
+    },
+    /// A quarantined probe is believed again.
+    Reinstate {
+        /// Which.
+        probe: ProbeId,
+        /// Who says so.
+        by: String,
+    },
 }
 
 /// A maintenance window as moments.
@@ -94,6 +171,10 @@ pub enum Reply {
     Claimed(u32),
     /// Nothing was changed, and why.
     Rejected(String),
+    /// To [`Command::Enrol`] and [`Command::Renew`]: what the certificate is to say.
+    Certified(Result<Certified, JoinRefusal>),
+    /// To [`Command::EnrolMember`]: the new coordinator's number.
+    Member(Result<u64, JoinRefusal>),
 }
 
 /// What applying a command gave.

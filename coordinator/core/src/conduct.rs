@@ -55,7 +55,13 @@ impl Conduct {
 const TROUBLE_LIMIT: Duration = Duration::from_secs(3 * 60);
 
 /// Why a probe's votes are withheld though it is heard.
-fn trouble_of(probe: &ProbeState) -> Option<String> {
+fn trouble_of(probe: &ProbeState, quarantined: bool) -> Option<String> {
+    if quarantined {
+        let text = "two processes run under its name and take the session from each other: its \
+            disk or its key was copied; its votes are withheld until one is stopped and the \
+            quarantine is lifted (`crosscheck probe reinstate`)";
+        return Some(text.to_owned());
+    }
     if probe.suspect.is_some() {
         return Some("it alone contradicts the other sites; its votes are withheld".to_owned());
     }
@@ -104,16 +110,21 @@ impl State {
         let ids: Vec<ProbeId> = self.probes.keys().cloned().collect();
         for id in ids {
             let live = self.probes.get(&id).is_some_and(|probe| self.is_live(probe));
+            let quarantined = self.quarantined_since(&id);
             let Some(probe) = self.probes.get_mut(&id) else { continue };
-            let trouble = trouble_of(probe);
+            let trouble = trouble_of(probe, quarantined.is_some());
             match (&trouble, probe.troubled_since) {
-                (Some(_), None) if live => probe.troubled_since = Some(now),
+                (Some(_), None) if live || quarantined.is_some() => {
+                    probe.troubled_since = Some(now);
+                }
                 (None, Some(_)) if live => probe.troubled_since = None,
                 _ => {}
             }
             let (since, open, site) = (probe.troubled_since, probe.incident, probe.site.clone());
             match (since, trouble, open) {
-                (Some(since), Some(what), None) if now.since(since) >= TROUBLE_LIMIT => {
+                (Some(since), Some(what), None)
+                    if quarantined.is_some() || now.since(since) >= TROUBLE_LIMIT =>
+                {
                     let summary = format!("probe {id} at site {site}: {what}");
                     let subject = Subject::Probe(id.clone());
                     let target = format!("probe {id}");
@@ -152,7 +163,8 @@ impl State {
             // Another suspect seconds too: the two may be a carrier whose probes noticed its
             // trouble one after the other.
             let seconded = check.assigned.iter().filter(|other| *other != id).any(|other| {
-                let live = self.probes.get(other).is_some_and(|probe| self.is_live(probe));
+                let live = self.probes.get(other).is_some_and(|probe| self.is_live(probe))
+                    && self.quarantined_since(other).is_none();
                 live && self.says_down(check, other) == Some(says_down)
             });
             conduct.lonely += usize::from(!seconded);

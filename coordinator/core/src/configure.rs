@@ -93,12 +93,15 @@ impl State {
             .map(|(id, _)| id.clone())
             .collect();
         for id in gone {
-            let Some(open) = self.probes.remove(&id).and_then(|probe| probe.incident) else {
-                continue;
-            };
-            let text = format!("probe {id} is no longer expected: {why}");
-            self.resolve(open, self.now, text, Vec::new(), Edge::Removed, effects);
+            self.drop_probe(&id, why, effects);
         }
+    }
+
+    /// The probe is not expected any more.
+    pub(crate) fn drop_probe(&mut self, id: &ProbeId, why: &str, effects: &mut Vec<Effect>) {
+        let Some(open) = self.probes.remove(id).and_then(|probe| probe.incident) else { return };
+        let text = format!("probe {id} is no longer expected: {why}");
+        self.resolve(open, self.now, text, Vec::new(), Edge::Removed, effects);
     }
 
     /// Adds or changes a check; gives the probes that must hear of it.
@@ -142,6 +145,7 @@ impl CheckState {
             settling_until,
             drawn: None,
             gap: false,
+            edges: Vec::new(),
         }
     }
 }

@@ -24,12 +24,13 @@ impl State {
         self.confirm_tokens = self.confirm_tokens.saturating_add(refill).min(most);
     }
 
-    /// Gives the orders that are wanted, worst severity first, as far as the budget goes.
+    /// Gives the orders that are wanted, worst severity first, as far as the budget goes; the
+    /// checks that got other voters by it.
     pub(crate) fn order_confirmations(
         &mut self,
         candidates: &BTreeSet<CheckId>,
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> BTreeSet<CheckId> {
         let mut wanted: Vec<(&CheckId, &CheckState)> = candidates
             .iter()
             .filter_map(|id| self.checks.get_key_value(id))
@@ -40,14 +41,11 @@ impl State {
             let severity = std::cmp::Reverse(check.spec.severity);
             (severity, !check.confirm_wanted, check.confirmed_at, *id)
         });
-        let ids: Vec<CheckId> = wanted.into_iter().map(|(id, _)| id.clone()).collect();
-        for id in ids {
-            if self.confirm_tokens < ORDER {
-                return;
-            }
-            self.confirm_tokens -= ORDER;
-            self.confirm(&id, effects);
-        }
+        let affordable = usize::try_from(self.confirm_tokens / ORDER).unwrap_or(usize::MAX);
+        let ids: Vec<CheckId> =
+            wanted.into_iter().take(affordable).map(|(id, _)| id.clone()).collect();
+        self.confirm_tokens -= ORDER * ids.len() as u64;
+        ids.into_iter().filter(|id| self.confirm(id, effects)).collect()
     }
 
     fn wants_confirmation(&self, check: &CheckState) -> bool {
@@ -68,15 +66,17 @@ impl State {
         first_failure || next_round
     }
 
-    fn confirm(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
-        self.recruit(id, effects);
+    /// Asks a check's voters, and recruits; whether it has other voters now.
+    fn confirm(&mut self, id: &CheckId, effects: &mut Vec<Effect>) -> bool {
+        let recruited = self.recruit(id, effects);
         let nonce = self.number();
         let now = self.now;
-        let Some(check) = self.checks.get_mut(id) else { return };
+        let Some(check) = self.checks.get_mut(id) else { return recruited };
         check.confirmed_at = now;
         check.confirm_wanted = false;
         let probes: Vec<ProbeId> = check.assigned.iter().cloned().collect();
         effects.push(Effect::Confirm { check: id.clone(), probes, nonce });
+        recruited
     }
 }
 

@@ -132,7 +132,7 @@ impl State {
     fn notice(&self, incident: &Incident, edge: Edge) -> Notice {
         let check = match &incident.subject {
             Subject::Check(id) => Some(id.clone()),
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => None,
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => None,
         };
         let link = self
             .config
@@ -154,6 +154,7 @@ impl State {
             link,
             thread: None,
             alarm_was_lost: false,
+            flapping: incident.flapping,
         }
     }
 

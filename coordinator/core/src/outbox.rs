@@ -187,6 +187,8 @@ pub struct Notice {
     pub thread: Option<Key>,
     /// The alarm of this recovery never reached the contact: say it all in one.
     pub alarm_was_lost: bool,
+    /// The check comes and goes: the next word comes when it has been well for long.
+    pub flapping: bool,
 }
 
 /// What one site said when a decision was made.
@@ -283,9 +285,7 @@ impl State {
         if !current && result != SendResult::Delivered {
             return Reply::Rejected(format!("attempt {attempt} of {key} is over"));
         }
-        let careless = mutant::is(Mutant::RecoveryDoneOnError);
-        let forgets = careless && owed.notice.edge == Edge::Recovery;
-        owed.take_result(if forgets { SendResult::Delivered } else { result }, now);
+        owed.take_result(mutated(result, owed.notice.edge), now);
         let (incident, event) = (owed.notice.incident, owed.event());
         if let (Some(incident), Some((kind, text))) = (self.incidents.get_mut(&incident), event) {
             incident.note(now, kind, text, Vec::new());
@@ -400,5 +400,19 @@ impl Owed {
             }
             _ => None,
         }
+    }
+}
+
+/// The result, unless a wrong decision is planted.
+fn mutated(result: SendResult, edge: Edge) -> SendResult {
+    if mutant::is(Mutant::RecoveryDoneOnError) && edge == Edge::Recovery {
+        return SendResult::Delivered;
+    }
+    match result {
+        SendResult::Delivered if mutant::is(Mutant::InvertedSendError) => {
+            SendResult::Retry(String::new())
+        }
+        _ if mutant::is(Mutant::InvertedSendError) => SendResult::Delivered,
+        result => result,
     }
 }

@@ -19,8 +19,8 @@ impl State {
         self.now.since(probe.echo) <= SESSION_LIMIT || mutant::is(Mutant::NoSessionRule)
     }
 
-    /// Opens a session for a probe.
-    pub(crate) fn open(
+    /// Opens a session for a probe that may have one.
+    pub(crate) fn open_session(
         &mut self,
         hello: Hello,
         effects: &mut Vec<Effect>,
@@ -33,6 +33,7 @@ impl State {
         }
         let epoch = self.number();
         let id = hello.probe.clone();
+        self.note_life(&id, hello.boot);
         let moved = self.probes.get(&hello.probe).is_none_or(|known| known.site != hello.site);
         let probe = self.probes.entry(hello.probe).or_insert_with(|| ProbeState {
             site: hello.site.clone(),
@@ -110,7 +111,8 @@ impl State {
 
     fn take_vote(&mut self, id: &ProbeId, boot: u64, observation: &Observation) {
         let now = self.now;
-        let heeded = self.probes.get(id).is_some_and(|probe| probe.suspect.is_none());
+        let heeded = self.probes.get(id).is_some_and(|probe| probe.suspect.is_none())
+            && self.quarantined_since(id).is_none();
         let Some(check) = self.checks.get_mut(&observation.check) else { return };
         let fits = observation.clock == Clock::Leader
             && observation.boot == boot

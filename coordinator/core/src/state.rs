@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crosscheck_model::config::Site;
+use crosscheck_model::join::Fingerprint;
 use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::wire::Health;
 use crosscheck_model::{
@@ -11,9 +12,13 @@ use crosscheck_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::command::Window;
+use crate::identity::Identity;
 use crate::incident::Incident;
+use crate::member::MemberState;
 use crate::outbox::{Key, Owed};
 use crate::quorum::Domain;
+use crate::rival::Rivalry;
+use crate::token::Token;
 use crate::verdict::{Tally, Verdict};
 
 /// Everything decisive.
@@ -55,6 +60,16 @@ pub struct State {
     pub house_kept_at: Timestamp,
     /// Confirmation orders that may be given at once, in thousandths.
     pub confirm_tokens: u64,
+    /// Join tokens, by the digest of the secret.
+    pub tokens: BTreeMap<Fingerprint, Token>,
+    /// The probes that have joined by a token.
+    pub identities: BTreeMap<ProbeId, Identity>,
+    /// The coordinators that belong to the cluster or may join it, by their numbers.
+    pub members: BTreeMap<u64, MemberState>,
+    /// The largest number that a coordinator has ever had.
+    pub last_member: u64,
+    /// Names that more than one process has had of late; see [`crate::rival`].
+    pub rivals: BTreeMap<ProbeId, Rivalry>,
 }
 
 /// A probe.
@@ -132,6 +147,8 @@ pub struct CheckState {
     pub drawn: Option<(Option<Status>, bool)>,
     /// The cluster was stopped, and no quorum has spoken since.
     pub gap: bool,
+    /// When its incidents of late opened and ended; see [`crate::flapping`].
+    pub edges: Vec<Timestamp>,
 }
 
 /// A probe's newest word on a check.
@@ -208,6 +225,9 @@ impl State {
     ) -> Result<&'a Vote, &'static str> {
         if !self.is_live(probe) {
             return Err("the probe does not reach the coordinators");
+        }
+        if self.quarantined_since(id).is_some() {
+            return Err("withheld: two probes run under one name");
         }
         if probe.suspect.is_some() {
             return Err("withheld: the probe contradicts the other sites");

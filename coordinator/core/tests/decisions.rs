@@ -10,6 +10,7 @@ use crosscheck_core::verdict::Reason;
 use crosscheck_core::{Command, Effect, Reply, apply};
 use crosscheck_model::config::Maintenance;
 use crosscheck_model::spec::SiteChoice;
+use crosscheck_model::wire::{Hello, WIRE_VERSION};
 use crosscheck_model::{CheckId, ProbeId, SiteId, SiteQuorum, Status, Timestamp};
 use world::{Faults, Honesty, World, config, is_down, is_recovery, spec};
 
@@ -44,6 +45,37 @@ fn a_dead_target_is_one_alarm_and_its_return_one_recovery_each() {
         assert!(is_down(&alarm.edge) && alarm.at <= mail.at);
         assert_eq!(alarm.notice.incident, mail.notice.incident);
     }
+}
+
+#[test]
+fn what_comes_and_goes_is_two_alarms_and_then_one_until_it_is_stable() {
+    let mut world = steady("AABBC", 1);
+    let twice = 2;
+    for _ in 0..twice {
+        world.set_down(0, true);
+        world.seconds(60);
+        world.set_down(0, false);
+        world.seconds(150);
+    }
+    assert_eq!(world.mails.len(), 8, "an alarm and a recovery to two contacts, twice");
+    // The fifth edge within half an hour: from now on one incident, whatever it does.
+    for _ in 0..3 {
+        world.set_down(0, true);
+        world.seconds(60);
+        assert_eq!(world.verdict(0), Status::Down);
+        world.set_down(0, false);
+        world.seconds(150);
+        assert_eq!(world.verdict(0), Status::Up);
+    }
+    let third: Vec<_> = world.mails[8..].to_vec();
+    assert_eq!(third.len(), 2, "one alarm each");
+    assert!(third.iter().all(|mail| is_down(&mail.edge) && mail.notice.flapping));
+    assert!(third[0].notice.summary.starts_with("comes and goes"), "{}", third[0].notice.summary);
+    world.seconds(600);
+    let last = &world.mails[10..];
+    assert_eq!(last.len(), 2, "one recovery each");
+    assert!(last.iter().all(|mail| is_recovery(&mail.edge)));
+    assert!(last.iter().all(|mail| mail.notice.incident == third[0].notice.incident));
 }
 
 #[test]
@@ -532,4 +564,78 @@ fn all_coordinators_stopped_during_an_outage_and_started_again_no_second_alarm()
     world.set_down(0, false);
     world.seconds(200);
     assert_eq!(world.mails_of(is_recovery).len(), 2);
+}
+
+/// Another process takes the session of the first probe.
+fn steal(world: &mut World, boot: u64) {
+    let (probe, site) = (world.probes[0].id.clone(), world.probes[0].site.clone());
+    let hello = Hello { wire: WIRE_VERSION, probe, site, boot, version: "test".to_owned() };
+    let reply = world.propose(Command::Open(hello));
+    assert!(matches!(reply, Reply::Opened(Ok(_))), "{reply:?}");
+}
+
+fn rivals() -> (World, ProbeId) {
+    let world = steady("AABBC", 1);
+    let name = world.probes[0].id.clone();
+    (world, name)
+}
+
+fn withheld(world: &World, name: &ProbeId) -> Option<&'static str> {
+    let check = &world.state.checks[&CheckId::new("check 0")];
+    world.state.vote_that_counts(check, name, &world.state.probes[name]).err()
+}
+
+#[test]
+fn two_that_take_the_session_from_each_other_are_withheld_until_an_operator_says_so() {
+    let (mut world, name) = rivals();
+    assert_eq!(withheld(&world, &name), None);
+    for _ in 0..4 {
+        steal(&mut world, 1);
+        world.seconds(5);
+        steal(&mut world, 2);
+        world.seconds(5);
+    }
+    assert!(world.state.quarantined_since(&name).is_some());
+    world.restart(0);
+    world.seconds(60);
+    assert!(withheld(&world, &name).expect("withheld").contains("two probes"));
+    assert_eq!(world.verdict(0), Status::Up, "by the others");
+    world.seconds(10);
+    let alarms = world.mails_of(|edge| *edge == Edge::Alarm(Status::Unknown));
+    assert_eq!(alarms.len(), 1, "to the operators");
+    assert!(alarms[0].notice.summary.contains("reinstate"), "{}", alarms[0].notice.summary);
+    // Quiet alone is no proof: the other may be back at any moment.
+    world.seconds(30 * 60);
+    assert!(world.state.quarantined_since(&name).is_some());
+    let lift = Command::Reinstate { probe: name.clone(), by: "ada".to_owned() };
+    assert_eq!(world.propose(lift.clone()), Reply::Done);
+    world.seconds(60);
+    assert_eq!(withheld(&world, &name), None);
+    assert_eq!(world.mails_of(|edge| *edge == Edge::Recovery).len(), 1);
+    assert!(matches!(world.propose(lift), Reply::Rejected(_)), "once");
+}
+
+#[test]
+fn restarts_are_no_rivals_however_many() {
+    let (mut world, name) = rivals();
+    for boot in 1000..1020 {
+        steal(&mut world, boot);
+        world.now = world.now.plus(Duration::from_secs(1));
+        steal(&mut world, boot + 100);
+        world.now = world.now.plus(Duration::from_secs(1));
+    }
+    assert_eq!(world.state.quarantined_since(&name), None);
+    assert!(world.state.rivals[&name].lives.len() <= 8, "bounded");
+}
+
+#[test]
+fn a_late_copy_of_a_request_is_no_rival() {
+    let (mut world, name) = rivals();
+    for boot in [1, 2, 1, 2] {
+        steal(&mut world, boot);
+        world.seconds(5);
+    }
+    assert_eq!(world.state.quarantined_since(&name), None);
+    world.seconds(20 * 60);
+    assert!(world.state.rivals.is_empty(), "and is forgotten");
 }

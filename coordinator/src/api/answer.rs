@@ -55,6 +55,16 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, error, "GET the incident to see how it stands")
     }
 
+    /// It cannot be done as things stand; the hint says where to look.
+    pub(crate) fn refused(error: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, error, hint)
+    }
+
+    /// The cluster does not answer at present.
+    pub(crate) fn unavailable(error: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error, hint)
+    }
+
     /// No such path.
     pub(crate) fn no_route() -> Self {
         let hint = "GET /api/v1/openapi.json lists what there is";

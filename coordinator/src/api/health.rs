@@ -29,13 +29,12 @@ pub(super) async fn alive(Shared(api): Shared<Api>) -> Response {
     answer(&api, StatusCode::OK, "ok")
 }
 
-/// `GET /readyz`: it has a quorum and a leader, so what it shows is fresh.
+/// `GET /readyz`: it votes, hears a quorum and a leader, and has caught up, so what it shows is
+/// fresh and what it is told is kept.
 pub(super) async fn ready(Shared(api): Shared<Api>) -> Response {
-    let freshness = api.reader.freshness();
-    match (freshness.minority, freshness.leader) {
-        (true, _) => answer(&api, StatusCode::SERVICE_UNAVAILABLE, "no quorum"),
-        (false, None) => answer(&api, StatusCode::SERVICE_UNAVAILABLE, "no leader"),
-        (false, Some(_)) => answer(&api, StatusCode::OK, "ok"),
+    match api.reader.unready() {
+        Some(what) => answer(&api, StatusCode::SERVICE_UNAVAILABLE, what),
+        None => answer(&api, StatusCode::OK, "ok"),
     }
 }
 

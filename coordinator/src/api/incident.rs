@@ -124,7 +124,7 @@ impl Incident {
     fn new(incident: &core::Incident) -> Self {
         let (check, checks) = match &incident.subject {
             Subject::Check(id) => (Some(id.to_string()), vec![id.to_string()]),
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => {
                 (None, incident.checks.iter().map(ToString::to_string).collect())
             }
         };
@@ -199,6 +199,7 @@ fn scope(subject: &Subject) -> String {
         Subject::Domain(domain) => domain.to_string(),
         Subject::Probe(probe) => format!("probe {probe}"),
         Subject::Blind => "blind".to_owned(),
+        Subject::Member(node) => format!("coordinator {node}"),
     }
 }
 
@@ -219,7 +220,7 @@ impl IncidentsQuery {
     fn admits(&self, incident: &core::Incident) -> bool {
         let about = |check: &String| match &incident.subject {
             Subject::Check(id) => id.as_str() == check,
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => {
                 incident.checks.iter().any(|id| id.as_str() == check)
             }
         };

@@ -263,7 +263,7 @@ impl Incident {
         let updated_at = incident.timeline.last().map_or(incident.opened_at, |event| event.at);
         let concerned = |check: &CheckId| match &incident.subject {
             Subject::Check(about) => about == check,
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => {
                 incident.checks.contains(check)
             }
         };

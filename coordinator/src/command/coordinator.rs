@@ -10,16 +10,19 @@ use crosscheck_checks::env::Secrets;
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD_INPUT, FINE};
+use crate::access::{self, Authority, Credentials};
 use crate::bearer::{self, BearerKey};
+use crate::cluster::identity::Identity;
 use crate::courier;
+use crate::disk::{Ballast, FileSystem};
 use crate::fatal::Fatal;
 use crate::leader::SystemClock;
 use crate::member::Member;
-use crate::replica::{ReplicaConfig, SNAPSHOT_EVERY};
+use crate::replica::{Ending, ReplicaConfig, SNAPSHOT_EVERY};
 use crate::serve;
 use crate::settings::Settings;
 
-/// Runs one member of a cluster of three or five.
+/// Runs one member of a cluster, which `crosscheck cluster init` or `cluster join` has made.
 ///
 /// The members agree on what to check (`crosscheck apply`), judge what the probes report, and
 /// send what follows from it; each of them answers probes and serves the page.
@@ -36,13 +39,8 @@ pub struct CoordinatorArgs {
 
 const EXAMPLE: &str = r#"A settings file, with everything it can say:
 
-  node: 1                                 # this member's number, never given to another machine
-  members:                                # all members, this one too: where they talk Raft
-    1: http://10.0.1.1:7401
-    2: http://10.0.2.1:7401
-    3: http://10.0.3.1:7401
   data: /var/lib/crosscheck               # log, snapshots, history
-  key: "${file:/etc/crosscheck/key}"      # what members and probes show to be let in
+  url: https://10.0.1.1:7401              # where other members reach it, when not listen.raft
   operator_key: "${file:/etc/crosscheck/operator-key}"  # what operators show
   profile: lan                            # wan: members in several regions
   listen:                                 # what is left out is closed
@@ -51,9 +49,23 @@ const EXAMPLE: &str = r#"A settings file, with everything it can say:
     operators: 127.0.0.1:7403             # the page and the whole API
     page: 0.0.0.0:8080                    # the page and the public part of the API
 
-Members and probes talk in clear text: put them on a private network or a VPN.
+Who belongs to the cluster is not in it: `crosscheck cluster --help`.
 
-Exit status: 0 fine, 1 ours, 2 the settings'."#;
+Profiles: how long a dead leader is waited for. All members have the same.
+  lan   heartbeats each 75 ms, election after 0.4 to 0.7 s: a new leader within 2 s
+  wan   heartbeats each 300 ms, election after 1.5 to 3 s: a new leader within 6.5 s
+
+/readyz answers 200 when this member serves: it votes, hears a quorum and a leader, has caught up
+with the log and its history, and is not stopping. Else 503, with what is missing.
+
+Disk: from 90 % in use on the operators are told (an incident of the installation's own) and another
+member leads; from 95 % on it stops in order, and does not start before there is space again.
+
+Members and probes talk TLS 1.3, with certificates of this installation's own authority, whose key
+is `authority.pem` in the data directory: whoever has it can pretend to be any coordinator.
+
+Exit status: 0 stopped in order, 1 ours, 2 the settings' or the data directory's: starting it
+again would not help."#;
 
 /// Runs until the process is told to end; the exit status.
 ///
@@ -62,8 +74,8 @@ Exit status: 0 fine, 1 ours, 2 the settings'."#;
 pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
     let secrets = Secrets::of_process();
     let settings = match Settings::read(&args.config).and_then(|settings| {
-        let keys = (settings.key(&secrets)?, settings.operator_key(&secrets)?);
-        Ok((settings, keys))
+        let key = settings.operator_key(&secrets)?;
+        Ok((settings, key))
     }) {
         Ok(settings) => settings,
         Err(error) => {
@@ -75,27 +87,59 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
         writeln!(std::io::stdout(), "`{}` is fine", args.config.display())?;
         return Ok(FINE);
     }
-    let (settings, (key, operator_key)) = settings;
-    run(&settings, key, operator_key, secrets).await?;
-    Ok(FINE)
+    let (settings, operator_key) = settings;
+    let identity = match Identity::read(&settings.data) {
+        Ok(identity) => identity,
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: {error}")?;
+            return Ok(BAD_INPUT);
+        }
+    };
+    let credentials = Authority::open(&settings.data)
+        .and_then(|authority| Credentials::new(authority, identity.node));
+    let credentials = match credentials {
+        Ok(credentials) => Arc::new(credentials),
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: {error}")?;
+            return Ok(BAD_INPUT);
+        }
+    };
+    match run(&settings, &identity, credentials, operator_key, secrets).await? {
+        None => Ok(FINE),
+        Some(Ending::Removed(reason)) => {
+            identity.remove(&settings.data, &reason)?;
+            writeln!(std::io::stderr(), "stopped: {reason}")?;
+            Ok(FINE)
+        }
+        Some(Ending::DiskFull(reason)) => anyhow::bail!("stopped in order: {reason}"),
+        Some(Ending::Refused(reason)) => {
+            writeln!(std::io::stderr(), "error: {reason}")?;
+            Ok(BAD_INPUT)
+        }
+    }
 }
 
+/// Runs until the process is asked to end, or the member must stop, and why.
 async fn run(
     settings: &Settings,
-    key: Option<String>,
+    identity: &Identity,
+    credentials: Arc<Credentials>,
     operator_key: Option<String>,
     secrets: Secrets,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Ending>> {
     let mut end = super::Termination::new()?;
     let stop = CancellationToken::new();
     let listen = &settings.listen;
     let raft = serve::bind(listen.raft, "the other members").await?;
+    let space = Arc::new(FileSystem(settings.data.clone()));
+    let ballast = Ballast::keep(&settings.data, &*space)?;
     let config = ReplicaConfig {
-        id: settings.node,
-        peers: settings.members.clone(),
+        id: identity.node,
+        url: settings.raft_url(),
+        acquaintances: identity.members.clone(),
         data: settings.data.clone(),
         profile: settings.profile.into(),
-        key: key.clone(),
+        credentials: Some(credentials.clone()),
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
@@ -105,10 +149,16 @@ async fn run(
         .with_context(|| format!("open the data directory {}", settings.data.display()))?;
     // The other members must reach this one until it has handed leadership over.
     let raft_stop = CancellationToken::new();
-    let raft = serve::serve(raft, member.raft_routes(), raft_stop.clone());
-    let mut served = Vec::new();
-    let others: [(_, _, Router); 3] = [
-        (listen.probes, "probes", member.probe_routes(key.as_deref())),
+    let raft = access::serve(raft, &credentials, member.raft_routes(), &raft_stop)?;
+    let renewal = tokio::spawn(credentials.clone().keep_fresh(stop.clone()));
+    let mut served = vec![renewal];
+    if let Some(address) = listen.probes {
+        let listener = serve::bind(address, "probes").await?;
+        let routes = member.access_routes(&credentials);
+        served.push(access::serve(listener, &credentials, routes, &stop)?);
+        tracing::info!(%address, "listening for probes");
+    }
+    let others: [(_, _, Router); 2] = [
         (listen.page, "the status page", member.public_routes()),
         (listen.operators, "operators", guarded(member.operator_routes(), operator_key)),
     ];
@@ -118,10 +168,14 @@ async fn run(
         served.push(serve::serve(listener, routes, stop.clone()));
         tracing::info!(%address, "listening for {purpose}");
     }
-    member.replica().initialize().await.context("form the cluster")?;
-    tracing::info!(node = settings.node, members = settings.members.len(), "running");
-    end.asked().await;
-    tracing::info!("stopping");
+    member.replica().ask_for_admission();
+    member.replica().watch_disk(settings.data.clone(), space, ballast);
+    tracing::info!(node = identity.node, cluster = identity.cluster, "running");
+    let ending = tokio::select! {
+        () = end.asked() => None,
+        ending = member.replica().ended() => Some(ending),
+    };
+    tracing::info!(?ending, "stopping");
     stop.cancel();
     for listener in served {
         listener.await.context("end a listener")?;
@@ -129,7 +183,7 @@ async fn run(
     member.stop().await;
     raft_stop.cancel();
     raft.await.context("end the listener for the other members")?;
-    Ok(())
+    Ok(ending)
 }
 
 /// Only for those who show the key, where there is one.

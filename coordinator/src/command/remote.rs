@@ -5,8 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 
-/// An answer that takes longer will not come.
-const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+/// A coordinator that cannot be connected to for so long is not there.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// An answer that takes longer will not come: a change of the membership waits for elections.
+const ANSWER_LIMIT: Duration = Duration::from_secs(45);
 
 /// Where the coordinator is, and how to be let in.
 #[derive(Debug, clap::Args)]
@@ -48,7 +50,11 @@ impl RemoteArgs {
     }
 
     fn client(&self) -> anyhow::Result<reqwest::Client> {
-        reqwest::Client::builder().timeout(ANSWER_LIMIT).build().context("make an HTTP client")
+        reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(ANSWER_LIMIT)
+            .build()
+            .context("make an HTTP client")
     }
 
     fn address(&self, path: &str) -> String {

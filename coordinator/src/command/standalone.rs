@@ -1,5 +1,6 @@
 //! `crosscheck standalone`: one coordinator and a probe in one process, and a status page.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,22 +13,27 @@ use crosscheck_checks::env::Secrets;
 use crosscheck_model::config::Site;
 use crosscheck_model::spec::{SiteChoice, SiteQuorum};
 use crosscheck_model::{Config, SiteId};
+use crosscheck_probe::identity::wall_clock;
 use tokio_util::sync::CancellationToken;
 
 use super::catalogue::catalogue;
 use super::{BAD_INPUT, FINE};
+use crate::access::{self, Authority, AuthorityError, Credentials};
 use crate::courier;
 use crate::fatal::Fatal;
 use crate::inside::InsideLink;
 use crate::leader::SystemClock;
 use crate::loopback;
-use crate::member::{self, Member};
+use crate::member::Member;
 use crate::replica::{Profile, ReplicaConfig, SNAPSHOT_EVERY};
 use crate::serve;
 
 /// How often the files are looked at. Reading them is cheaper than any way of being told that
 /// works on every mount.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where other members would reach this one: there are none.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 /// The one member of this cluster.
 const NODE: u64 = 1;
@@ -49,8 +55,9 @@ pub struct StandaloneArgs {
     /// The directory of log and history; made when it is not there.
     #[arg(long, value_name = "DIRECTORY", default_value = "crosscheck-data")]
     pub data: PathBuf,
-    /// Let further probes (`crosscheck-probe`) in at this address, with the key in the variable
-    /// `CROSSCHECK_PROBE_KEY`; the configured sites and quorums then hold.
+    /// Let further probes (`crosscheck-probe`) in at this address; the configured sites and
+    /// quorums then hold. Beyond loopback they talk TLS and must join: `crosscheck probe token
+    /// create`.
     #[arg(long, value_name = "ADDRESS")]
     pub probes: Option<SocketAddr>,
     /// With `--probes`: which configured site the probe in this process stands for; left out, it
@@ -71,15 +78,19 @@ pub async fn standalone(args: &StandaloneArgs, colour: bool) -> anyhow::Result<u
         Err(error) => return refuse(&mut errors, &error.to_string()),
     };
     let stop = CancellationToken::new();
-    let member = start(args).await?;
-    let probe_key = std::env::var("CROSSCHECK_PROBE_KEY").ok();
+    let credentials = credentials(args)?;
+    let member = start(args, credentials.clone()).await?;
     if let Some(address) = args.probes {
-        if probe_key.is_none() && !address.ip().is_loopback() {
-            let why = "--probes beyond loopback needs a key in CROSSCHECK_PROBE_KEY";
-            return refuse(&mut errors, why);
-        }
         let listener = serve::bind(address, "probes").await?;
-        serve::serve(listener, member.probe_routes(probe_key.as_deref()), stop.clone());
+        match &credentials {
+            Some(credentials) => {
+                access::serve(listener, credentials, member.access_routes(credentials), &stop)?;
+                tokio::spawn(credentials.clone().keep_fresh(stop.clone()));
+            }
+            None => {
+                serve::serve(listener, member.probe_routes(), stop.clone());
+            }
+        }
     }
     configure(&member, config, args).await?;
     let probe = match site_of(args) {
@@ -165,13 +176,29 @@ fn site_of(args: &StandaloneArgs) -> Option<String> {
     }
 }
 
-async fn start(args: &StandaloneArgs) -> anyhow::Result<Member> {
+/// What this process proves itself by to probes beyond loopback; made at the first start.
+fn credentials(args: &StandaloneArgs) -> anyhow::Result<Option<Arc<Credentials>>> {
+    if args.probes.is_none_or(|address| address.ip().is_loopback()) {
+        return Ok(None);
+    }
+    let authority = match Authority::open(&args.data) {
+        Err(AuthorityError::Missing(_)) => Authority::create(&args.data, wall_clock())?,
+        opened => opened?,
+    };
+    Ok(Some(Arc::new(Credentials::new(authority, NODE)?)))
+}
+
+async fn start(
+    args: &StandaloneArgs,
+    credentials: Option<Arc<Credentials>>,
+) -> anyhow::Result<Member> {
     let config = ReplicaConfig {
         id: NODE,
-        peers: member::alone(NODE),
+        url: NOBODY.to_owned(),
+        acquaintances: BTreeMap::new(),
         data: args.data.clone(),
         profile: Profile::Lan,
-        key: None,
+        credentials,
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
@@ -181,7 +208,7 @@ async fn start(args: &StandaloneArgs) -> anyhow::Result<Member> {
     let member = Member::start(config, carry)
         .await
         .with_context(|| format!("open the data directory {directory}"))?;
-    member.replica().initialize().await.context("form the cluster of one")?;
+    member.replica().form().await.context("form the cluster of one")?;
     Ok(member)
 }
 

@@ -4,6 +4,13 @@ use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
+/// Codes of colours (ECMA-48, SGR).
+pub(super) const GREEN: &str = "32";
+/// As above.
+pub(super) const YELLOW: &str = "33";
+/// As above.
+pub(super) const RED: &str = "31";
+
 /// A cell: text, and the code of its colour.
 #[derive(Clone, Debug)]
 pub(super) struct Cell {
@@ -18,12 +25,17 @@ impl Cell {
         Self { text, colour: None }
     }
 
+    /// Text in a colour.
+    pub(super) fn coloured(text: impl Into<String>, colour: &'static str) -> Self {
+        Self { colour: Some(colour), ..Self::plain(text) }
+    }
+
     /// A status word in its colour.
     pub(super) fn status(word: &str) -> Self {
         let colour = match word {
-            "up" => "32",
-            "degraded" => "33",
-            "down" => "31",
+            "up" => GREEN,
+            "degraded" => YELLOW,
+            "down" => RED,
             _ => "35",
         };
         Self { colour: Some(colour), ..Self::plain(word) }

@@ -180,10 +180,11 @@ impl Cluster {
         let directory: PathBuf = self.data.path().join(seat.node.to_string());
         let config = ReplicaConfig {
             id: seat.node,
-            peers: self.peers.clone(),
+            url: format!("http://{}", seat.raft),
+            acquaintances: self.peers.clone(),
             data: directory,
             profile: Profile::Lan,
-            key: None,
+            credentials: None,
             snapshot_every: SNAPSHOT_EVERY,
             clock: Arc::new(SystemClock::start()),
             fatal: Fatal::exit(),
@@ -194,9 +195,9 @@ impl Cluster {
         let stop = CancellationToken::new();
         let served = vec![
             serve::serve(doors.raft, member.raft_routes(), stop.clone()),
-            serve::serve(doors.probes, member.probe_routes(None), stop.clone()),
+            serve::serve(doors.probes, member.probe_routes(), stop.clone()),
         ];
-        member.replica().initialize().await.context("form the cluster")?;
+        member.replica().form_of(&self.peers).await.context("form the cluster")?;
         seat.publish(Some(Alive {
             node: seat.node,
             replica: member.replica().clone(),

@@ -2,23 +2,21 @@
 
 use std::convert::Infallible;
 use std::io::Read;
-use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use crosscheck_model::ProbeId;
-use crosscheck_model::wire::{REPORT_LIMIT, Refusal, Report};
+use crosscheck_model::wire::{Hello, REPORT_LIMIT, Refusal, Report, Welcome};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::ProbeGate;
-use crate::bearer::BearerKey;
+use crate::access::Peer;
 
 /// The largest request as it arrives: a full report compresses to a tenth of this.
 const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
@@ -26,55 +24,85 @@ const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 /// stretch, and a bound for what a small bomb can blow up to.
 const UNPACKED_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The routes for probes that show `key`; without a key, only for a listener that nobody else
-/// can reach.
-pub fn routes(gate: ProbeGate, key: Option<&str>) -> Router {
-    let key = Arc::new(key.map(BearerKey::new));
+/// Who asks: a peer, where the listener knows its peers; nobody in particular where only this
+/// host can reach it.
+type Who = Option<Extension<Peer>>;
+
+/// The routes for probes. On a listener that tells no [`Peer`] anybody may speak for any probe
+/// that has not joined: only for one that nobody else can reach.
+pub fn routes(gate: ProbeGate) -> Router {
     Router::new()
         .route("/probe/v1/session", post(session))
         .route("/probe/v1/report", post(report))
         .route("/probe/v1/orders", get(orders))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
-        .layer(middleware::from_fn_with_state(key, guard))
         .with_state(gate)
 }
 
-async fn guard(
-    State(key): State<Arc<Option<BearerKey>>>,
-    request: Request,
-    next: Next,
+async fn session(
+    State(gate): State<ProbeGate>,
+    who: Who,
+    headers: HeaderMap,
+    body: Bytes,
 ) -> Response {
-    match &*key {
-        Some(key) if !key.admits(request.headers()) => refused(Refusal::Forbidden),
-        _ => next.run(request).await,
-    }
-}
-
-async fn session(State(gate): State<ProbeGate>, headers: HeaderMap, body: Bytes) -> Response {
     match unpack(&headers, body).await {
-        Ok(hello) => answer(gate.open(hello).await),
+        Ok(hello) => answer(open(&gate, who, hello).await),
         Err(status) => status.into_response(),
     }
 }
 
-async fn report(State(gate): State<ProbeGate>, headers: HeaderMap, body: Bytes) -> Response {
+async fn open(gate: &ProbeGate, who: Who, hello: Hello) -> Result<Welcome, Refusal> {
+    match who {
+        None => gate.open(hello).await,
+        Some(Extension(Peer::Probe { probe, site, key }))
+            if probe == hello.probe && site == hello.site =>
+        {
+            gate.open_as(hello, key).await
+        }
+        Some(_) => Err(Refusal::Forbidden),
+    }
+}
+
+/// Whether who asks may speak for the probe. A session that was taken from it says the same, but
+/// a session's number is no secret.
+fn speaks_for(gate: &ProbeGate, who: &Who, named: &ProbeId) -> Result<(), Refusal> {
+    match who {
+        None => Ok(()),
+        Some(Extension(Peer::Probe { probe, key, .. })) if probe == named => gate.admit(probe, key),
+        Some(_) => Err(Refusal::Forbidden),
+    }
+}
+
+async fn report(
+    State(gate): State<ProbeGate>,
+    who: Who,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     match unpack::<Report>(&headers, body).await {
         Ok(report) if report.observations.len() > REPORT_LIMIT => {
             (StatusCode::PAYLOAD_TOO_LARGE, "too many observations in one report").into_response()
         }
-        Ok(report) => answer(gate.report(report).await),
+        Ok(report) => match speaks_for(&gate, &who, &report.probe) {
+            Ok(()) => answer(gate.report(report).await),
+            Err(refusal) => refused(refusal),
+        },
         Err(error) => error.into_response(),
     }
 }
 
 #[derive(Deserialize)]
-struct Who {
+struct Wanted {
     probe: String,
     epoch: u64,
 }
 
-async fn orders(State(gate): State<ProbeGate>, Query(who): Query<Who>) -> Response {
-    let lines = gate.orders(ProbeId::new(who.probe), who.epoch).filter_map(|order| async move {
+async fn orders(State(gate): State<ProbeGate>, who: Who, Query(wanted): Query<Wanted>) -> Response {
+    let probe = ProbeId::new(wanted.probe);
+    if let Err(refusal) = speaks_for(&gate, &who, &probe) {
+        return refused(refusal);
+    }
+    let lines = gate.orders(probe, wanted.epoch).filter_map(|order| async move {
         // Every order can be written as JSON; one that could not would be passed over.
         let mut line = serde_json::to_vec(&order).ok()?;
         line.push(b'\n');

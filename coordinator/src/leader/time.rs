@@ -43,16 +43,23 @@ pub struct LogTime {
 }
 
 impl LogTime {
-    /// Starts at the later of the log time so far and the leader's own wall clock, which is
-    /// looked at this once only.
-    pub fn begin(previous: Timestamp, clock: &dyn Clock) -> Self {
-        Self { base: previous.max(clock.wall()), since: clock.elapsed() }
+    /// Starts at the later of the log time so far and `wall`, the members' median wall clock,
+    /// which is looked at this once only.
+    pub fn begin(previous: Timestamp, wall: Timestamp, clock: &dyn Clock) -> Self {
+        Self { base: previous.max(wall), since: clock.elapsed() }
     }
 
     /// The log time now.
     pub fn stamp(&self, clock: &dyn Clock) -> Timestamp {
         self.base.plus(clock.elapsed().saturating_sub(self.since))
     }
+}
+
+/// The median of the members' wall clocks; of an even number the lower middle one, because log
+/// time that has gone ahead can never be taken back. `None` of nobody.
+pub fn median(mut clocks: Vec<Timestamp>) -> Option<Timestamp> {
+    clocks.sort_unstable();
+    clocks.get(clocks.len().checked_sub(1)? / 2).copied()
 }
 
 /// Commands get in and get their time here, while this node leads.
@@ -70,8 +77,8 @@ impl Gate {
         &*self.clock
     }
 
-    pub(crate) fn begin(&self, previous: Timestamp) -> LogTime {
-        LogTime::begin(previous, self.clock())
+    pub(crate) fn begin(&self, previous: Timestamp, wall: Timestamp) -> LogTime {
+        LogTime::begin(previous, wall, self.clock())
     }
 
     pub(crate) fn open(&self, time: LogTime) {
@@ -114,7 +121,7 @@ mod tests {
             let clock = Arc::new(Set(Mutex::new((wall, 100))));
             let gate = Gate::new(clock.clone());
             assert_eq!(gate.stamp(), None, "closed before the term");
-            gate.open(gate.begin(Timestamp::from_millis(previous)));
+            gate.open(gate.begin(Timestamp::from_millis(previous), clock.wall()));
             assert_eq!(gate.stamp(), Some(Timestamp::from_millis(start)));
             for jumped in [0, 1_000_000] {
                 *clock.0.lock().expect("whole") = (jumped, 350);
@@ -122,6 +129,21 @@ mod tests {
             }
             gate.close();
             assert_eq!(gate.stamp(), None, "closed after the term");
+        }
+    }
+
+    #[test]
+    fn the_median_follows_no_minority_of_clocks() {
+        for (clocks, middle) in [
+            (vec![], None),
+            (vec![7], Some(7)),
+            (vec![9, 7], Some(7)),
+            (vec![7, 86_400_000, 8], Some(8)),
+            (vec![7, 0, 8], Some(7)),
+            (vec![0, 1, 7, 8, 9], Some(7)),
+        ] {
+            let clocks = clocks.into_iter().map(Timestamp::from_millis).collect();
+            assert_eq!(median(clocks), middle.map(Timestamp::from_millis));
         }
     }
 }

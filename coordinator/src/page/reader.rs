@@ -7,6 +7,7 @@ use crosscheck_model::{CheckId, SiteId, Timestamp};
 use futures_util::stream::BoxStream;
 
 use crate::history::{Day, History, HistoryError, LatencyPoint, Row};
+use crate::replica::Replica;
 
 /// A stretch of time, the end not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,21 @@ pub trait Reader: Send + Sync + 'static {
 
     /// How fresh the state is.
     fn freshness(&self) -> Freshness;
+
+    /// What keeps this coordinator from serving, in a few words.
+    fn unready(&self) -> Option<&'static str> {
+        let freshness = self.freshness();
+        match (freshness.minority, freshness.leader) {
+            (true, _) => Some("no quorum"),
+            (false, None) => Some("no leader"),
+            (false, Some(_)) => None,
+        }
+    }
+
+    /// The cluster's own affairs, where there is a cluster behind.
+    fn replica(&self) -> Option<Replica> {
+        None
+    }
 
     /// Says that something shown may have changed; bursts may come as one.
     fn changes(&self) -> BoxStream<'static, ()>;

@@ -65,7 +65,7 @@ impl Scope {
     pub(crate) fn concerns(&self, incident: &Incident) -> bool {
         match &incident.subject {
             Subject::Check(check) => self.has(check),
-            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => {
+            Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => {
                 incident.checks.iter().any(|c| self.has(c))
             }
         }

@@ -125,6 +125,7 @@ pub(crate) fn title(state: &State, incident: &Incident) -> String {
         Subject::Domain(domain) => format!("Failures seen only from {}", domain_text(domain)),
         Subject::Probe(probe) => format!("Probe {} is not heeded", text::quote(probe.as_str())),
         Subject::Blind => "Too few sites can judge".to_owned(),
+        Subject::Member(node) => format!("The disk of coordinator {node} is nearly full"),
     }
 }
 
@@ -143,7 +144,9 @@ fn summary(incident: &Incident, scope: &Scope) -> String {
 fn checks(state: &State, incident: &Incident, scope: &Scope) -> Vec<(String, String)> {
     let about = match &incident.subject {
         Subject::Check(id) => std::slice::from_ref(id),
-        Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => incident.checks.as_slice(),
+        Subject::Domain(_) | Subject::Probe(_) | Subject::Blind | Subject::Member(_) => {
+            incident.checks.as_slice()
+        }
     };
     let shown = about.iter().filter(|id| scope.has(id));
     let known = shown.filter_map(|id| Some((id, state.checks.get(id)?)));

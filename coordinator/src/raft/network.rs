@@ -1,8 +1,10 @@
-//! How coordinators reach each other: postcard over HTTP, each call bounded, the peer confirmed.
+//! How coordinators reach each other: postcard over HTTPS, each call bounded, the peer confirmed.
 
 mod routes;
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +24,9 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::routes::routes;
 use super::wire::{Blob, Types};
+use crate::access::Credentials;
+use crate::cluster::report::Own;
+use crate::cluster::{Change, Changed};
 
 /// Names the node that a request is for, and the node that answers: after an address was given
 /// to another machine, its log must not be taken for the old one's.
@@ -37,6 +42,18 @@ pub(crate) trait Asked: Clone + Send + Sync + 'static {
         &self,
         want: crate::history::Want,
     ) -> impl Future<Output = Option<crate::history::Page>> + Send;
+
+    /// This node's wall clock.
+    fn wall(&self) -> crosscheck_model::Timestamp;
+
+    /// A change of the membership; only a leader makes it.
+    fn change(&self, change: Change) -> impl Future<Output = Changed> + Send;
+
+    /// Whether a node belongs to the cluster; `None` when this one has not heard of it yet.
+    fn belongs(&self, node: u64) -> Option<bool>;
+
+    /// How this node is.
+    fn report(&self) -> Own;
 }
 
 /// What came of a command handed to another node.
@@ -92,28 +109,53 @@ pub(crate) enum CallError {
 /// A client for the other nodes of the cluster. Clones share its connections.
 #[derive(Clone)]
 pub(crate) struct Peers {
-    client: reqwest::Client,
-    key: Option<String>,
+    /// One for each node: each accepts that node's certificate only.
+    clients: Arc<Mutex<BTreeMap<u64, reqwest::Client>>>,
+    credentials: Option<Arc<Credentials>>,
     id: u64,
     append_limit: Duration,
 }
 
 impl Peers {
-    /// A client of node `id` that shows the cluster's key; `append_limit` bounds what carries
-    /// entries, which openraft's own limit (one heartbeat) is too short for on a slow disk.
+    /// A client of node `id`, by TLS with its credentials, or within one process without any;
+    /// `append_limit` bounds what carries entries, which openraft's own limit (one heartbeat) is
+    /// too short for on a slow disk.
     pub(crate) fn new(
         id: u64,
-        key: Option<String>,
+        credentials: Option<Arc<Credentials>>,
         append_limit: Duration,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Self {
+        Self { clients: Arc::default(), credentials, id, append_limit }
+    }
+
+    /// The client for a node.
+    fn client(&self, target: u64) -> Result<reqwest::Client, String> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&target) {
+            return Ok(client.clone());
+        }
+        let client = self.make_client(target)?;
+        clients.insert(target, client.clone());
+        Ok(client)
+    }
+
+    fn make_client(&self, target: u64) -> Result<reqwest::Client, String> {
         // Someone else may have chosen the provider already: there is one in the program.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
-            .build()?;
-        Ok(Self { client, key, id, append_limit })
+            // A heartbeat must not wait behind a snapshot in one connection.
+            .http1_only();
+        let builder = match &self.credentials {
+            Some(credentials) => {
+                let tls = credentials.client(target).map_err(|error| error.to_string())?;
+                builder.tls_backend_preconfigured(tls)
+            }
+            None => builder,
+        };
+        builder.build().map_err(|error| error.to_string())
     }
 
     /// Posts `question` to `path` of the node `target` at `base` and reads its answer.
@@ -127,12 +169,10 @@ impl Peers {
         let url = format!("{}/raft/v1/{path}", base.trim_end_matches('/'));
         let not_taken = |reason: String| CallError::NotTaken { url: url.clone(), reason };
         let body = postcard::to_stdvec(question).map_err(|error| not_taken(error.to_string()))?;
-        let mut request = self.client.post(&url).timeout(limit).header(NODE_HEADER, target);
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
+        let client = self.client(target).map_err(not_taken)?;
+        let request = client.post(&url).timeout(limit).header(NODE_HEADER, target);
         let lost = |error: reqwest::Error| {
-            let reason = error.to_string();
+            let reason = causes(&error);
             match () {
                 () if error.is_connect() => not_taken(reason),
                 () if error.is_timeout() => CallError::TimedOut { url: url.clone() },
@@ -151,6 +191,17 @@ impl Peers {
         postcard::from_bytes(&answer)
             .map_err(|error| CallError::Unanswered { url, reason: error.to_string() })
     }
+}
+
+/// An error with all its causes: the outermost alone says only that a request failed.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 impl RaftNetworkFactory<Types> for Peers {

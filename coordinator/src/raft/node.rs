@@ -1,7 +1,7 @@
 //! One member of the Raft group: started, asked, told, stopped.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use openraft::impls::BasicNode;
 use openraft::metrics::RaftServerMetrics;
 use openraft::{Config, Raft, ReadPolicy, SnapshotPolicy};
 
-use super::log::{Log, LogError};
+use super::log::{Log, LogError, LogId};
 use super::machine::{Machine, Shared};
+use super::membership::Role;
 use super::network::{Asked, Peers, routes};
 use super::snapshot::SnapshotError;
 use super::wire::{Proposal, Types};
@@ -134,8 +135,8 @@ pub(crate) struct NodeOptions {
 /// A running member.
 #[derive(Clone)]
 pub(crate) struct Node {
-    raft: Raft<Types, Machine>,
-    id: u64,
+    pub(super) raft: Raft<Types, Machine>,
+    pub(super) id: u64,
 }
 
 /// Who leads, as far as this node knows.
@@ -183,8 +184,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn routes<A: Asked>(&self, asked: A, key: Option<&str>) -> axum::Router {
-        routes(self.raft.clone(), asked, self.id, key)
+    pub(crate) fn routes<A: Asked>(&self, asked: A) -> axum::Router {
+        routes(self.raft.clone(), asked, self.id)
     }
 
     /// Puts a command into the log, on the leader only.
@@ -212,18 +213,21 @@ impl Node {
         if !self.standing().is_leader {
             return;
         }
-        let replication = self.raft.metrics().borrow_watched().replication.clone();
-        let others = replication.into_iter().flatten().filter(|(id, _)| *id != self.id);
-        let Some((target, _)) = others.max_by_key(|(_, matched)| *matched) else { return };
-        let mut news = self.watch();
-        let handed_over = async {
-            self.raft.trigger().transfer_leader(target).await.ok()?;
-            while self.next_standing(&mut news).await?.leader.is_none_or(|id| id == self.id) {}
-            Some(())
-        };
-        if tokio::time::timeout(HAND_OVER_LIMIT, handed_over).await.is_err() {
+        let group = self.group();
+        let votes = |id: &u64| group.get(id).is_some_and(|known| known.role == Role::Voter);
+        let others = self.followed().into_iter().filter(|(id, _)| votes(id));
+        let Some((target, _)) = others.max_by_key(|(_, followed)| followed.matched) else { return };
+        if !self.transfer(target, HAND_OVER_LIMIT).await {
             tracing::info!("stopping without a successor: the others will elect one");
         }
+    }
+
+    /// The last entry of the log here, and the last that is known to be committed.
+    pub(crate) fn ends(&self) -> (u64, u64) {
+        let metrics = self.raft.data_metrics();
+        let metrics = metrics.borrow_watched();
+        let index = |last: Option<LogId>| last.map_or(0, |last| last.index);
+        (index(metrics.last_log), index(metrics.cluster_committed))
     }
 
     pub(crate) fn standing(&self) -> Standing {
@@ -269,6 +273,16 @@ impl Node {
             tracing::warn!(%error, "Raft did not stop in order");
         }
     }
+}
+
+/// Makes the empty log of a new node in its data directory.
+pub(crate) async fn create_log(data: &Path) -> Result<(), StartError> {
+    let data = data.to_owned();
+    let made = tokio::task::spawn_blocking(move || {
+        // Nothing is promised yet that a failing disk could break.
+        Log::open(&data, Fatal::new(|_| {})).map(drop)
+    });
+    Ok(made.await.map_err(StartError::new)??)
 }
 
 /// openraft's news about who leads.

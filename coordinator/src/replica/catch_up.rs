@@ -30,8 +30,8 @@ pub(super) async fn run(inner: Arc<Inner>) {
 /// Asks each member, the leader first; whether one had everything.
 async fn round(inner: &Inner, want: Want) -> Result<bool, HistoryError> {
     let leader = inner.leadership.borrow().leader;
-    let mut members: Vec<_> = inner.members.iter().filter(|(id, _)| **id != inner.id).collect();
-    members.sort_by_key(|(id, _)| Some(**id) != leader);
+    let mut members: Vec<_> = inner.acquaintances().into_iter().collect();
+    members.sort_by_key(|(id, _)| Some(*id) != leader);
     if members.is_empty() {
         let (after, to) = (want.after, want.to);
         tracing::warn!(after, to, "measurements of these log entries are lost: no other member");
@@ -39,7 +39,7 @@ async fn round(inner: &Inner, want: Want) -> Result<bool, HistoryError> {
         return Ok(true);
     }
     for (id, base) in members {
-        if fetch(inner, (*id, base), want.clone()).await? {
+        if fetch(inner, (id, &base), want.clone()).await? {
             return Ok(true);
         }
     }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use crosscheck_core::command::Stamped;
 use crosscheck_core::{Command, Reply};
+use crosscheck_model::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Inner, Replica};
+use crate::cluster::report::Own;
+use crate::cluster::{self, Change, Changed};
 use crate::history::{Page, Want};
 use crate::raft::{Asked, ProposeError, Submitted};
 
@@ -28,7 +31,7 @@ pub enum SubmitError {
 }
 
 impl Inner {
-    pub(super) async fn submit(&self, command: Command) -> Result<Reply, SubmitError> {
+    pub(crate) async fn submit(&self, command: Command) -> Result<Reply, SubmitError> {
         let deadline = Instant::now() + self.profile.submit_limit();
         let mut leadership = self.leadership.subscribe();
         loop {
@@ -68,9 +71,11 @@ impl Inner {
     }
 
     async fn submit_to(&self, leader: u64, command: &Command, deadline: Instant) -> Submitted {
-        let Some(base) = self.members.get(&leader) else { return Submitted::NotLeader(None) };
+        let Some(base) = self.node.urls().remove(&leader) else {
+            return Submitted::NotLeader(None);
+        };
         let limit = deadline.saturating_duration_since(Instant::now());
-        let answer = self.peers.call((leader, base), "submit", command, limit).await;
+        let answer = self.peers.call((leader, &base), "submit", command, limit).await;
         answer.unwrap_or_else(|error| match error {
             crate::raft::CallError::NotTaken { .. } => Submitted::NotLeader(None),
             _ => Submitted::Unknown,
@@ -96,5 +101,21 @@ impl Asked for Replica {
             }
             Err(_) => None,
         }
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.0.gate.clock().wall()
+    }
+
+    async fn change(&self, change: Change) -> Changed {
+        cluster::change::carry_out(&self.0, change).await
+    }
+
+    fn belongs(&self, node: u64) -> Option<bool> {
+        self.read(|state| state.member_belongs(node))
+    }
+
+    fn report(&self) -> Own {
+        self.own()
     }
 }

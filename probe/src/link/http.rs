@@ -1,22 +1,23 @@
 //! The link over HTTP: JSON, compressed with zstd on the way up; orders as one JSON per line.
 
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use crosscheck_model::ProbeId;
+use crosscheck_model::join::{JoinProbe, JoinRefusal, Joined, Renew};
 use crosscheck_model::wire::{Hello, Order, Receipt, Refusal, Report, Welcome};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use reqwest::{Client, RequestBuilder, Response, Url, header};
+use rustls::ClientConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Link, Orders};
-use crate::uplink::{Failure, STREAM_SILENCE};
+use crate::uplink::{Failure, OPEN_TIMEOUT, STREAM_SILENCE};
 
 /// The level of compression: the cheapest; JSON shrinks to a tenth with it.
 const ZSTD_LEVEL: i32 = 1;
@@ -30,70 +31,58 @@ const ANSWER_LIMIT: usize = 64 * 1024;
 /// An order fits into this: an assignment of 100,000 checks takes about 100 MiB.
 const LINE_LIMIT: usize = 256 * 1024 * 1024;
 
-/// Reaches coordinators by their URLs.
+/// Reaches coordinators by their URLs. Clones share the client.
 #[derive(Clone, Debug)]
 pub struct HttpLink {
-    client: Client,
+    client: Arc<RwLock<Client>>,
     coordinators: Arc<[Url]>,
-    key: Option<Arc<str>>,
 }
 
-/// Why a link cannot be made.
+/// A link cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// The file of certificates cannot be used.
-    #[error("read `ca` file `{0}`: {1}")]
-    Ca(String, Box<dyn std::error::Error + Send + Sync>),
-    /// The HTTP client cannot be made.
-    #[error("make an HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
-}
+#[error("make an HTTP client: {0}")]
+pub struct LinkError(#[from] reqwest::Error);
 
 impl HttpLink {
-    /// Reaches these coordinators, showing `key`; with `ca`, only certificates of that PEM file's
-    /// authorities are trusted, otherwise the system's.
+    /// Reaches these coordinators; those at `https` URLs by `tls`, which says who this probe is
+    /// and whom it takes for a coordinator.
     ///
     /// # Errors
-    /// When the certificates cannot be used.
-    pub fn new(
-        coordinators: Vec<Url>,
-        key: Option<&str>,
-        ca: Option<&Path>,
-    ) -> Result<Self, LinkError> {
-        // An error means that the process has chosen its cryptography already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(STREAM_SILENCE)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        if let Some(path) = ca {
-            let bad = |error: Box<dyn std::error::Error + Send + Sync>| {
-                LinkError::Ca(path.display().to_string(), error)
-            };
-            let pem = std::fs::read(path).map_err(|error| bad(error.into()))?;
-            let roots =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(error.into()))?;
-            if roots.is_empty() {
-                return Err(bad("no certificate in it".into()));
-            }
-            builder = builder.tls_certs_only(roots);
-        }
-        let client = builder.build()?;
-        Ok(Self { client, coordinators: coordinators.into(), key: key.map(Arc::from) })
+    /// When no HTTP client can be made.
+    pub fn new(coordinators: Vec<Url>, tls: Option<ClientConfig>) -> Result<Self, LinkError> {
+        let client = Arc::new(RwLock::new(client(tls)?));
+        Ok(Self { client, coordinators: coordinators.into() })
+    }
+
+    /// From now on new connections are made with this.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made; the old one stays.
+    pub fn use_tls(&self, tls: ClientConfig) -> Result<(), LinkError> {
+        let new = client(Some(tls))?;
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks a coordinator for the next certificate.
+    pub(crate) fn renew(
+        &self,
+        coordinator: usize,
+        question: &Renew,
+    ) -> BoxFuture<'static, Result<Joined, JoinFailure>> {
+        let url = self.url(coordinator, "probe/v1/renew");
+        let request = url.map(|url| self.client().post(url).timeout(OPEN_TIMEOUT).json(question));
+        async move { join_answer(request?).await }.boxed()
     }
 
     fn url(&self, coordinator: usize, path: &str) -> Result<Url, Failure> {
         let url = self.coordinators.get(coordinator);
         url.and_then(|url| url.join(path).ok())
             .ok_or_else(|| Failure::Unreachable(format!("no coordinator {coordinator}")))
-    }
-
-    fn admit(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.key {
-            Some(key) => request.bearer_auth(key),
-            None => request,
-        }
     }
 
     fn post<T: Serialize, R: DeserializeOwned>(
@@ -104,9 +93,9 @@ impl HttpLink {
     ) -> BoxFuture<'static, Result<R, Failure>> {
         let request = self.url(coordinator, path).and_then(|url| {
             let body = compressed(message).map_err(|error| unreachable(&error))?;
-            let request = self.client.post(url);
             Ok(self
-                .admit(request)
+                .client()
+                .post(url)
                 .header(header::CONTENT_TYPE, "application/json")
                 .header(header::CONTENT_ENCODING, "zstd")
                 .body(body))
@@ -151,13 +140,68 @@ impl Link for HttpLink {
             url.query_pairs_mut()
                 .append_pair("probe", probe.as_str())
                 .append_pair("epoch", &epoch.to_string());
-            self.admit(self.client.get(url))
+            self.client().get(url)
         });
         async move {
             let response = request?.send().await.map_err(|error| unreachable(&error))?;
             Ok(lines(accepted(response).await?.bytes_stream().boxed()))
         }
         .boxed()
+    }
+}
+
+fn client(tls: Option<ClientConfig>) -> Result<Client, reqwest::Error> {
+    // An error means that the process has chosen its cryptography already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(STREAM_SILENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    match tls {
+        Some(tls) => builder.tls_backend_preconfigured(tls).build(),
+        None => builder.build(),
+    }
+}
+
+/// Why a probe could not join, or renew its certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinFailure {
+    /// The coordinator says why.
+    #[error("{0}")]
+    Refused(#[from] JoinRefusal),
+    /// It was not reached, or what it said was not understood.
+    #[error("not reached: {0}")]
+    Unreachable(String),
+}
+
+impl From<Failure> for JoinFailure {
+    fn from(failure: Failure) -> Self {
+        Self::Unreachable(failure.to_string())
+    }
+}
+
+/// Asks to join.
+pub(crate) async fn join(
+    coordinator: Url,
+    tls: ClientConfig,
+    question: &JoinProbe,
+) -> Result<Joined, JoinFailure> {
+    let client = client(Some(tls)).map_err(|error| unreachable(&error))?;
+    let url = coordinator.join("join/v1/probe").map_err(|error| unreachable(&error))?;
+    join_answer(client.post(url).timeout(OPEN_TIMEOUT).json(question)).await
+}
+
+async fn join_answer(request: RequestBuilder) -> Result<Joined, JoinFailure> {
+    let response = request.send().await.map_err(|error| unreachable(&error))?;
+    let status = response.status();
+    let body = answer(response).await?;
+    if status.is_success() {
+        return Ok(serde_json::from_slice(&body).map_err(|error| unreachable(&error))?);
+    }
+    match serde_json::from_slice::<JoinRefusal>(&body) {
+        Ok(refusal) => Err(refusal.into()),
+        Err(_) => Err(JoinFailure::Unreachable(format!("answered with status {status}"))),
     }
 }
 

@@ -1,8 +1,7 @@
 //! A coordinator of the cluster: its machine, its settings, its process, and what it answers.
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -20,8 +19,6 @@ const OPERATORS_PORT: u16 = 7403;
 /// For everyone.
 const PAGE_PORT: u16 = 8080;
 
-/// What members and probes show to be let in.
-pub(super) const KEY: &str = "a key of members and probes";
 /// What operators show to be let in.
 const OPERATOR_KEY: &str = "a key of operators";
 
@@ -38,26 +35,13 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// Settings are written; it does not run yet.
-    pub(super) fn new(
-        host: Host,
-        node: usize,
-        members: &BTreeMap<usize, Ipv4Addr>,
-        directory: PathBuf,
-    ) -> Self {
+    pub(super) fn new(host: Host, directory: PathBuf) -> Self {
         let address = host.address();
-        let members: Vec<String> = members
-            .iter()
-            .map(|(node, address)| format!("{node}: \"http://{address}:{RAFT_PORT}\""))
-            .collect();
         let text = format!(
-            "node: {node}\n\
-             members: {{ {} }}\n\
-             data: {}\n\
-             key: \"${{env:KEY}}\"\n\
+            "data: {}\n\
              operator_key: \"${{env:OPERATOR_KEY}}\"\n\
              listen:\n  raft: {address}:{RAFT_PORT}\n  probes: {address}:{PROBES_PORT}\n  \
              operators: {address}:{OPERATORS_PORT}\n  page: {address}:{PAGE_PORT}\n",
-            members.join(", "),
             directory.join("data").display(),
         );
         std::fs::write(directory.join("coordinator.yaml"), text).expect("a file");
@@ -71,11 +55,114 @@ impl Coordinator {
         if self.process.is_some() {
             return;
         }
-        let mut command = self.host.command(binary::crosscheck());
-        command.args(["coordinator", "--config"]).arg(self.directory.join("coordinator.yaml"));
-        command.env("KEY", KEY).env("OPERATOR_KEY", OPERATOR_KEY);
+        let mut command = self.crosscheck();
+        command.args(["coordinator", "--config"]).arg(self.settings());
         let name = format!("coordinator {}", self.host.address());
         self.process = Some(Process::start(&name, &mut command, &self.directory.join("log")));
+    }
+
+    /// Makes it the first of a new cluster.
+    ///
+    /// # Panics
+    /// It cannot be.
+    pub fn init(&self) {
+        succeed(self.crosscheck().args(["cluster", "init", "--config"]).arg(self.settings()));
+    }
+
+    /// A token by which one more machine joins.
+    ///
+    /// # Panics
+    /// The cluster gives none.
+    pub fn token(&self) -> String {
+        self.operate(&["cluster", "token"]).trim().to_owned()
+    }
+
+    /// Makes it a member of the cluster that `other` belongs to, by a token: its number.
+    ///
+    /// # Panics
+    /// It is not let in.
+    pub fn join(&self, other: &Self, token: &str) -> u64 {
+        let mut command = self.crosscheck();
+        command.args(["cluster", "join", "--json", "--token", token, "--config"]);
+        let answer = succeed(command.arg(self.settings()).arg(other.raft_url()));
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        answer["node"].as_u64().expect("a number")
+    }
+
+    /// A token by which one probe joins at a site.
+    ///
+    /// # Panics
+    /// The cluster gives none.
+    pub fn probe_token(&self, site: &str) -> String {
+        self.operate(&["probe", "token", "create", "--site", site]).trim().to_owned()
+    }
+
+    /// What a command that operates the cluster prints, when this member is asked.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn operate(&self, arguments: &[&str]) -> String {
+        succeed(&mut self.operation(arguments))
+    }
+
+    /// A command that operates the cluster, to be asked of this member.
+    pub fn operation(&self, arguments: &[&str]) -> Command {
+        let mut command = self.crosscheck();
+        command.args(arguments).args(["--url", &self.api.address(""), "--key", OPERATOR_KEY]);
+        command
+    }
+
+    /// The program on its machine, with what its settings refer to.
+    pub fn crosscheck(&self) -> Command {
+        let mut command = self.host.command(binary::crosscheck());
+        command.env("OPERATOR_KEY", OPERATOR_KEY);
+        command
+    }
+
+    /// What it has printed since the beginning.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// Where the other members reach it, as an address.
+    pub fn raft_address(&self) -> std::net::SocketAddr {
+        (self.host.address(), RAFT_PORT).into()
+    }
+
+    /// Where probes reach it, as an address.
+    pub fn probes_address(&self) -> std::net::SocketAddr {
+        (self.host.address(), PROBES_PORT).into()
+    }
+
+    /// Its settings file.
+    pub fn settings(&self) -> PathBuf {
+        self.directory.join("coordinator.yaml")
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// Where the other members reach it.
+    pub fn raft_url(&self) -> String {
+        format!("https://{}:{RAFT_PORT}", self.host.address())
+    }
+
+    /// Its process, which is to end by itself; it can be started again then.
+    ///
+    /// # Panics
+    /// It was not started.
+    pub fn release(&mut self) -> Process {
+        self.process.take().expect("it was started")
+    }
+
+    /// Asks it to end (SIGTERM), and waits.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let status = process.terminate();
+            assert!(status.success(), "it ended with {status}: {}", process.log());
+        }
     }
 
     /// Kills it (SIGKILL), as a loss of power would.
@@ -92,12 +179,12 @@ impl Coordinator {
 
     /// The file of its measurements.
     pub fn history(&self) -> PathBuf {
-        self.directory.join("data").join("history.db")
+        self.data().join("history.db")
     }
 
     /// Where probes reach it.
     pub fn probes_url(&self) -> String {
-        format!("http://{}:{PROBES_PORT}", self.host.address())
+        format!("https://{}:{PROBES_PORT}", self.host.address())
     }
 
     /// Has the cluster take a configuration over, by `crosscheck apply`.
@@ -105,12 +192,7 @@ impl Coordinator {
     /// # Panics
     /// It is refused.
     pub fn apply(&self, configuration: &Path) {
-        let url = self.api.address("");
-        let mut command = self.host.command(binary::crosscheck());
-        command.args(["apply", "--url", &url, "--key", OPERATOR_KEY]).arg(configuration);
-        let output = command.output().expect("crosscheck runs");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "crosscheck apply: {said}");
+        succeed(self.operation(&["apply"]).arg(configuration));
     }
 
     /// Whether it says that it can be relied on, and the rest of what it says of itself.
@@ -122,4 +204,12 @@ impl Coordinator {
         let health = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
         Ok((status == 200, health))
     }
+}
+
+/// Runs a command that must succeed: what it prints.
+fn succeed(command: &mut Command) -> String {
+    let output = command.output().expect("crosscheck runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+    String::from_utf8(output.stdout).expect("text")
 }

@@ -2,6 +2,7 @@
 //! acknowledged.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crosscheck_model::observation::{Clock, Firmness, Observation, Outcome, Trigger};
@@ -13,7 +14,6 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::coordinator::KEY;
 use super::record::Identity;
 
 /// Observations in a report.
@@ -38,12 +38,28 @@ pub struct Script {
 const BOOT: u64 = 7;
 
 impl Script {
-    /// A probe of this name, at the site of the same name.
+    /// A probe of this name, at the site of the same name, that joins by `token` and keeps its
+    /// certificate in `data`.
     ///
     /// # Panics
-    /// No HTTP client can be made.
-    pub fn new(probe: &'static str, check: &'static str, coordinators: Vec<String>) -> Self {
-        let client = reqwest::Client::builder().timeout(ANSWER_LIMIT).no_proxy().build();
+    /// It is not let in.
+    pub async fn join(
+        probe: &'static str,
+        check: &'static str,
+        coordinators: Vec<String>,
+        token: &str,
+        data: PathBuf,
+    ) -> Self {
+        let mut config = crosscheck_probe::Config::new(probe, probe);
+        (config.coordinators, config.data) = (coordinators.clone(), Some(data));
+        let token = token.parse().expect("a token");
+        let outcome = crosscheck_probe::join::join(&config, &token).await;
+        let identity = outcome.unwrap_or_else(|error| panic!("{probe}: {error}")).identity;
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(identity.client().expect("a certificate"))
+            .timeout(ANSWER_LIMIT)
+            .no_proxy()
+            .build();
         Self {
             probe,
             check,
@@ -156,7 +172,7 @@ impl Script {
     ) -> Option<Result<A, Refusal>> {
         let url = &self.coordinators[self.next_coordinator % self.coordinators.len()];
         self.next_coordinator += 1;
-        let request = self.client.post(format!("{url}/probe/v1/{path}")).bearer_auth(KEY);
+        let request = self.client.post(format!("{url}/probe/v1/{path}"));
         let response = request.json(question).send().await.ok()?;
         let status = response.status();
         let body = response.bytes().await.ok()?;

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -40,7 +41,8 @@ impl Host {
     /// A machine with nothing but its loopback.
     fn alone(address: Ipv4Addr) -> Self {
         let mut holder = Command::new("unshare")
-            .args(["--net", "--", "sh", "-c", "ip link set lo up && echo ready && exec cat"])
+            .args(["--net", "--mount", "--propagation", "private", "--"])
+            .args(["sh", "-c", "ip link set lo up && echo ready && exec cat"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -62,7 +64,8 @@ impl Host {
     /// A program to be started on this machine; it ends, at the latest, with the test.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", self.namespace()));
+        command.args([format!("--net={}", self.namespace("net"))]);
+        command.args([format!("--mount={}", self.namespace("mnt"))]);
         command.args(["--", "setpriv", "--pdeathsig", "KILL", "--"]).arg(program);
         command
     }
@@ -97,8 +100,23 @@ impl Host {
         feed(self.command("nft").args(["-f", "-"]), rules);
     }
 
-    fn namespace(&self) -> String {
-        format!("/proc/{}/ns/net", self.holder.id())
+    /// Puts an empty disk of this machine's own, of so many bytes, at a directory: the path where
+    /// the test finds it.
+    ///
+    /// # Panics
+    /// The system refuses.
+    pub fn disk(&self, directory: &Path, bytes: u64) -> PathBuf {
+        std::fs::create_dir_all(directory).expect("a directory");
+        let mut mount = self.command("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "disk"]).arg(directory);
+        feed(&mut mount, "");
+        let mut path = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        path.extend(directory.strip_prefix("/"));
+        path
+    }
+
+    fn namespace(&self, kind: &str) -> String {
+        format!("/proc/{}/ns/{kind}", self.holder.id())
     }
 }
 
@@ -124,7 +142,8 @@ impl Network {
     /// It cannot be made: without root, for instance.
     pub fn enter() -> Self {
         let hub = Host::alone(HUB);
-        let namespace = File::open(hub.namespace()).expect("the namespace of a running process");
+        let namespace =
+            File::open(hub.namespace("net")).expect("the namespace of a running process");
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
             .expect("root may change its network");
         feed(

@@ -1,8 +1,8 @@
 //! A probe of the cluster: its machine, its configuration, its process.
 
 use std::path::PathBuf;
+use std::process::Output;
 
-use super::coordinator::KEY;
 use super::network::Host;
 use crate::binary;
 use crate::process::Process;
@@ -25,7 +25,7 @@ impl Probe {
     ) -> Self {
         let text = format!(
             "probe: {name}\nsite: {name}\ncoordinators: {coordinators:?}\ndata: {}\n\
-             key: \"${{env:KEY}}\"\ninternal: true\n",
+             internal: true\n",
             directory.join("data").display(),
         );
         std::fs::write(directory.join("probe.yaml"), text).expect("a file");
@@ -38,9 +38,55 @@ impl Probe {
             return;
         }
         let mut command = self.host.command(binary::crosscheck_probe());
-        command.arg("--config").arg(self.directory.join("probe.yaml")).env("KEY", KEY);
+        command.arg("--config").arg(self.settings());
         let log = self.directory.join("log");
         self.process = Some(Process::start(self.name, &mut command, &log));
+    }
+
+    /// Lets it join by a token.
+    ///
+    /// # Panics
+    /// It is not let in.
+    pub fn join(&self, token: &str) {
+        let output = self.try_join(token);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} joins: {said}", self.name);
+    }
+
+    /// What `crosscheck-probe join` says to a token.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn try_join(&self, token: &str) -> Output {
+        let mut command = self.host.command(binary::crosscheck_probe());
+        command
+            .arg("join")
+            .arg("--config")
+            .arg(self.settings())
+            .env("CROSSCHECK_JOIN_TOKEN", token);
+        command.output().expect("crosscheck-probe runs")
+    }
+
+    /// Asks it to end (SIGTERM), and waits.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.terminate();
+        }
+    }
+
+    /// Its configuration file.
+    pub fn settings(&self) -> PathBuf {
+        self.directory.join("probe.yaml")
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// What it has printed since the beginning.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
     /// Its name, and its site's.

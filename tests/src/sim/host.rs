@@ -13,7 +13,7 @@ use crosscheck_probe::spool::DiskOp;
 use crosscheck_probe::store::{MemoryStore, Store};
 
 use super::fault::Fault;
-use super::plan::{Plan, START};
+use super::plan::Plan;
 use super::random::Random;
 use super::target::{Mode, hang, look, outcome};
 use super::world::World;
@@ -102,7 +102,7 @@ impl World {
     pub(super) fn start_host(&mut self, index: usize) {
         let skews = [0, 3_600_000, -3_600_000, 31_536_000_000, -31_536_000_000];
         let skew: i64 = skews[index % skews.len()] + self.plan.wall_shift;
-        let wall = START.as_millis().saturating_add_signed(skew)
+        let wall = self.plan.start.as_millis().saturating_add_signed(skew)
             + u64::try_from(self.now.as_millis()).unwrap_or(0);
         let (now, spool) = (self.now, self.plan.spool);
         let host = &mut self.hosts[index];

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crosscheck_coordinator::dispatch::Event;
-use crosscheck_coordinator::leader::{Clock, LogTime};
+use crosscheck_coordinator::leader::{Clock, LogTime, median};
 use crosscheck_coordinator::windows;
 use crosscheck_core::command::{Applied, Stamped};
 use crosscheck_core::outbox::{Key, Progress};
@@ -16,7 +16,6 @@ use crosscheck_model::wire::Refusal;
 use super::checker::{Entry, count_rows};
 use super::fault::Fault;
 use super::network_reports::Asker;
-use super::plan::START;
 use super::world::World;
 
 /// How far ahead windows are expanded, as the leader does.
@@ -93,6 +92,11 @@ impl Log {
         };
         self.state.outbox.values().filter_map(|owed| retry(&owed.progress)).max()
     }
+
+    /// When the last maintenance that is known ends, if one is still to end.
+    pub(super) fn latest_window(&self) -> Option<Timestamp> {
+        self.state.windows.iter().map(|window| window.to).filter(|to| *to > self.state.now).max()
+    }
 }
 
 /// A node's clocks at one moment.
@@ -122,7 +126,8 @@ impl World {
     }
 
     fn clocks(&self, node: usize) -> Clocks {
-        let ahead = self.nodes[node].clock_ahead;
+        let shift = if node == 0 { self.plan.node_shift } else { 0 };
+        let ahead = self.nodes[node].clock_ahead + shift;
         let wall = self.true_time().as_millis().saturating_add_signed(ahead);
         Clocks { wall: Timestamp::from_millis(wall), elapsed: self.now }
     }
@@ -270,7 +275,9 @@ impl World {
         if clocks.wall < self.log.state.now || self.nodes[node].clock_ahead != 0 {
             self.coverage.fault(Fault::ClockOffset);
         }
-        let time = LogTime::begin(self.log.state.now.max(START), &clocks);
+        let walls = candidates.iter().map(|other| self.clocks(*other).wall).collect();
+        let wall = median(walls).unwrap_or(clocks.wall);
+        let time = LogTime::begin(self.log.state.now.max(self.plan.start), wall, &clocks);
         self.log.leader = Some(Leader { node, term, time, open: false });
         let command = Command::Lead { node: node as u64 + 1, term, cluster: "sim".to_owned() };
         self.propose(command, Origin::Lead { term });
@@ -301,7 +308,6 @@ impl World {
         if self.log.leader.is_none_or(|leader| leader.term != term) {
             return;
         }
-        self.propose(Command::Tick, Origin::Nobody);
         if self.log.expanded != self.log.state.revision {
             let state = &self.log.state;
             self.log.expanded = state.revision;
@@ -310,6 +316,7 @@ impl World {
                 self.propose(Command::Windows(windows), Origin::Nobody);
             }
         }
+        self.propose(Command::Tick, Origin::Nobody);
         if let Some(node) = self.log.leader() {
             self.look_at_outbox(node);
         }

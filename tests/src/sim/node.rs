@@ -8,6 +8,9 @@ use super::fault::Fault;
 use super::network_reports::Reports;
 use super::world::World;
 
+/// A day, in milliseconds.
+pub(super) const DAY_MILLIS: i64 = 86_400_000;
+
 /// A coordinator.
 #[derive(Debug, Default)]
 pub(super) struct Node {
@@ -48,10 +51,18 @@ impl World {
     fn restart_node(&mut self, node: usize) {
         self.nodes[node].up = true;
         if self.plan.has(Fault::ClockOffset) {
-            self.nodes[node].clock_ahead = self.random.below(10_000) as i64 - 5_000;
+            self.nodes[node].clock_ahead = self.some_offset(node);
         }
         self.tell(format!("coordinator {node} is back"));
         self.replay_from_snapshot();
+    }
+
+    /// How far a coordinator's clock is off: some seconds; one of them, now and then, a day.
+    fn some_offset(&mut self, node: usize) -> i64 {
+        let seconds = self.random.below(10_000) as i64 - 5_000;
+        let days = self.random.pick(&[0, 0, -DAY_MILLIS, DAY_MILLIS]);
+        let untrue = self.plan.seed % self.nodes.len() as u64 == node as u64;
+        if untrue { days + seconds } else { seconds }
     }
 
     /// The node is cut off from the other coordinators for a while.

@@ -12,6 +12,17 @@ use super::fault::Fault;
 use super::log::Origin;
 use super::world::World;
 
+/// Where people write their maintenance windows. No moment of a simulation is one that Berlin's
+/// clocks show twice.
+const ZONES: [&str; 3] = ["UTC", "Europe/Berlin", "Asia/Shanghai"];
+
+/// The moments that somebody meant by a maintenance window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Planned {
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
+}
+
 impl World {
     pub(super) fn begin_people(&mut self) {
         let acts = [Fault::Edit, Fault::Remove, Fault::Maintenance, Fault::Acknowledge];
@@ -90,18 +101,27 @@ impl World {
     fn maintain(&mut self) {
         let mut config = self.state().config.clone();
         let check = self.random.below(self.targets.len());
-        let from = self.state().now.plus(self.random.secs(5, 120));
-        let to = from.plus(self.random.secs(60, 900));
-        config.maintenance.retain(|rule| !is_over(rule, self.state().now));
+        let from = whole_seconds(self.state().now.plus(self.random.secs(5, 120)));
+        let to = whole_seconds(from.plus(self.random.secs(60, 900)));
+        let zone = self.random.pick(&ZONES);
+        let now = self.state().now;
+        let planned = &self.planned;
+        config.maintenance.retain(|rule| planned.get(&rule.reason).is_none_or(|w| w.to > now));
+        let reason = format!("release {}", self.planned.len());
+        let (wall_from, wall_to) = (civil(from, zone), civil(to, zone));
+        let text = format!(
+            "maintenance of check {check} from {from} to {to}, {wall_from} to {wall_to} in {zone}"
+        );
         config.maintenance.push(Maintenance {
             checks: vec![format!("check {check}")],
             customer: None,
-            when: Window::Once { from: civil(from), to: civil(to) },
-            zone: "UTC".to_owned(),
-            reason: "release".to_owned(),
+            when: Window::Once { from: wall_from, to: wall_to },
+            zone: zone.to_owned(),
+            reason: reason.clone(),
         });
+        self.planned.insert(reason, Planned { from, to });
         self.coverage.fault(Fault::Maintenance);
-        self.configure(config, format!("maintenance of check {check} from {from} to {to}"));
+        self.configure(config, text);
     }
 
     fn acknowledge(&mut self) {
@@ -122,12 +142,13 @@ impl World {
     }
 }
 
-/// Wall time in UTC, to the second, as configurations have it.
-fn civil(at: Timestamp) -> String {
-    let whole = Timestamp::from_millis(at.as_millis() / 1000 * 1000);
-    whole.to_string().trim_end_matches(".000Z").to_owned()
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millis() / 1000 * 1000)
 }
 
-fn is_over(rule: &Maintenance, now: Timestamp) -> bool {
-    matches!(&rule.when, Window::Once { to, .. } if *to < civil(now))
+/// A clock on the wall in a zone at that moment, as configurations have it.
+fn civil(at: Timestamp, zone: &str) -> String {
+    let millis = i64::try_from(at.as_millis()).expect("a time of this age");
+    let moment = jiff::Timestamp::from_millisecond(millis).expect("a time of this age");
+    moment.in_tz(zone).expect("a zone of the database").datetime().to_string()
 }

@@ -12,8 +12,10 @@ use crosscheck_model::{
 use super::fault::Fault;
 use super::random::Random;
 
-/// When the simulation begins: midnight, so that windows are easy to read.
-pub(super) const START: Timestamp = Timestamp::from_millis(1_795_305_600_000);
+/// When a simulation may begin: at a midnight in autumn, so that times are easy to read, and 40
+/// minutes before Berlin's clocks go forward in spring (2027-03-28 01:00 UTC).
+const STARTS: [Timestamp; 2] =
+    [Timestamp::from_millis(1_795_305_600_000), Timestamp::from_millis(1_806_193_200_000)];
 
 /// Carriers and regions of the probes, each at a site of its own.
 const LAYOUTS: [(&str, &str); 6] = [
@@ -40,6 +42,8 @@ pub(super) enum Class {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) seed: u64,
+    /// The true time at the beginning.
+    pub(super) start: Timestamp,
     pub(super) class: Class,
     pub(super) carriers: &'static str,
     pub(super) regions: &'static str,
@@ -51,6 +55,8 @@ pub(super) struct Plan {
     pub(super) safety: Duration,
     /// Added to probes' wall clocks, in milliseconds; for pairs of runs (I12).
     pub(super) wall_shift: i64,
+    /// Added to the first coordinator's clock, in milliseconds; likewise.
+    pub(super) node_shift: i64,
 }
 
 impl Plan {
@@ -70,7 +76,27 @@ impl Plan {
         let config = config(carriers, regions, &mut random);
         let spool = if random.chance(300) { 150 } else { 20_000 };
         let safety = random.secs(45 * 60, 75 * 60);
-        Self { seed, class, carriers, regions, config, faults, spool, safety, wall_shift: 0 }
+        let (wall_shift, node_shift) = (0, 0);
+        let start = random.pick(&STARTS);
+        Self {
+            seed,
+            start,
+            class,
+            carriers,
+            regions,
+            config,
+            faults,
+            spool,
+            safety,
+            wall_shift,
+            node_shift,
+        }
+    }
+
+    /// The same world with coordinators whose clocks are right, but for the first one's.
+    pub(super) fn with_clocks(mut self, node_shift: i64) -> Self {
+        self.faults.remove(&Fault::ClockOffset);
+        Self { node_shift, ..self }
     }
 
     pub(super) fn has(&self, fault: Fault) -> bool {

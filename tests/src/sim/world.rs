@@ -2,7 +2,7 @@
 //! happens in the order in which it was arranged, so a seed always gives the same history.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use crosscheck_core::State;
@@ -15,7 +15,8 @@ use super::host::Host;
 use super::log::Log;
 use super::network::Network;
 use super::node::Node;
-use super::plan::{Class, Plan, START};
+use super::people::Planned;
+use super::plan::{Class, Plan};
 use super::random::Random;
 use super::sink::Sink;
 use super::target::{Mode, Target};
@@ -94,6 +95,8 @@ pub(super) struct World {
     pub(super) violation: Option<Violation>,
     /// Faults are over.
     pub(super) healing: bool,
+    /// The maintenance windows that people planned, by their reasons.
+    pub(super) planned: BTreeMap<String, Planned>,
 }
 
 impl World {
@@ -118,6 +121,7 @@ impl World {
             counts: Counts::default(),
             violation: None,
             healing: false,
+            planned: BTreeMap::new(),
             plan,
         };
         world.begin_log();
@@ -154,9 +158,10 @@ impl World {
         }
         self.heal();
         self.run_until(safety + LIVENESS);
-        // A refused attempt is repeated after up to half an hour: what waits for that is not late.
-        let late = self.log.latest_retry();
-        if let Some(at) = late.filter(|_| self.violation.is_none()) {
+        // A refused attempt is repeated after up to half an hour, and in a maintenance no incident
+        // ends: what waits for either is not late.
+        let waited_for = self.log.latest_retry().max(self.log.latest_window());
+        if let Some(at) = waited_for.filter(|_| self.violation.is_none()) {
             let wait = at.since(self.log.state.now) + Duration::from_secs(180);
             let until = self.now + wait;
             self.run_until(until);
@@ -224,6 +229,6 @@ impl World {
 
     /// What a perfect clock would show.
     pub(super) fn true_time(&self) -> Timestamp {
-        START.plus(self.now)
+        self.plan.start.plus(self.now)
     }
 }

@@ -14,7 +14,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Answer, Asked, NODE_HEADER, SnapshotMessage};
-use crate::bearer::BearerKey;
 use crate::raft::machine::Machine;
 use crate::raft::wire::Types;
 
@@ -27,18 +26,11 @@ struct Serving<A> {
     raft: Raft<Types, Machine>,
     asked: A,
     id: u64,
-    key: Option<BearerKey>,
 }
 
-/// The routes of node `id`, for holders of `key`.
-pub(in crate::raft) fn routes<A: Asked>(
-    raft: Raft<Types, Machine>,
-    asked: A,
-    id: u64,
-    key: Option<&str>,
-) -> Router {
-    let key = key.map(BearerKey::new);
-    let serving = Arc::new(Serving { raft, asked, id, key });
+/// The routes of node `id`.
+pub(in crate::raft) fn routes<A: Asked>(raft: Raft<Types, Machine>, asked: A, id: u64) -> Router {
+    let serving = Arc::new(Serving { raft, asked, id });
     Router::new()
         .route("/raft/v1/append", post(append::<A>))
         .route("/raft/v1/vote", post(vote::<A>))
@@ -46,6 +38,10 @@ pub(in crate::raft) fn routes<A: Asked>(
         .route("/raft/v1/transfer", post(transfer::<A>))
         .route("/raft/v1/submit", post(submit::<A>))
         .route("/raft/v1/history", post(history::<A>))
+        .route("/raft/v1/clock", post(clock::<A>))
+        .route("/raft/v1/change", post(change::<A>))
+        .route("/raft/v1/belongs", post(belongs::<A>))
+        .route("/raft/v1/report", post(report::<A>))
         .layer(DefaultBodyLimit::max(APPEND_LIMIT_BYTES))
         .merge(
             Router::new()
@@ -56,7 +52,7 @@ pub(in crate::raft) fn routes<A: Asked>(
         .with_state(serving)
 }
 
-/// Lets in who knows the key and means this node, and signs the answer with the node's id.
+/// Lets in who means this node, and signs the answer with the node's id.
 async fn guard<A: Asked>(
     State(serving): State<Arc<Serving<A>>>,
     request: Request,
@@ -72,9 +68,6 @@ async fn guard<A: Asked>(
 
 impl<A> Serving<A> {
     fn admit(&self, headers: &HeaderMap) -> Result<(), StatusCode> {
-        if self.key.as_ref().is_some_and(|key| !key.admits(headers)) {
-            return Err(StatusCode::UNAUTHORIZED);
-        }
         let meant = headers.get(NODE_HEADER).and_then(|id| id.to_str().ok()?.parse().ok());
         if meant == Some(self.id) { Ok(()) } else { Err(StatusCode::MISDIRECTED_REQUEST) }
     }
@@ -110,6 +103,22 @@ async fn submit<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u
 
 async fn history<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
     encode(&Answer(serving.asked.page(parse(&body)?).await))
+}
+
+async fn clock<A: Asked>(State(serving): Serve<A>) -> Result<Vec<u8>, StatusCode> {
+    encode(&serving.asked.wall())
+}
+
+async fn change<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    encode(&serving.asked.change(parse(&body)?).await)
+}
+
+async fn belongs<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    encode(&Answer(serving.asked.belongs(parse(&body)?)))
+}
+
+async fn report<A: Asked>(State(serving): Serve<A>) -> Result<Vec<u8>, StatusCode> {
+    encode(&serving.asked.report())
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, StatusCode> {

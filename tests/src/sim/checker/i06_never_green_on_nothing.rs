@@ -1,12 +1,12 @@
 //! I6, never green on nothing: a check is Up only while a quorum of fresh votes says so, or for a
 //! short grace after it last did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crosscheck_core::Command;
 use crosscheck_core::verdict::LEADER_GRACE;
-use crosscheck_model::{CheckId, Status, Timestamp};
+use crosscheck_model::{CheckId, ProbeId, Status, Timestamp};
 
 use super::super::evidence::Row;
 use super::{Checker, Entry, Finding, View};
@@ -22,7 +22,8 @@ pub(super) struct NeverGreenOnNothing {
     blind: BTreeMap<CheckId, Timestamp>,
     /// When a change last took a check's evidence away.
     changed: BTreeMap<CheckId, Timestamp>,
-    assigned: BTreeMap<CheckId, (u64, usize)>,
+    /// Its revision and voters.
+    shapes: BTreeMap<CheckId, (u64, BTreeSet<ProbeId>)>,
     last: Timestamp,
     /// Checks without evidence that are not Up.
     tested: u64,
@@ -46,8 +47,9 @@ impl Checker for NeverGreenOnNothing {
         let silence = state.now.since(self.last);
         self.last = state.now;
         for (id, check) in &state.checks {
-            let shape = (check.rev, check.assigned.len());
-            if self.assigned.insert(id.clone(), shape) != Some(shape) {
+            let known = self.shapes.get(id);
+            if known.is_none_or(|known| (known.0, &known.1) != (check.rev, &check.assigned)) {
+                self.shapes.insert(id.clone(), (check.rev, check.assigned.clone()));
                 self.changed.insert(id.clone(), state.now);
             }
             let ballot = view.world.evidence.ballots[id];

@@ -3,19 +3,25 @@
 //! its end has an incident within a second.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crosscheck_core::outbox::{Key, Owed};
 use crosscheck_core::state::{CheckState, State};
 use crosscheck_core::verdict::Reason;
 use crosscheck_core::{Command, Effect, apply};
-use crosscheck_model::{Config, IncidentId, pattern};
+use crosscheck_model::{Config, IncidentId, Timestamp, pattern};
 
 use super::{Checker, Entry, Finding, View};
+
+/// How long a leader takes to expand new rules.
+const EXPANSION: Duration = Duration::from_secs(3);
 
 #[derive(Default)]
 pub(super) struct EditsAndWindows {
     known: BTreeSet<Key>,
     edits: u64,
+    /// When the rules, or who expands them, last changed.
+    expanding_since: Timestamp,
 }
 
 impl Checker for EditsAndWindows {
@@ -33,10 +39,13 @@ impl Checker for EditsAndWindows {
             self.edits += 1;
             edited(before, config, state)?;
         }
+        if matches!(entry.stamped.command, Command::Configure(_) | Command::Lead { .. }) {
+            self.expanding_since = state.now;
+        }
         if entry.applied.effects.contains(&Effect::Owed) {
             for owed in state.outbox.values() {
                 if self.known.insert(owed.key) {
-                    quiet(state, owed)?;
+                    self.quiet(view, owed)?;
                 }
             }
         }
@@ -44,7 +53,7 @@ impl Checker for EditsAndWindows {
             let silent = |(_, check): &(_, &CheckState)| {
                 check.verdict.reason == Reason::Failing
                     && check.incident.is_none()
-                    && !in_window(state, check)
+                    && !in_window(view, check)
             };
             if let Some((id, _)) = state.checks.iter().find(silent) {
                 return Err(format!("{id} is down and has no incident"));
@@ -54,24 +63,32 @@ impl Checker for EditsAndWindows {
     }
 }
 
-fn in_window(state: &State, check: &CheckState) -> bool {
-    state.windows.iter().any(|window| {
-        let rule = state.config.maintenance.get(window.rule as usize);
+/// Whether a maintenance of the check is under way, by what people meant when they planned it.
+fn in_window(view: &View<'_>, check: &CheckState) -> bool {
+    let state = view.state();
+    state.config.maintenance.iter().any(|rule| {
         let covers = |name: &String| pattern::matches(name, &check.spec.name);
-        window.from <= state.now
-            && state.now < window.to
-            && rule.is_some_and(|rule| rule.checks.iter().any(covers))
+        let planned = view.world.planned.get(&rule.reason);
+        rule.checks.iter().any(covers)
+            && planned.is_some_and(|window| window.from <= state.now && state.now < window.to)
     })
 }
 
-fn quiet(state: &State, owed: &Owed) -> Finding {
-    let check = owed.notice.check.as_ref().and_then(|id| state.checks.get(id));
-    match check {
-        Some(check) if in_window(state, check) => {
-            let (edge, id) = (owed.notice.edge, &check.spec.id);
-            Err(format!("{edge:?} of {id} is owed in its maintenance"))
+impl EditsAndWindows {
+    fn quiet(&self, view: &View<'_>, owed: &Owed) -> Finding {
+        let state = view.state();
+        // A rule becomes moments by an entry of its own, right after.
+        if state.now.since(self.expanding_since) <= EXPANSION {
+            return Ok(());
         }
-        _ => Ok(()),
+        let check = owed.notice.check.as_ref().and_then(|id| state.checks.get(id));
+        match check {
+            Some(check) if in_window(view, check) => {
+                let (edge, id) = (owed.notice.edge, &check.spec.id);
+                Err(format!("{edge:?} of {id} is owed in its maintenance"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,0 +1,118 @@
+//! The coordinators of the cluster: numbers that are never given twice, and their own trouble.
+//!
+//! Who votes is Raft's membership, not this: here is who may ask to get in, and who no more.
+
+use crosscheck_model::join::{Fingerprint, JoinRefusal};
+use crosscheck_model::{IncidentId, Status, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::command::Reply;
+use crate::effect::Effect;
+use crate::incident::Subject;
+use crate::outbox::Edge;
+use crate::state::State;
+
+/// From this much of its disk in use on, a member's operators are told.
+pub const DISK_ALARM_PERCENT: u8 = 90;
+/// Below this much it is over: not at once below the alarm's bound, or it would come and go.
+pub const DISK_CALM_PERCENT: u8 = 85;
+
+/// A coordinator that belongs to the cluster, or may join it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberState {
+    /// When it got its number.
+    pub enrolled_at: Timestamp,
+    /// Its public key; `None` for one that founded the cluster.
+    pub key: Option<Fingerprint>,
+    /// The open incident about its disk.
+    pub incident: Option<IncidentId>,
+}
+
+impl State {
+    /// Gives a new member its number: larger than all that were ever given, and than `above`.
+    /// Asked again with the same key, because an answer was lost, it is the same number.
+    ///
+    /// # Errors
+    /// The token is not good for it, or its number was taken away again.
+    pub(crate) fn enrol_member(
+        &mut self,
+        token: &Fingerprint,
+        key: Fingerprint,
+        above: u64,
+    ) -> Result<u64, JoinRefusal> {
+        let used = self.tokens.get(token).is_some_and(|token| token.used.is_some());
+        self.redeem_member(token, key)?;
+        if used {
+            let same = |(_, member): &(&u64, &MemberState)| member.key == Some(key);
+            let known = self.members.iter().find(same).map(|(node, _)| *node);
+            return known.ok_or(JoinRefusal::UsedToken);
+        }
+        self.last_member = self.last_member.max(above) + 1;
+        let member =
+            MemberState { enrolled_at: self.now, key: Some(key), ..MemberState::default() };
+        self.members.insert(self.last_member, member);
+        Ok(self.last_member)
+    }
+
+    /// Whether a member belongs to the cluster or may join it; `None`: this state has not heard
+    /// of it yet.
+    pub fn member_belongs(&self, node: u64) -> Option<bool> {
+        (node <= self.last_member).then(|| self.members.contains_key(&node))
+    }
+
+    /// A leader belongs to the cluster, also one that founded it and never joined.
+    pub(crate) fn know_member(&mut self, node: u64) {
+        let enrolled_at = self.now;
+        self.last_member = self.last_member.max(node);
+        self.members
+            .entry(node)
+            .or_insert_with(|| MemberState { enrolled_at, ..MemberState::default() });
+    }
+
+    /// Takes a member out of the book; its number stays taken.
+    pub(crate) fn dismiss_member(&mut self, node: u64, effects: &mut Vec<Effect>) -> Reply {
+        self.last_member = self.last_member.max(node);
+        if let Some(MemberState { incident: Some(id), .. }) = self.members.remove(&node) {
+            let text = format!("coordinator {node} was removed from the cluster");
+            self.resolve(id, self.now, text, Vec::new(), Edge::Recovery, effects);
+        }
+        Reply::Done
+    }
+
+    /// A member tells how full its disk is: one incident an episode, with its recovery.
+    pub(crate) fn note_disk(&mut self, node: u64, percent: u8, effects: &mut Vec<Effect>) -> Reply {
+        let Some(member) = self.members.get(&node) else {
+            return Reply::Rejected(format!("coordinator {node} does not belong to the cluster"));
+        };
+        match member.incident {
+            None if percent >= DISK_ALARM_PERCENT => self.open_disk(node, percent, effects),
+            Some(id) if percent < DISK_CALM_PERCENT => {
+                self.change_member(node, |member| member.incident = None);
+                let text = format!("the disk of coordinator {node} is {percent} % full again");
+                self.resolve(id, self.now, text, Vec::new(), Edge::Recovery, effects);
+            }
+            _ => {}
+        }
+        Reply::Done
+    }
+
+    fn open_disk(&mut self, node: u64, percent: u8, effects: &mut Vec<Effect>) {
+        let target = format!("coordinator {node}");
+        let summary = format!(
+            "the disk of coordinator {node} is {percent} % full; at 95 % it stops: free some \
+             space, or give it a larger disk"
+        );
+        let subject = Subject::Member(node);
+        let id = self.open_own(subject, Status::Degraded, &target, &summary, self.now);
+        self.change_member(node, |member| member.incident = Some(id));
+        let operators = self.operators();
+        self.notify(id, Edge::Alarm(Status::Degraded), operators, effects);
+        effects.push(Effect::Incident(id));
+    }
+
+    fn change_member(&mut self, node: u64, change: impl FnOnce(&mut MemberState)) {
+        if let Some(member) = self.members.get_mut(&node) {
+            change(member);
+        }
+    }
+}

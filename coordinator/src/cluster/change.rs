@@ -1,0 +1,205 @@
+//! The leader's side of a change of the membership.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crosscheck_core::Command;
+use tokio::time::{Instant, timeout};
+
+use super::{Change, Changed};
+use crate::raft::{Asked, CallError, ChangeError, Known, Role};
+use crate::replica::{Inner, Replica};
+
+/// Between two tries to find a leader.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a change may take as a whole: several elections, or a handing over of the lead.
+const CHANGE_LIMIT: Duration = Duration::from_secs(30);
+
+impl Replica {
+    /// Has the leader, wherever it is, change the membership.
+    pub async fn change(&self, change: Change) -> Changed {
+        let end = Instant::now() + CHANGE_LIMIT;
+        loop {
+            let leader = self.0.leadership.borrow().leader;
+            let changed = match leader {
+                Some(id) if id == self.0.id => Asked::change(self, change.clone()).await,
+                Some(id) => self.change_at(id, &change).await,
+                None => Changed::NotLeader(None),
+            };
+            if !matches!(changed, Changed::NotLeader(_)) || Instant::now() >= end {
+                return changed;
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn change_at(&self, leader: u64, change: &Change) -> Changed {
+        let urls = self.0.node.urls();
+        let Some(url) = urls.get(&leader) else { return Changed::NotLeader(None) };
+        let asked = self.0.peers.call((leader, url), "change", change, CHANGE_LIMIT).await;
+        asked.unwrap_or_else(|error| match error {
+            CallError::NotTaken { .. } => Changed::NotLeader(None),
+            error => Changed::Unknown(error.to_string()),
+        })
+    }
+}
+
+/// Makes a change, on the leader only.
+pub(crate) async fn carry_out(inner: &Arc<Inner>, change: Change) -> Changed {
+    let _turn = inner.changes.lock().await;
+    if !inner.leadership.borrow().is_leader {
+        return not_leader(inner);
+    }
+    let limit = inner.profile.submit_limit();
+    let work = async {
+        inner.node.finish_change().await?;
+        match change {
+            Change::Admit { node, url } => admit(inner, node, &url).await,
+            Change::Remove { node } => remove(inner, node).await,
+            Change::Transfer { node } => Ok(transfer(inner, node).await),
+        }
+    };
+    match timeout(limit, work).await {
+        Ok(Ok(changed)) => changed,
+        Ok(Err(ChangeError::NotLeader)) => not_leader(inner),
+        Ok(Err(ChangeError::Failed(reason))) => Changed::Unknown(reason),
+        Err(_) => Changed::Unknown("no majority has confirmed it in time".to_owned()),
+    }
+}
+
+fn not_leader(inner: &Inner) -> Changed {
+    let leader = inner.leadership.borrow().leader.filter(|id| *id != inner.id);
+    Changed::NotLeader(leader.and_then(|id| Some((id, inner.node.urls().remove(&id)?))))
+}
+
+/// One step further: a stranger becomes a learner, a learner that has caught up a voter. Whoever
+/// wants to get in asks again until it votes.
+async fn admit(inner: &Arc<Inner>, node: u64, url: &str) -> Result<Changed, ChangeError> {
+    let group = inner.node.group();
+    let known = group.get(&node);
+    let enrolled = inner.shared.read(|state| state.members.contains_key(&node));
+    if known.is_none() && !enrolled {
+        return Ok(Changed::Refused(removed(node)));
+    }
+    if let Some((other, _)) = group.iter().find(|(id, known)| **id != node && known.url == url) {
+        return Ok(Changed::Refused(taken(*other, url)));
+    }
+    if known.is_none_or(|known| known.url != url) {
+        inner.node.add_learner(node, url).await?;
+        tracing::info!(node, url, "a coordinator is reached there from now on");
+    }
+    let role = inner.node.group().get(&node).map(|known| known.role);
+    if role == Some(Role::Voter) {
+        return Ok(Changed::Done);
+    }
+    if inner.node.is_caught_up(node) {
+        inner.node.promote(node).await?;
+        tracing::info!(node, "a coordinator has caught up and votes from now on");
+        return Ok(Changed::Done);
+    }
+    let matched = inner.node.followed().get(&node).and_then(|followed| followed.matched);
+    let behind = inner.node.ends().0.saturating_sub(matched.unwrap_or_default());
+    Ok(Changed::Learning { behind })
+}
+
+async fn remove(inner: &Arc<Inner>, node: u64) -> Result<Changed, ChangeError> {
+    let group = inner.node.group();
+    let enrolled = inner.shared.read(|state| state.members.contains_key(&node));
+    let Some(known) = group.get(&node) else {
+        return match enrolled {
+            true => Ok(dismiss(inner, node).await),
+            false => Ok(Changed::Refused(format!(
+                "there is no coordinator {node}: `crosscheck cluster status` lists them"
+            ))),
+        };
+    };
+    if known.role == Role::Voter {
+        if let Some(refusal) = why_not_without(inner, &group, node) {
+            return Ok(Changed::Refused(refusal));
+        }
+        if node == inner.id {
+            inner.node.hand_over().await;
+            return Ok(match inner.node.standing().is_leader {
+                true => Changed::Unknown("no other coordinator has taken over: try again".into()),
+                false => Changed::NotLeader(None),
+            });
+        }
+    }
+    inner.node.expel(node).await?;
+    tracing::warn!(node, "a coordinator was removed from the cluster");
+    Ok(dismiss(inner, node).await)
+}
+
+/// From now on nobody of that number gets in.
+async fn dismiss(inner: &Arc<Inner>, node: u64) -> Changed {
+    match inner.submit(Command::Dismiss { node }).await {
+        Ok(_) => Changed::Done,
+        Err(error) => Changed::Unknown(error.to_string()),
+    }
+}
+
+/// Why the cluster would not work without a voter: those that are left must be able to commit.
+fn why_not_without(inner: &Inner, group: &BTreeMap<u64, Known>, node: u64) -> Option<String> {
+    let voters = group.iter().filter(|(_, known)| known.role == Role::Voter);
+    let left: Vec<u64> = voters.map(|(id, _)| *id).filter(|id| *id != node).collect();
+    if left.is_empty() {
+        return Some(format!(
+            "coordinator {node} is the only one that votes: without it there is no cluster"
+        ));
+    }
+    let silent: Vec<u64> = left.iter().copied().filter(|id| !answers(inner, *id)).collect();
+    let answering = left.len() - silent.len();
+    (answering <= left.len() / 2).then(|| {
+        format!(
+            "without coordinator {node} there would be no majority: {silent:?} of the other \
+             voters {left:?} do not answer; start or remove those first"
+        )
+    })
+}
+
+/// Whether a voter has answered the leader lately.
+fn answers(inner: &Inner, node: u64) -> bool {
+    node == inner.id
+        || inner.node.followed().get(&node).is_some_and(|followed| {
+            followed.silent_for.is_some_and(|silent| silent < inner.profile.progress_limit())
+        })
+}
+
+async fn transfer(inner: &Arc<Inner>, node: u64) -> Changed {
+    let role = inner.node.group().get(&node).map(|known| known.role);
+    match role {
+        None => return Changed::Refused(format!("there is no coordinator {node}")),
+        Some(Role::Learner) => {
+            return Changed::Refused(format!("coordinator {node} does not vote yet"));
+        }
+        Some(Role::Voter) if node == inner.id => return Changed::Done,
+        Some(Role::Voter) => {}
+    }
+    if !answers(inner, node) || !inner.node.is_caught_up(node) {
+        return Changed::Refused(format!(
+            "coordinator {node} does not answer or lags behind: `crosscheck cluster status`"
+        ));
+    }
+    match inner.node.transfer(node, inner.profile.submit_limit()).await {
+        true => Changed::Done,
+        false => Changed::Unknown(format!("coordinator {node} has not taken over in time")),
+    }
+}
+
+/// What a coordinator hears that does not belong to the cluster any more.
+pub(crate) fn removed(node: u64) -> String {
+    format!(
+        "coordinator {node} was removed from the cluster, and its number is never used again. To \
+         use this machine again, empty its data directory and join as a new member: `crosscheck \
+         cluster token` on a coordinator that runs, `crosscheck cluster join` here"
+    )
+}
+
+fn taken(other: u64, url: &str) -> String {
+    format!(
+        "coordinator {other} is a member at {url} already. If this machine replaces it, remove \
+         it first: `crosscheck cluster remove {other}`"
+    )
+}

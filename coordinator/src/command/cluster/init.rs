@@ -1,0 +1,49 @@
+//! `crosscheck cluster init`: a new cluster of one.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::bad_input;
+use crate::cluster::init::form;
+use crate::command::FINE;
+use crate::settings::Settings;
+
+/// Forms a new cluster on the first machine: a cluster of one, which others then join.
+///
+/// The data directory must be empty. Afterwards start the coordinator.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: crosscheck cluster init --config /etc/crosscheck/coordinator.yaml"
+)]
+pub(super) struct InitArgs {
+    /// The coordinator's settings file; see `crosscheck coordinator --help`.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn init(args: &InitArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let settings = match Settings::read(&args.config) {
+        Ok(read) => read,
+        Err(error) => return bad_input(&error),
+    };
+    let identity = match form(&settings).await {
+        Ok(identity) => identity,
+        Err(error) => return bad_input(&error),
+    };
+    let (node, cluster) = (identity.node, identity.cluster);
+    if args.json {
+        writeln!(out, "{}", serde_json::json!({ "node": node, "cluster": cluster }))?;
+    } else {
+        writeln!(
+            out,
+            "This is coordinator {node} of the new cluster {cluster}.\n\
+             Start it:       crosscheck coordinator --config {config}\n\
+             Then, for each further machine, a token:  crosscheck cluster token",
+            config = args.config.display(),
+        )?;
+    }
+    Ok(FINE)
+}

@@ -1,0 +1,57 @@
+//! `crosscheck cluster join`: this machine becomes a member.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::bad_input;
+use crate::cluster::join::join_at;
+use crate::command::FINE;
+use crate::settings::Settings;
+
+/// Makes this machine a member of a cluster: it gets a number that no other ever has.
+///
+/// The data directory must be empty. Afterwards start the coordinator: it gets all data from the
+/// others, and votes as soon as it has caught up (`crosscheck cluster status`).
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: crosscheck cluster join --config /etc/crosscheck/coordinator.yaml \
+    --token xcjoin-.. https://10.0.1.1:7401"
+)]
+pub(super) struct JoinArgs {
+    /// A coordinator of the cluster: its listener for other members (`listen.raft`).
+    url: String,
+    /// The coordinator's settings file; see `crosscheck coordinator --help`.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// What `crosscheck cluster token` printed; good once.
+    #[arg(long, value_name = "TOKEN", env = "CROSSCHECK_TOKEN", hide_env_values = true)]
+    token: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn join(args: &JoinArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let settings = match Settings::read(&args.config) {
+        Ok(read) => read,
+        Err(error) => return bad_input(&error),
+    };
+    let joined = join_at(&args.url, &args.token, &settings.data).await;
+    let identity = match joined {
+        Ok(identity) => identity,
+        Err(error) => return bad_input(&error),
+    };
+    let (node, cluster) = (identity.node, identity.cluster);
+    if args.json {
+        writeln!(out, "{}", serde_json::json!({ "node": node, "cluster": cluster }))?;
+    } else {
+        writeln!(
+            out,
+            "This machine is coordinator {node} of the cluster {cluster}.\n\
+             Start it:  crosscheck coordinator --config {config}\n\
+             It votes as soon as it has caught up:  crosscheck cluster status",
+            config = args.config.display(),
+        )?;
+    }
+    Ok(FINE)
+}

@@ -1,0 +1,180 @@
+//! `crosscheck probe`: who may be a probe.
+
+use std::io::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::FINE;
+use super::remote::RemoteArgs;
+use super::status::text;
+use super::table::{self, Cell};
+
+/// Lets probes join, shows them, and shuts them out.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct ProbeArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+const EXAMPLE: &str = "Example:\n\n  \
+crosscheck probe token create --site bj-ct                     # an operator, anywhere\n  \
+crosscheck-probe join --token xcjoin-.. --config probe.yaml    # on the probe, once\n  \
+crosscheck probe list";
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Makes tokens by which probes join.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    List(ListArgs),
+    Revoke(RevokeArgs),
+    Reinstate(ReinstateArgs),
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum TokenCommand {
+    Create(CreateArgs),
+}
+
+/// Makes a token by which one probe joins, once, at one site.
+///
+/// Only its digest is kept, so it is printed here and nowhere else.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: crosscheck probe token create --site bj-ct --ttl 10m")]
+struct CreateArgs {
+    /// Where the probe stands: one of the configured sites. It cannot choose another.
+    #[arg(long)]
+    site: String,
+    /// The only name that it may take; a probe that has joined under it before is shut out.
+    #[arg(long)]
+    name: Option<String>,
+    /// How long the token is good for, at most 7 days.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    ttl: Duration,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Shows the probes: where each stands, how it is, and until when its certificate is good.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: crosscheck probe list --json")]
+struct ListArgs {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Shuts a probe out, at once and for good: it can only join anew, by a token with its name.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: crosscheck probe revoke bj-ct-1")]
+struct RevokeArgs {
+    /// Its name.
+    name: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Lifts the quarantine of a name that two processes had at once.
+///
+/// Stop one of them first. If its key was stolen, do not reinstate it: create a token with its
+/// name and join anew, which shuts out whoever has the old key.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: crosscheck probe reinstate bj-ct-1")]
+struct ReinstateArgs {
+    /// Its name.
+    name: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[command(flatten)]
+    remote: RemoteArgs,
+    /// Print the API's answer.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Carries out what was asked for; the exit status.
+///
+/// # Errors
+/// The coordinator is not reached or refuses, or what the writer says.
+pub async fn probe(args: &ProbeArgs, out: &mut dyn Write, colour: bool) -> anyhow::Result<u8> {
+    match &args.what {
+        What::Token(TokenCommand::Create(args)) => create(args, out).await?,
+        What::List(args) => list(args, out, colour).await?,
+        What::Revoke(args) => {
+            let done = format!("{} is shut out", args.name);
+            act(&args.common, &args.name, "revoke", &done, out).await?;
+        }
+        What::Reinstate(args) => {
+            let done = format!("the votes of {} count again", args.name);
+            act(&args.common, &args.name, "reinstate", &done, out).await?;
+        }
+    }
+    Ok(FINE)
+}
+
+async fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let body =
+        json!({ "site": args.site, "name": args.name, "lifetime_seconds": args.ttl.as_secs() });
+    let token: Value = args.common.remote.post("/api/v1/probes/tokens", &body).await?;
+    match args.common.json {
+        true => writeln!(out, "{token:#}")?,
+        // Alone on its line, so that a script can take it.
+        false => writeln!(out, "{}", text(&token, "token"))?,
+    }
+    Ok(())
+}
+
+async fn list(args: &ListArgs, out: &mut dyn Write, colour: bool) -> anyhow::Result<()> {
+    let probes: Vec<Value> = args.common.remote.get("/api/v1/probes").await?;
+    if args.common.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&probes)?)?;
+    } else if probes.is_empty() {
+        writeln!(out, "no probes")?;
+    } else {
+        let rows: Vec<Vec<Cell>> = probes.iter().map(row).collect();
+        let heads = ["PROBE", "SITE", "STATE", "HEARD", "CERTIFICATE UNTIL", "VERSION"];
+        table::write(out, &heads, &rows, colour)?;
+    }
+    Ok(())
+}
+
+fn row(probe: &Value) -> Vec<Cell> {
+    let is_set = |key: &str| probe.get(key).is_some_and(Value::is_string);
+    let state = match () {
+        () if is_set("revoked_at") => "revoked",
+        () if is_set("quarantined_at") => "quarantined",
+        () if probe.get("live") == Some(&Value::Bool(true)) => "live",
+        () if is_set("heard_at") => "silent",
+        () => "never seen",
+    };
+    vec![
+        Cell::plain(text(probe, "probe")),
+        Cell::plain(text(probe, "site")),
+        Cell::plain(state),
+        Cell::plain(text(probe, "heard_at")),
+        Cell::plain(text(probe, "certificate_until")),
+        Cell::plain(text(probe, "version")),
+    ]
+}
+
+async fn act(
+    common: &Common,
+    name: &str,
+    act: &str,
+    done: &str,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    let path = format!("/api/v1/probes/{name}/{act}");
+    let answer: Value = common.remote.post(&path, &json!({})).await?;
+    match common.json {
+        true => writeln!(out, "{answer:#}")?,
+        false => writeln!(out, "{done}")?,
+    }
+    Ok(())
+}

@@ -1,0 +1,372 @@
+//! Who may speak to whom, against real coordinators and probes: strangers, tokens, revocation,
+//! renewal, and two processes under one name.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crosscheck_coordinator::access::{Authority, Request};
+use crosscheck_core::identity::{CERTIFICATE_LIFETIME, Certified};
+use crosscheck_model::Timestamp;
+use crosscheck_model::join::{Fingerprint, JoinToken, Joined, coordinator_name, node_name};
+use crosscheck_model::wire::{
+    Health, Hello, Order, Receipt, Refusal, Report, WIRE_VERSION, Welcome,
+};
+use crosscheck_probe::identity::{Identity, wall_clock};
+use crosscheck_probe::trust::{self, Proof};
+use crosscheck_tests::cluster::{Cluster, NODES, Plan, SETTLED, SITES, run};
+use crosscheck_tests::eventually::eventually;
+use crosscheck_tests::scratch::Scratch;
+use serde_json::Value;
+
+/// All probes.
+const ALL: usize = SITES.len();
+
+/// Something that takes longer has hung.
+const LIMIT: Duration = Duration::from_secs(15);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The authority of a cluster, as its first coordinator keeps it.
+fn authority(cluster: &Cluster) -> Authority {
+    Authority::open(&cluster.coordinator(1).data()).expect("an authority")
+}
+
+/// A client that takes whoever has this name, by this authority, and shows this.
+fn client(authority: &Authority, name: &str, proof: Option<Proof>) -> reqwest::Client {
+    let tls = trust::client(authority.certificate(), name, proof).expect("a configuration");
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy();
+    client.timeout(LIMIT).build().expect("a client")
+}
+
+/// What a coordinator answers to a vote on its listener for members; `None`: it hangs up.
+async fn vote(cluster: &Cluster, client: &reqwest::Client) -> Option<u16> {
+    let url = format!("{}/raft/v1/vote", cluster.coordinator(1).raft_url());
+    let request = client.post(url).header("x-crosscheck-node", 1).body("nonsense");
+    request.send().await.ok().map(|response| response.status().as_u16())
+}
+
+/// What it answers to somebody who wants orders on its listener for probes.
+async fn orders(cluster: &Cluster, client: &reqwest::Client) -> Option<u16> {
+    let url = format!("{}/probe/v1/orders?probe=a1&epoch=1", cluster.coordinator(1).probes_url());
+    client.get(url).send().await.ok().map(|response| response.status().as_u16())
+}
+
+/// Whether `openssl s_client` comes to terms with a listener.
+fn handshake(address: std::net::SocketAddr, version: &str) -> bool {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-connect", &address.to_string(), version]);
+    let output = command.stdin(Stdio::null()).output().expect("openssl runs");
+    String::from_utf8_lossy(&output.stdout).contains("Cipher is TLS_")
+}
+
+#[test]
+fn nobody_gets_in_without_the_right_certificate() {
+    run(Plan { checks: 1, probes: false }, async |cluster| {
+        let ours = authority(cluster);
+        let elsewhere = tempfile_authority();
+        let (now, name) = (wall_clock(), coordinator_name(&ours.fingerprint()));
+        let shown = |proof| client(&ours, &name, proof);
+        let member = |from: Timestamp| ours.issue_node(2, from, from.plus(DAY)).expect("signs");
+        let foreign = elsewhere.issue_node(2, now, now.plus(DAY)).expect("signs");
+        let own_key = rcgen::KeyPair::generate().expect("a key");
+        let probe = probe_proof(&ours, &own_key, "a1", "a1");
+
+        // What a member and a probe would get, so that the rest is about the certificate alone.
+        assert_eq!(vote(cluster, &shown(Some(member(now)))).await, Some(400), "a member");
+        for (who, proof, at_raft, at_probes) in [
+            ("a stranger", None, Some(403), Some(403)),
+            ("another authority's", Some(foreign), None, None),
+            ("ended", Some(member(now.minus(3 * DAY))), None, None),
+            ("not begun", Some(member(now.plus(3 * DAY))), None, None),
+            ("a probe that never joined", Some(probe), Some(403), Some(503)),
+            ("a member", Some(member(now)), Some(400), Some(403)),
+        ] {
+            let client = shown(proof);
+            assert_eq!(vote(cluster, &client).await, at_raft, "{who} at the members' listener");
+            assert_eq!(orders(cluster, &client).await, at_probes, "{who} at the probes' listener");
+        }
+
+        // Whoever speaks for node 2 is not taken for node 1, and the reverse.
+        for (named, answer) in [(1, Some(400)), (2, None), (3, None)] {
+            let name = node_name(&ours.fingerprint(), named);
+            let client = client(&ours, &name, Some(member(now)));
+            assert_eq!(vote(cluster, &client).await, answer, "node 1 taken for node {named}");
+        }
+        for address in
+            [cluster.coordinator(1).raft_address(), cluster.coordinator(1).probes_address()]
+        {
+            assert!(handshake(address, "-tls1_3"), "{address} speaks TLS 1.3");
+            assert!(!handshake(address, "-tls1_2"), "{address} speaks nothing older");
+        }
+    });
+}
+
+fn tempfile_authority() -> Authority {
+    let scratch = Scratch::new();
+    Authority::create(&scratch.directory("elsewhere"), wall_clock()).expect("made")
+}
+
+fn pem_request(key: &rcgen::KeyPair) -> Request {
+    let request = rcgen::CertificateParams::default().serialize_request(key).expect("a request");
+    Request::parse(&request.pem().expect("PEM")).expect("a request")
+}
+
+/// A certificate as the authority would issue it, though no token was used for it.
+fn probe_proof(authority: &Authority, key: &rcgen::KeyPair, probe: &str, site: &str) -> Proof {
+    use rustls::pki_types::pem::PemObject;
+    let (from, until) = (wall_clock(), wall_clock().plus(DAY));
+    let certified = Certified { probe: probe.into(), site: site.into(), serial: 1, from, until };
+    let issued = authority.issue_probe(&pem_request(key), &certified).expect("signs");
+    let certificate = rustls::pki_types::CertificateDer::from_pem_slice(issued.as_bytes());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der());
+    (vec![certificate.expect("a certificate")], key.expect("a key"))
+}
+
+#[test]
+fn a_token_is_good_once_at_its_site_and_no_log_tells_it() {
+    run(Plan::USUAL, async |cluster| {
+        let said = |output: std::process::Output| {
+            assert!(!output.status.success());
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        };
+        let token = cluster.coordinator(2).probe_token("a1");
+        let probe = cluster.probe("a1");
+        let mode = fs::metadata(probe.data().join("identity.pem")).expect("there").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        for (token, site, words) in [
+            (token.clone(), "b1", "the token is for site `a1`"),
+            (token.clone(), "a1", "has joined already"),
+            (
+                cluster.coordinator(2).probe_token("b1").replacen('-', "-0", 1),
+                "b1",
+                "whole join token",
+            ),
+            (other_secret(&token), "a1", "does not know the token"),
+            (other_authority(&token), "a1", "UnknownIssuer"),
+        ] {
+            let said = said(cluster.probe(site).try_join(&token));
+            assert!(said.contains(words), "`{words}` in: {said}");
+            assert!(!said.contains(&token), "{said}");
+        }
+        // Used: g1 joins anew under its name, and the same token lets nobody else in.
+        let named = ["probe", "token", "create", "--site", "g1", "--name", "g1"];
+        let again = cluster.coordinator(3).operate(&named).trim().to_owned();
+        let key = identity_text(cluster, "g1");
+        cluster.probe_mut("g1").stop();
+        cluster.probe("g1").join(&again);
+        assert_ne!(identity_text(cluster, "g1"), key, "a new key");
+        let second = said(cluster.probe("g1").try_join(&again));
+        assert!(second.contains("has been used"), "{second}");
+        cluster.probe_mut("g1").start();
+        cluster.shows(1, "up", "up", ALL).await;
+
+        let short = ["probe", "token", "create", "--site", "g1", "--name", "g1", "--ttl", "1s"];
+        let ended = cluster.coordinator(1).operate(&short).trim().to_owned();
+        let then = log_time(cluster).await;
+        eventually(LIMIT, "two seconds later", || async {
+            let now = log_time(cluster).await;
+            if now > then.plus(Duration::from_secs(2)) { Ok(()) } else { Err(now.to_string()) }
+        })
+        .await;
+        let late = said(cluster.probe("g1").try_join(&ended));
+        assert!(late.contains("the token ended at"), "{late}");
+
+        let mut logs: Vec<String> = NODES.map(|node| cluster.coordinator(node).log()).into();
+        logs.extend(cluster.probes().iter().map(|probe| probe.log()));
+        let key = identity_text(cluster, "g1");
+        let key_line = key.lines().nth(1).expect("the key's first line").to_owned();
+        let authority = authority(cluster).reveal().lines().nth(1).expect("its key").to_owned();
+        for secret in [token, again, ended] {
+            let secret = secret.split('-').nth(1).expect("the secret").to_owned();
+            for marker in [&secret, &key_line, &authority] {
+                assert!(marker.len() > 40);
+                assert!(logs.iter().all(|log| !log.contains(marker.as_str())), "{marker}");
+            }
+        }
+    });
+}
+
+fn identity_text(cluster: &Cluster, site: &str) -> String {
+    fs::read_to_string(cluster.probe(site).data().join("identity.pem")).expect("there")
+}
+
+fn other_secret(token: &str) -> String {
+    let token: JoinToken = token.parse().expect("a token");
+    JoinToken { secret: [7; 32], ..token }.reveal()
+}
+
+fn other_authority(token: &str) -> String {
+    let token: JoinToken = token.parse().expect("a token");
+    JoinToken { authority: Fingerprint([7; 32]), ..token }.reveal()
+}
+
+async fn log_time(cluster: &Cluster) -> Timestamp {
+    let (_, health) = cluster.coordinator(1).readiness().await.expect("it runs");
+    serde_json::from_value(health["as_of"].clone()).unwrap_or_else(|_| panic!("{health}"))
+}
+
+/// A probe as the test plays it, with the certificate of a real one.
+struct Played<'a> {
+    name: &'a str,
+    base: String,
+    client: reqwest::Client,
+}
+
+impl<'a> Played<'a> {
+    fn new(cluster: &Cluster, name: &'a str) -> Self {
+        let identity = Identity::load(&cluster.probe(name).data()).expect("it has joined");
+        let tls = identity.client().expect("a certificate");
+        let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy();
+        let base = cluster.coordinator(1).probes_url();
+        Self { name, base, client: client.build().expect("a client") }
+    }
+
+    async fn post<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        message: &impl serde::Serialize,
+    ) -> Result<T, Refusal> {
+        let request = self.client.post(format!("{}/probe/v1/{path}", self.base)).json(message);
+        let response = request.timeout(LIMIT).send().await.expect("an answer");
+        let (good, body) = (response.status().is_success(), response.bytes().await.expect("all"));
+        match good {
+            true => Ok(serde_json::from_slice(&body).expect("an answer")),
+            false => Err(serde_json::from_slice(&body).expect("a refusal")),
+        }
+    }
+
+    async fn open(&self, probe: &str, site: &str) -> Result<Welcome, Refusal> {
+        let (probe, site) = (probe.into(), site.into());
+        let version = "played".to_owned();
+        let hello = Hello { wire: WIRE_VERSION, probe, site, boot: 7, version };
+        self.post("session", &hello).await
+    }
+
+    async fn report(&self, probe: &str, epoch: u64, seq: u64) -> Result<Receipt, Refusal> {
+        let report = Report {
+            probe: probe.into(),
+            epoch,
+            seq,
+            echo: Timestamp::ZERO,
+            health: Health::UNTESTED,
+            observations: Vec::new(),
+            spooled: 0,
+            dropped: 0,
+            running: 0,
+        };
+        self.post("report", &report).await
+    }
+
+    async fn orders(&self, epoch: u64) -> reqwest::Response {
+        let url = format!("{}/probe/v1/orders?probe={}&epoch={epoch}", self.base, self.name);
+        self.client.get(url).send().await.expect("an answer")
+    }
+}
+
+#[test]
+fn a_probe_speaks_for_itself_alone_and_a_revoked_one_for_nobody() {
+    run(Plan::USUAL, async |cluster| {
+        cluster.probe_mut("g1").stop();
+        let g1 = Played::new(cluster, "g1");
+        assert_eq!(g1.open("a1", "a1").await, Err(Refusal::Forbidden), "another's name");
+        assert_eq!(g1.open("g1", "a1").await, Err(Refusal::Forbidden), "another site");
+        let epoch = g1.open("g1", "g1").await.expect("a session").epoch;
+        assert_eq!(g1.report("a1", epoch, 1).await, Err(Refusal::Forbidden), "another's report");
+        assert_eq!(g1.report("g1", epoch, 1).await.expect("taken").seq, 1);
+        assert_eq!(g1.report("g1", epoch, 1).await.expect("a replay changes nothing").seq, 1);
+        let newer = g1.open("g1", "g1").await.expect("a session").epoch;
+        assert_eq!(g1.report("g1", epoch, 2).await, Err(Refusal::UnknownSession), "an old session");
+
+        let mut stream = g1.orders(newer).await;
+        assert_eq!(stream.status(), 200);
+        let first = stream.chunk().await.expect("a line").expect("some");
+        assert!(!first.is_empty());
+        cluster.coordinator(2).operate(&["probe", "revoke", "g1"]);
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(LIMIT, async {
+            while let Ok(Some(piece)) = stream.chunk().await {
+                rest.extend(piece);
+            }
+        });
+        ended.await.expect("the open stream ends");
+        let last = rest.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
+        let last: Order = serde_json::from_slice(last.expect("a line")).expect("an order");
+        assert_eq!(last, Order::Renew);
+        assert_eq!(g1.report("g1", newer, 1).await, Err(Refusal::Forbidden));
+        assert_eq!(g1.open("g1", "g1").await, Err(Refusal::Forbidden));
+        assert_eq!(g1.orders(newer).await.status(), 403);
+        let listed = probe_in_list(cluster, "g1");
+        assert!(listed["revoked_at"].is_string(), "{listed}");
+        cluster.probe_mut("g1").start();
+        eventually(LIMIT, "the probe says why", || async {
+            let log = cluster.probe("g1").log();
+            if log.contains("was revoked") { Ok(()) } else { Err(log) }
+        })
+        .await;
+        cluster.shows(1, "up", "up", ALL - 1).await;
+    });
+}
+
+fn probe_in_list(cluster: &Cluster, name: &str) -> Value {
+    let listed = cluster.coordinator(1).operate(&["probe", "list", "--json"]);
+    let listed: Vec<Value> = serde_json::from_str(&listed).expect("JSON");
+    listed.into_iter().find(|probe| probe["probe"] == name).expect("it is listed")
+}
+
+#[test]
+fn a_certificate_is_renewed_at_half_its_time_while_the_probe_runs() {
+    run(Plan::USUAL, async |cluster| {
+        cluster.probe_mut("b2").stop();
+        let data = cluster.probe("b2").data();
+        let before = Identity::load(&data).expect("it has joined");
+        // As if it had joined four of seven days ago.
+        let from = wall_clock().minus(4 * DAY);
+        let until = from.plus(CERTIFICATE_LIFETIME);
+        let certified = Certified { probe: "b2".into(), site: "b2".into(), serial: 9, from, until };
+        let request = Request::parse(&before.request().expect("a request")).expect("a request");
+        let ours = authority(cluster);
+        let joined = Joined {
+            certificate: ours.issue_probe(&request, &certified).expect("signs"),
+            authority: ours.certificate_pem(),
+            until,
+            now: from,
+        };
+        let old = before.renewed(&joined).expect("kept").until();
+        cluster.probe_mut("b2").start();
+        eventually(LIMIT, "a certificate that ends later", || async {
+            let now = Identity::load(&data).map_err(|error| error.to_string())?.until();
+            if now > old.plus(2 * DAY) { Ok(()) } else { Err(now.to_string()) }
+        })
+        .await;
+        cluster.shows(1, "up", "up", ALL).await;
+        assert!(cluster.probe("b2").log().contains("the certificate is renewed"));
+    });
+}
+
+#[test]
+fn two_processes_under_one_name_are_quarantined_until_an_operator_says_otherwise() {
+    run(Plan::USUAL, async |cluster| {
+        let mut double = cluster.double_of("a1");
+        double.start();
+        eventually(SETTLED, "the name is quarantined", || async {
+            let listed = probe_in_list(cluster, "a1");
+            if listed["quarantined_at"].is_string() { Ok(()) } else { Err(listed.to_string()) }
+        })
+        .await;
+        let check = cluster.shows(1, "up", "up", ALL - 1).await;
+        let silent = check["sites"].as_array().expect("sites").iter().find(|s| s["site"] == "a1");
+        assert!(silent.expect("a1")["silent"].to_string().contains("two probes"), "{check}");
+        eventually(SETTLED, "the operators' incident", || async {
+            let incidents = cluster.coordinator(1).api.list("/api/v1/incidents").await?;
+            let found =
+                incidents.iter().any(|i| i["summary"].to_string().contains("two processes"));
+            if found { Ok(()) } else { Err(Value::from(incidents).to_string()) }
+        })
+        .await;
+        double.stop();
+        cluster.coordinator(1).operate(&["probe", "reinstate", "a1"]);
+        cluster.shows(1, "up", "up", ALL).await;
+    });
+}
