@@ -40,3 +40,4 @@ pub mod replica;
 pub mod serve;
 pub mod settings;
 pub mod windows;
+mod write_ahead;

@@ -15,8 +15,13 @@ mod snapshot;
 mod suite;
 mod wire;
 
-pub(crate) use machine::Shared;
+// The log, the machine and their types are public so that the simulation can run them by
+// themselves; the coordinator uses them through `Node`.
+pub use log::{Log, LogError};
+pub use machine::{Builder, Machine, Shared};
 pub(crate) use membership::{ChangeError, Known, Role};
 pub(crate) use network::{Answer, Asked, CallError, Peers, Submitted, causes};
 pub(crate) use node::{Node, NodeOptions, ProposeError, Standing, create_log};
 pub use node::{Profile, StartError};
+pub use snapshot::SnapshotError;
+pub use wire::{Answered, FormatError, Proposal, Types};

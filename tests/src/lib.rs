@@ -18,6 +18,7 @@ pub mod authority;
 pub mod binary;
 pub mod cluster;
 pub mod command;
+pub mod crash;
 pub mod eventually;
 pub mod mailbox;
 pub mod nginx;

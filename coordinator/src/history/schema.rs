@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::HistoryError;
+use crate::write_ahead;
 
 /// The version of the tables, kept in `user_version`. A stored format: a change adds a step.
 const VERSION: i64 = 2;
@@ -17,7 +18,9 @@ pub(super) const PROBE: i64 = 1;
 pub(super) const SITE: i64 = 2;
 
 /// Names are stored once. `observation.id` holds the log index, see `record.rs`. A span lasts
-/// until the next one of its check begins. `progress` has one row.
+/// until the next one of its check begins. `progress` has one row, and
+/// `progress.commits` changes each time: SQLite syncs nothing when nothing has changed, and a flush
+/// must bring to the disk what was committed before it.
 const TABLES: &str = "
 CREATE TABLE name (
     id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name)
@@ -44,9 +47,10 @@ CREATE TABLE span (
 CREATE TABLE progress (
     one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL,
     raw_from INTEGER NOT NULL, rollups_from INTEGER NOT NULL,
-    lacks_after INTEGER, lacks_to INTEGER, lacks_from INTEGER
+    lacks_after INTEGER, lacks_to INTEGER, lacks_from INTEGER,
+    commits INTEGER NOT NULL
 );
-INSERT INTO progress VALUES (1, 0, 0, 0, NULL, NULL, NULL);
+INSERT INTO progress VALUES (1, 0, 0, 0, NULL, NULL, NULL, 0);
 ";
 
 /// Since version 2. `entry` is the log entry's index.
@@ -61,7 +65,7 @@ CREATE TABLE audit (
 /// Opens the only connection that writes, and makes the tables of a new file.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, HistoryError> {
     let mut db = Connection::open(path)?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead::begin(&mut db)?;
     db.pragma_update(None, "synchronous", "NORMAL")?;
     db.set_prepared_statement_cache_capacity(32);
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -112,7 +112,8 @@ impl Tables<'_> {
         self.tx
             .prepare_cached(
                 "UPDATE progress SET applied = ?1, raw_from = ?2, rollups_from = ?3,
-                 lacks_after = ?4, lacks_to = ?5, lacks_from = ?6",
+                 lacks_after = ?4, lacks_to = ?5, lacks_from = ?6,
+                 commits = commits + 1",
             )?
             .execute(params![
                 p.applied.cast_signed(),

@@ -40,19 +40,50 @@ const PIECE_ENTRIES: u64 = 256;
 
 /// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LogError {
+pub enum LogError {
+    /// SQLite reports an error.
     #[error("cannot use the Raft log: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// A record is damaged, or of another format.
     #[error("{place} of the Raft log cannot be trusted: {error}")]
-    Record { place: String, error: FormatError },
+    Record {
+        /// Which.
+        place: String,
+        /// What is wrong with it.
+        error: FormatError,
+    },
+    /// Entries are missing between others.
     #[error("the Raft log has a hole: entry {found} follows where {wanted} should")]
-    Hole { wanted: u64, found: u64 },
+    Hole {
+        /// The index that should be there.
+        wanted: u64,
+        /// The index that is.
+        found: u64,
+    },
+    /// Entries are missing at the end.
+    #[error(
+        "the Raft log ends before entry {found}, but should before {wanted}: replace this node"
+    )]
+    End {
+        /// The index after the last entry that should be there.
+        wanted: u64,
+        /// The index after the last one that is.
+        found: u64,
+    },
+    /// A newer version of crosscheck has written the file.
     #[error("the Raft log has tables of version {0}, which this program does not know: update it")]
     Version(i64),
+    /// Transactions that were on the disk are not there any more.
     #[error(
         "the Raft log ends early: {found} of {wanted} commits are left; this node must be replaced"
     )]
-    Cut { wanted: u64, found: u64 },
+    Cut {
+        /// Transactions that there have been.
+        wanted: u64,
+        /// Transactions that are there.
+        found: u64,
+    },
+    /// The file system reports an error.
     #[error("cannot use the Raft log's files: {0}")]
     Io(#[from] io::Error),
 }
@@ -65,7 +96,7 @@ impl From<LogError> for io::Error {
 
 /// The log. Clones are readers of the same log.
 #[derive(Clone)]
-pub(crate) struct Log {
+pub struct Log {
     tail: Arc<Tail>,
     writer: Arc<Writer>,
     fatal: Fatal,
@@ -74,11 +105,12 @@ pub(crate) struct Log {
 impl Log {
     /// Opens `log.db` in the directory `data`, or makes it, and reads every record once: a node
     /// with a damaged log must neither vote nor lead.
-    pub(crate) fn open(data: &Path, fatal: Fatal) -> Result<Self, LogError> {
+    pub fn open(data: &Path, fatal: Fatal) -> Result<Self, LogError> {
         let store = Store::open(&data.join("log.db"))?;
         let head = Head::open(&data.join("log.head"))?;
         let loaded = store.load()?;
-        let commits = loaded.commits;
+        let marks = loaded.marks.clone();
+        let commits = marks.commits;
         match head.read() {
             Some(wanted) if wanted > commits => {
                 return Err(LogError::Cut { wanted, found: commits });
@@ -87,7 +119,7 @@ impl Log {
         }
         let tail = Arc::new(Tail::new(loaded));
         let reader = Store::open(&data.join("log.db"))?;
-        let file = LogFile { store, head, commits };
+        let file = LogFile { store, head, marks };
         let writer = Arc::new(Writer::start(file, reader, tail.clone(), fatal.clone())?);
         Ok(Self { tail, writer, fatal })
     }

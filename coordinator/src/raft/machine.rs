@@ -28,7 +28,7 @@ const RETAIN_EVERY_MILLIS: u64 = 60 * 60 * 1_000;
 type Membership = StoredMembershipOf<Types>;
 
 /// What the state machine shares with those who read and follow it.
-pub(crate) struct Shared {
+pub struct Shared {
     applied: RwLock<Applied>,
     /// The last applied entry's index and the log time.
     pub(crate) progress: watch::Sender<(u64, Timestamp)>,
@@ -47,7 +47,8 @@ struct Applied {
 }
 
 impl Shared {
-    pub(crate) fn new(history: History, fatal: Fatal) -> Arc<Self> {
+    /// An empty state, whose measurements go to `history`.
+    pub fn new(history: History, fatal: Fatal) -> Arc<Self> {
         Arc::new(Self {
             applied: RwLock::default(),
             progress: watch::Sender::new((0, Timestamp::ZERO)),
@@ -59,7 +60,7 @@ impl Shared {
     }
 
     /// Looks at the applied state.
-    pub(crate) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+    pub fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         look(&self.lock().state)
     }
 
@@ -83,13 +84,14 @@ impl Shared {
 
 /// openraft's view of the state machine.
 #[derive(Clone)]
-pub(crate) struct Machine {
+pub struct Machine {
     shared: Arc<Shared>,
     snapshots: Snapshots,
 }
 
 impl Machine {
-    pub(crate) fn open(data: &Path, shared: Arc<Shared>) -> Result<Self, SnapshotError> {
+    /// With the snapshots of the directory `data`; openraft installs the newest at its start.
+    pub fn open(data: &Path, shared: Arc<Shared>) -> Result<Self, SnapshotError> {
         Ok(Self { shared, snapshots: Snapshots::open(data)? })
     }
 
@@ -218,7 +220,7 @@ impl RaftStateMachine<Types> for Machine {
 }
 
 /// A view of the state at one entry, on its way to a file.
-pub(crate) struct Builder {
+pub struct Builder {
     machine: Machine,
     view: Applied,
 }

@@ -18,11 +18,23 @@ const KEPT: usize = 2;
 
 /// Why there is no usable snapshot.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SnapshotError {
+pub enum SnapshotError {
+    /// The file system reports an error.
     #[error("cannot use the snapshots in {path}: {error}")]
-    Io { path: String, error: io::Error },
+    Io {
+        /// The snapshots' directory.
+        path: String,
+        /// What it reports.
+        error: io::Error,
+    },
+    /// The newest snapshot is damaged, or of another format.
     #[error("the snapshot {name} cannot be trusted: {error}")]
-    Format { name: String, error: FormatError },
+    Format {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        error: FormatError,
+    },
 }
 
 impl From<SnapshotError> for io::Error {
@@ -64,6 +76,8 @@ impl Snapshots {
     pub(super) fn open(data: &Path) -> Result<Self, SnapshotError> {
         let snapshots = Self(data.join("snapshots"));
         snapshots.io(fs::create_dir_all(&snapshots.0))?;
+        // The log is purged in reliance on what is in there: the directory itself must last too.
+        snapshots.io(File::open(data).and_then(|parent| parent.sync_all()))?;
         Ok(snapshots)
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 openraft::declare_raft_types!(
     /// openraft's types, chosen. One leader a term: the outbox's claims name the term.
-    pub(crate) Types:
+    pub Types:
         D = Proposal,
         R = Answered,
         NodeId = u64,
@@ -24,23 +24,28 @@ const FORMAT: u8 = 1;
 
 /// A stamped command as bytes: encoded once by the leader, decoded once by each replica.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Proposal(Blob);
+pub struct Proposal(Blob);
 
 /// Bytes that this program does not understand.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FormatError {
+pub enum FormatError {
+    /// A newer version of crosscheck has written it.
     #[error("it has format {0}, this program knows {FORMAT}: update crosscheck on this node")]
     Version(u8),
+    /// The bytes make no sense.
     #[error("it is damaged: {0}")]
     Encoding(#[from] postcard::Error),
+    /// There is nothing.
     #[error("it is empty")]
     Empty,
+    /// The bytes are not those that were written, or not in their place.
     #[error("its checksum is wrong")]
     Checksum,
 }
 
 impl Proposal {
-    pub(crate) fn encode(stamped: &Stamped) -> Result<Self, FormatError> {
+    /// The command's bytes.
+    pub fn encode(stamped: &Stamped) -> Result<Self, FormatError> {
         Ok(Self(Blob(postcard::to_extend(stamped, vec![FORMAT])?.into())))
     }
 
@@ -50,7 +55,8 @@ impl Proposal {
         Self(Blob(Bytes::from_static(&[9, 0])))
     }
 
-    pub(crate) fn decode(&self) -> Result<Stamped, FormatError> {
+    /// The command.
+    pub fn decode(&self) -> Result<Stamped, FormatError> {
         match self.0.0.split_first() {
             Some((&FORMAT, rest)) => Ok(postcard::from_bytes(rest)?),
             Some((&other, _)) => Err(FormatError::Version(other)),
@@ -115,7 +121,7 @@ impl<'de> Visitor<'de> for BlobVisitor {
 
 /// What applying an entry gave; `None` for Raft's own entries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Answered(pub(crate) Option<Reply>);
+pub struct Answered(pub(crate) Option<Reply>);
 
 /// A value on the disk: format, postcard, CRC-32 over both and over the place it belongs to, so
 /// that a record that was moved is as bad as one that was changed.

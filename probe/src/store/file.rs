@@ -43,6 +43,10 @@ impl FileStore {
     /// When the directory cannot be used, or another process uses it.
     pub fn open(directory: &Path) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
+        // What is kept in there lasts no longer than its name does.
+        if let Some(parent) = directory.canonicalize()?.parent() {
+            File::open(parent)?.sync_all()?;
+        }
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -234,10 +238,16 @@ fn load_segment(
     }
     let mut live = BTreeMap::new();
     let mut at = 0;
-    while let Some((record, length)) = frame::read(&rest[at..]) {
-        live.insert(record.id, ((HEADER.len() + at) as u64, length));
+    // Damage between whole records costs what it stands in, not what follows.
+    while let Some(skipped) = frame::find(&rest[at..]) {
+        let from = at + skipped;
+        let Some((record, length)) = frame::read(&rest[from..]) else { break };
+        if skipped > 0 {
+            tracing::error!(segment = %path.display(), bytes = skipped, "records are damaged");
+        }
+        live.insert(record.id, ((HEADER.len() + from) as u64, length));
         kept.push((record.id, record.weight));
-        at += length;
+        at = from + length;
     }
     let length = (HEADER.len() + at) as u64;
     if at < rest.len() {

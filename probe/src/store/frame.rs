@@ -33,6 +33,11 @@ pub(super) fn write(record: &Record, out: &mut Vec<u8>) -> Result<usize, postcar
     Ok(PREFIX + content.len())
 }
 
+/// Where the first whole record begins.
+pub(super) fn find(bytes: &[u8]) -> Option<usize> {
+    (0..bytes.len()).find(|at| read(&bytes[*at..]).is_some())
+}
+
 /// The record at the beginning of `bytes` and its length; `None` when it is not whole.
 pub(super) fn read(bytes: &[u8]) -> Option<(Record, usize)> {
     let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;

@@ -8,6 +8,9 @@ use crosscheck_model::Status;
 use super::*;
 use crate::sample::observation;
 
+/// What a segment begins with; damage there is refused.
+const HEADER_BYTES: usize = 8;
+
 fn record(id: u64) -> Record {
     let weight = [Weight::Plain, Weight::Repeat, Weight::Transition][(id % 3) as usize];
     Record { id, weight, observation: observation(id + 1000, Status::Down) }
@@ -115,6 +118,26 @@ fn a_flipped_bit_is_not_delivered() {
     fs::write(&segment, &bytes).expect("written");
     let found = store.fetch(&[0, 1, 2]).expect("readable");
     assert_eq!(found, [record(0), record(2)]);
+}
+
+#[test]
+fn a_restart_loses_what_is_damaged_and_nothing_after_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut store = FileStore::open(directory.path()).expect("opens");
+    store.append(&records(0..5)).expect("kept");
+    drop(store);
+    let segment = only_segment(directory.path());
+    let whole = fs::read(&segment).expect("readable");
+    for at in HEADER_BYTES..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&segment, &bytes).expect("written");
+        let mut store = FileStore::open(directory.path()).expect("opens");
+        let found = ids(&mut store);
+        assert_eq!(found.len(), 4, "byte {at}: {found:?}");
+        let wanted: Vec<Record> = found.iter().copied().map(record).collect();
+        assert_eq!(store.fetch(&found).expect("readable"), wanted, "byte {at}");
+    }
 }
 
 #[test]

@@ -1,12 +1,18 @@
 //! `cargo sim`: runs seeds of the deterministic simulation, and proves on mutants that it notices.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 use crosscheck_model::mutant::{self, Mutant};
+use crosscheck_tests::crash::{self, Subject};
 use crosscheck_tests::sim::{self, Outcome};
 
+/// Seeds of tier 1, unless told otherwise.
+const SEEDS: u64 = 200;
+/// Violations that are shown.
+const SHOWN: usize = 3;
 /// Seeds within which every mutant must be caught.
 const MUTANT_SEEDS: u64 = 200;
 
@@ -14,12 +20,12 @@ const MUTANT_SEEDS: u64 = 200;
 #[derive(Parser)]
 #[command(name = "sim")]
 struct Arguments {
-    /// Which tier.
+    /// Which tier: 1, the state machines; 3, the stores under crashes.
     #[arg(long, default_value_t = 1)]
     tier: u8,
-    /// How many seeds.
-    #[arg(long, default_value_t = 200)]
-    seeds: u64,
+    /// How many seeds; in tier 3, recorded runs.
+    #[arg(long)]
+    seeds: Option<u64>,
     /// The first of them; without it, the seeds that once failed are run as well.
     #[arg(long)]
     first: Option<u64>,
@@ -29,15 +35,29 @@ struct Arguments {
     /// Show what the seeds have met.
     #[arg(long)]
     coverage: bool,
+    /// Be the program that tier 3 records, in this directory.
+    #[arg(long, hide = true)]
+    record: Option<PathBuf>,
+    /// Record a probe's spool instead of a coordinator.
+    #[arg(long, hide = true)]
+    spool: bool,
+    /// Record little.
+    #[arg(long, hide = true)]
+    small: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if arguments.tier != 1 {
-        say(&format!("tier {} is not built; there is tier 1", arguments.tier));
-        return ExitCode::from(2);
-    }
-    let well = if arguments.mutants { mutants(&arguments) } else { seeds(&arguments) };
+    let well = match arguments.tier {
+        _ if arguments.record.is_some() => record(&arguments),
+        _ if arguments.mutants => mutants(&arguments),
+        1 => seeds(&arguments),
+        3 => crashes(&arguments),
+        tier => {
+            say(&format!("there is no tier {tier}"));
+            return ExitCode::from(2);
+        }
+    };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -46,11 +66,39 @@ fn say(text: &str) {
     println!("{text}");
 }
 
+fn record(arguments: &Arguments) -> bool {
+    let subject = if arguments.spool { Subject::Spool } else { Subject::Coordinator };
+    let folder = arguments.record.as_deref().unwrap_or_else(|| "".as_ref());
+    let seed = arguments.first.unwrap_or(0);
+    let recorded = crash::record(subject, seed, arguments.small, folder);
+    recorded.inspect_err(|error| say(&format!("{error:#}"))).is_ok()
+}
+
+fn crashes(arguments: &Arguments) -> bool {
+    let began = Instant::now();
+    let first = arguments.first.unwrap_or(0);
+    let seeds = first..first + arguments.seeds.unwrap_or(1);
+    let recorder = std::env::current_exe().map_err(anyhow::Error::new);
+    let sum = match recorder.and_then(|recorder| crash::run_all(&recorder, seeds)) {
+        Ok(sum) => sum,
+        Err(error) => {
+            say(&format!("tier 3 could not run: {error:#}"));
+            return false;
+        }
+    };
+    for violation in sum.violations.iter().take(SHOWN) {
+        say(&format!("{}\nREPRODUCE: {}", violation.what, violation.reproduce));
+    }
+    say(&format!("{sum} in {:.1} s", began.elapsed().as_secs_f64()));
+    sum.violations.is_empty()
+}
+
 fn seeds(arguments: &Arguments) -> bool {
     let began = Instant::now();
     let first = arguments.first.unwrap_or(0);
     let once_failed = if arguments.first.is_none() { sim::corpus() } else { Vec::new() };
-    let seeds: Vec<u64> = once_failed.into_iter().chain(first..first + arguments.seeds).collect();
+    let seeds: Vec<u64> =
+        once_failed.into_iter().chain(first..first + arguments.seeds.unwrap_or(SEEDS)).collect();
     let sum = sim::run_all(&seeds, false);
     for outcome in sum.violations.iter().take(3) {
         show(outcome);

@@ -7,32 +7,54 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::tail::Loaded;
-use super::{Entry, LogError, LogId};
-use crate::raft::wire::{seal, unseal};
+use super::{Entry, LogError, LogId, Vote};
+use crate::raft::wire::{FormatError, seal, unseal};
+use crate::write_ahead;
 
 /// The version of the tables, kept in `user_version`.
 const VERSION: i64 = 1;
 
-/// `entry.idx` is the log index; `mark` holds the vote, two log ids and
-/// how many transactions there were.
+/// `entry.idx` is the log index; `marks` has one row.
 const TABLES: &str = "
 CREATE TABLE entry (idx INTEGER PRIMARY KEY, record BLOB NOT NULL);
-CREATE TABLE mark (place INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE marks (one INTEGER PRIMARY KEY CHECK (one = 1), record BLOB NOT NULL);
 ";
 
-/// A single value beside the entries.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Mark {
-    Vote = 1,
-    Committed = 2,
-    Purged = 3,
-    Commits = 4,
+/// No entry has this index, so the marks never pass for an entry.
+const MARKS: u64 = u64::MAX;
+
+/// Everything beside the entries, in one record that each transaction writes anew. It is there
+/// from the beginning and says which entries there are: a row that damage has hidden is missed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Marks {
+    /// Transactions so far.
+    pub(super) commits: u64,
+    pub(super) vote: Option<Vote>,
+    pub(super) committed: Option<LogId>,
+    pub(super) purged: Option<LogId>,
+    /// The first entry's index, and the one after the last entry's.
+    pub(super) entries: (u64, u64),
 }
 
-impl Mark {
-    /// No entry has such an index, so a mark never passes for an entry.
-    const fn place(self) -> u64 {
-        u64::MAX - self as u64
+impl Marks {
+    /// An entry is appended.
+    pub(super) fn append(&mut self, index: u64) {
+        let (first, end) = self.entries;
+        self.entries = (if first == end { index } else { first }, index + 1);
+    }
+
+    /// Entries from this index on are gone.
+    pub(super) fn truncate(&mut self, from: u64) {
+        let (first, end) = self.entries;
+        self.entries = (first, end.min(from.max(first)));
+    }
+
+    /// Entries up to this one are gone.
+    pub(super) fn purge(&mut self, upto: LogId) {
+        let (first, end) = self.entries;
+        let first = first.max(upto.index + 1);
+        self.entries = (first, end.max(first));
+        self.purged = Some(upto);
     }
 }
 
@@ -42,7 +64,7 @@ impl Store {
     pub(super) fn open(path: &Path) -> Result<Self, LogError> {
         let mut db = Connection::open(path)?;
         db.busy_timeout(std::time::Duration::from_secs(5))?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
+        write_ahead::begin(&mut db)?;
         db.pragma_update(None, "synchronous", "FULL")?;
         let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match version {
@@ -50,6 +72,7 @@ impl Store {
             0 => {
                 let tx = db.transaction()?;
                 tx.execute_batch(TABLES)?;
+                put_marks(&tx, &Marks::default())?;
                 tx.pragma_update(None, "user_version", VERSION)?;
                 tx.commit()?;
             }
@@ -60,27 +83,23 @@ impl Store {
 
     /// Reads and checks everything.
     pub(super) fn load(&self) -> Result<Loaded, LogError> {
-        let purged: Option<LogId> = self.mark(Mark::Purged)?;
-        let mut next = purged.map(|purged| purged.index + 1);
-        let mut last = purged;
+        let marks = self.marks()?;
+        let (mut wanted, end) = marks.entries;
+        let mut last = marks.purged;
         let mut query = self.0.prepare("SELECT idx, record FROM entry ORDER BY idx")?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
-            let index = row.get::<_, i64>(0)?.cast_unsigned();
-            let wanted = next.unwrap_or(index);
-            if index != wanted {
-                return Err(LogError::Hole { wanted, found: index });
+            let found = row.get::<_, i64>(0)?.cast_unsigned();
+            if found != wanted {
+                return Err(LogError::Hole { wanted, found });
             }
-            last = Some(decode(index, row.get_ref(1)?.as_blob().map_err(sqlite)?)?.log_id());
-            next = Some(index + 1);
+            last = Some(decode(found, row.get_ref(1)?.as_blob().map_err(sqlite)?)?.log_id());
+            wanted += 1;
         }
-        Ok(Loaded {
-            vote: self.mark(Mark::Vote)?,
-            committed: self.mark(Mark::Committed)?,
-            purged,
-            last,
-            commits: self.mark(Mark::Commits)?.unwrap_or_default(),
-        })
+        if wanted != end {
+            return Err(LogError::End { wanted: end, found: wanted });
+        }
+        Ok(Loaded { marks, last })
     }
 
     /// The entries from `from` up to, not including, `to`.
@@ -113,27 +132,22 @@ impl Store {
         Ok(sizes.collect::<Result<_, _>>()?)
     }
 
-    fn mark<T: for<'a> Deserialize<'a>>(&self, mark: Mark) -> Result<Option<T>, LogError> {
-        let sql = "SELECT record FROM mark WHERE place = ?1";
-        let record: Option<Vec<u8>> =
-            self.0.query_row(sql, [mark as i64], |row| row.get(0)).optional()?;
-        let Some(record) = record else { return Ok(None) };
-        unseal(mark.place(), &record)
-            .map_err(|error| LogError::Record { place: format!("the mark {mark:?}"), error })
+    fn marks(&self) -> Result<Marks, LogError> {
+        let sql = "SELECT record FROM marks WHERE one = 1";
+        let record: Option<Vec<u8>> = self.0.query_row(sql, [], |row| row.get(0)).optional()?;
+        unseal(MARKS, &record.unwrap_or_default()).map_err(damaged_marks)
     }
 }
 
-/// Writes a mark.
-pub(super) fn put_mark<T: Serialize>(
-    tx: &Transaction<'_>,
-    mark: Mark,
-    value: Option<&T>,
-) -> Result<(), LogError> {
-    let record = seal(mark.place(), &value)
-        .map_err(|error| LogError::Record { place: format!("the mark {mark:?}"), error })?;
-    tx.prepare_cached("INSERT OR REPLACE INTO mark VALUES (?1, ?2)")?
-        .execute(params![mark as i64, record])?;
+/// Writes the marks.
+pub(super) fn put_marks(tx: &Transaction<'_>, marks: &Marks) -> Result<(), LogError> {
+    let record = seal(MARKS, marks).map_err(damaged_marks)?;
+    tx.prepare_cached("INSERT OR REPLACE INTO marks VALUES (1, ?1)")?.execute([record])?;
     Ok(())
+}
+
+fn damaged_marks(error: FormatError) -> LogError {
+    LogError::Record { place: "the vote".to_owned(), error }
 }
 
 fn decode(index: u64, record: &[u8]) -> Result<Entry, LogError> {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use openraft::entry::RaftEntry;
 
+use super::store::Marks;
 use super::{Entry, LogId, Vote};
 
 /// How many bytes of synced entries stay in memory for followers that are a little behind.
@@ -13,12 +14,9 @@ const KEPT_BYTES: usize = 32 * 1024 * 1024;
 /// What a log file says when it is opened.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
-    pub(super) vote: Option<Vote>,
-    pub(super) committed: Option<LogId>,
-    pub(super) purged: Option<LogId>,
+    pub(super) marks: Marks,
+    /// The last entry, or the last one purged.
     pub(super) last: Option<LogId>,
-    /// Transactions so far.
-    pub(super) commits: u64,
 }
 
 #[derive(Debug)]
@@ -41,25 +39,26 @@ impl Tail {
     }
 
     pub(super) fn vote(&self) -> Option<Vote> {
-        self.lock().on_disk.vote
+        self.lock().on_disk.marks.vote
     }
 
     pub(super) fn set_vote(&self, vote: Vote) {
-        self.lock().on_disk.vote = Some(vote);
+        self.lock().on_disk.marks.vote = Some(vote);
     }
 
     pub(super) fn committed(&self) -> Option<LogId> {
-        self.lock().on_disk.committed
+        self.lock().on_disk.marks.committed
     }
 
     pub(super) fn set_committed(&self, committed: Option<LogId>) {
-        self.lock().on_disk.committed = committed;
+        self.lock().on_disk.marks.committed = committed;
     }
 
     /// The last purged entry and the last of all.
     pub(super) fn ends(&self) -> (Option<LogId>, Option<LogId>) {
         let inner = self.lock();
-        (inner.on_disk.purged, inner.on_disk.last.max(inner.on_disk.purged))
+        let purged = inner.on_disk.marks.purged;
+        (purged, inner.on_disk.last.max(purged))
     }
 
     /// The entries in memory from `from` up to, not including, `to`.
@@ -122,7 +121,7 @@ impl Tail {
         let kept = inner.entries.split_off(&(upto.index + 1));
         inner.entries = kept;
         inner.bytes = inner.entries.values().map(|(_, size)| size).sum();
-        inner.on_disk.purged = Some(upto);
+        inner.on_disk.marks.purged = Some(upto);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -10,7 +10,7 @@ use rusqlite::params;
 use tokio::sync::oneshot;
 
 use super::head::Head;
-use super::store::{Mark, Store, put_mark};
+use super::store::{Marks, Store, put_marks};
 use super::tail::Tail;
 use super::{LogError, LogId, Vote, closed};
 use crate::fatal::Fatal;
@@ -33,8 +33,8 @@ pub(super) enum Writing {
 pub(super) struct LogFile {
     pub(super) store: Store,
     pub(super) head: Head,
-    /// Transactions so far.
-    pub(super) commits: u64,
+    /// What was written last.
+    pub(super) marks: Marks,
 }
 
 /// Who is to be told after the sync, in order.
@@ -118,7 +118,8 @@ fn run(mut file: LogFile, orders: &Receiver<Writing>, tail: &Tail, fatal: &Fatal
 }
 
 fn write(file: &mut LogFile, batch: Vec<Writing>, tail: &Tail) -> Result<(), LogError> {
-    let commits = file.commits + 1;
+    let mut marks = file.marks.clone();
+    marks.commits += 1;
     let tx = file.store.0.transaction()?;
     let mut waiting = Vec::new();
     let mut votes = None;
@@ -130,34 +131,36 @@ fn write(file: &mut LogFile, batch: Vec<Writing>, tail: &Tail) -> Result<(), Log
                     tx.prepare_cached("INSERT OR REPLACE INTO entry VALUES (?1, ?2)")?;
                 for (index, record) in records {
                     insert.execute(params![index.cast_signed(), record])?;
+                    marks.append(index);
                     appended = Some(index + 1);
                 }
                 waiting.push(Waiting::Appended(callback));
             }
             Writing::Vote(vote, done) => {
-                put_mark(&tx, Mark::Vote, Some(&vote))?;
+                marks.vote = Some(vote);
                 votes = Some(vote);
                 waiting.push(Waiting::Written(done));
             }
             Writing::Committed(upto) => {
-                put_mark(&tx, Mark::Committed, upto.as_ref())?;
+                marks.committed = upto;
             }
             Writing::Truncate(first, done) => {
                 tx.execute("DELETE FROM entry WHERE idx >= ?1", [first.cast_signed()])?;
+                marks.truncate(first);
                 appended = appended.map(|to: u64| to.min(first));
                 waiting.push(Waiting::Written(done));
             }
             Writing::Purge(upto, done) => {
                 tx.execute("DELETE FROM entry WHERE idx <= ?1", [upto.index.cast_signed()])?;
-                put_mark(&tx, Mark::Purged, Some(&upto))?;
+                marks.purge(upto);
                 waiting.push(Waiting::Written(done));
             }
         }
     }
-    put_mark(&tx, Mark::Commits, Some(&commits))?;
+    put_marks(&tx, &marks)?;
     tx.commit()?;
-    file.commits = commits;
-    file.head.write(commits)?;
+    file.head.write(marks.commits)?;
+    file.marks = marks;
     if let Some(vote) = votes {
         tail.set_vote(vote);
     }
