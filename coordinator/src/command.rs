@@ -1,12 +1,14 @@
 //! What people type: one file per command.
 
 pub mod apply;
+pub mod backup;
 pub mod catalogue;
 pub mod cluster;
 pub mod coordinator;
 pub mod demo;
 pub mod incidents;
 pub mod remote;
+pub mod restore;
 pub mod run;
 pub mod schema;
 pub mod standalone;

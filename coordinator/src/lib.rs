@@ -15,6 +15,7 @@
 //! - Only the leader sends, and only what it has claimed in the log.
 
 pub mod api;
+pub mod backup;
 mod bearer;
 pub mod channel;
 pub mod cluster;
