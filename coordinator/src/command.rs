@@ -1,6 +1,7 @@
 //! What people type: one file per command.
 
 pub mod apply;
+pub mod backup;
 pub mod catalogue;
 pub mod cluster;
 pub mod coordinator;
@@ -8,6 +9,7 @@ pub mod demo;
 pub mod incidents;
 pub mod probe;
 pub mod remote;
+pub mod restore;
 pub mod run;
 pub mod schema;
 pub mod standalone;

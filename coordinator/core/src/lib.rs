@@ -33,6 +33,7 @@ pub mod member;
 pub mod notify;
 pub mod outbox;
 pub mod quorum;
+pub mod restore;
 pub mod rival;
 pub mod session;
 pub mod snapshot;

@@ -152,20 +152,24 @@ pub fn place<'a>(site: &'a SiteId, at: &'a Site) -> Place<'a> {
 impl<'a> Electorate<'a> {
     /// The electorate of `check` now.
     pub fn of(state: &'a State, check: &'a CheckState) -> Self {
-        let places = || {
-            check.assigned.iter().filter_map(|id| {
+        let places: Vec<_> = check
+            .assigned
+            .iter()
+            .filter_map(|id| {
                 let probe = state.probes.get(id)?;
                 Some((id, probe, place(&probe.site, state.config.sites.get(&probe.site)?)))
             })
-        };
-        let live = places()
+            .collect();
+        let active = Active::of(places.iter().map(|(_, _, place)| place.clone()));
+        let assigned = places.len();
+        let live = places
+            .into_iter()
             .filter_map(|(id, probe, place)| {
                 let vote = state.vote_that_counts(check, id, probe).ok()?;
                 Some(Elector { probe: id, place, vote })
             })
             .collect();
-        let active = Active::of(places().map(|(_, _, place)| place));
-        Self { live, assigned: places().count(), active, check }
+        Self { live, assigned, active, check }
     }
 
     fn holds(&self, question: Question, member: impl Fn(Status) -> bool) -> bool {
