@@ -328,6 +328,7 @@ fn owed() -> Owed {
             link: None,
             thread: None,
             alarm_was_lost: false,
+            flapping: false,
         },
         progress: Progress::Queued,
         attempts: 1,

@@ -116,25 +116,27 @@ impl State {
                 let fits = |c: &Candidate<'_>| {
                     region.as_ref().is_none_or(|wanted| pattern::matches(wanted, c.region))
                 };
-                let fitting: Vec<_> = candidates.filter(fits).collect();
-                let count = *count as usize;
-                let count = if check.is_in_doubt() { count.max(CONFIRMERS) } else { count };
-                pick(id, fitting, count, &check.assigned)
+                let (count, doubt) = (*count as usize, check.is_in_doubt());
+                // In doubt nobody who may have something to say is exchanged.
+                let stays = |c: &Candidate<'_>| doubt && c.live && check.assigned.contains(c.probe);
+                let (staying, others) = candidates.filter(fits).partition(stays);
+                let count = if doubt { count.max(CONFIRMERS) } else { count };
+                pick(id, staying, others, count, &check.assigned)
             }
         }
     }
 }
 
-/// The `count` most diverse candidates: each next one shares as few domains as possible with
-/// those already in. Who is in and alive stays in; ties are broken by a hash of (check, probe),
-/// so that load spreads and one probe's arrival moves few checks.
-fn pick(
+/// The `count` most diverse candidates beginning with those chosen: each next one shares as few
+/// domains as possible with those already in. Of equals who is present stays; ties are broken by a
+/// hash of (check, probe), so that load spreads and one probe's arrival moves few checks.
+fn pick<'a>(
     check: &CheckId,
-    mut candidates: Vec<Candidate<'_>>,
+    mut chosen: Vec<Candidate<'a>>,
+    mut candidates: Vec<Candidate<'a>>,
     count: usize,
     present: &BTreeSet<ProbeId>,
 ) -> BTreeSet<ProbeId> {
-    let mut chosen: Vec<Candidate<'_>> = Vec::new();
     while chosen.len() < count && !candidates.is_empty() {
         let shared = |candidate: &Candidate<'_>| {
             let with = |same: fn(&Candidate<'_>, &Candidate<'_>) -> bool| {

@@ -145,6 +145,7 @@ impl CheckState {
             settling_until,
             drawn: None,
             gap: false,
+            edges: Vec::new(),
         }
     }
 }

@@ -104,6 +104,7 @@ impl State {
             timeline: Vec::new(),
             checks: Vec::new(),
             told: vec![status],
+            flapping: false,
         };
         incident.note(now, EventKind::Opened, summary.to_owned(), Vec::new());
         self.incidents.insert(id, incident);

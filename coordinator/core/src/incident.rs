@@ -58,6 +58,8 @@ pub struct Incident {
     pub checks: Vec<CheckId>,
     /// The statuses that people have been alarmed of in this incident.
     pub told: Vec<Status>,
+    /// The check comes and goes: the incident ends when it has been well for long.
+    pub flapping: bool,
 }
 
 /// The most entries of a timeline: a flapping check must not fill the memory.
@@ -146,10 +148,10 @@ impl State {
         operators: bool,
         effects: &mut Vec<Effect>,
     ) {
-        let summary = self.summary_of(id);
         let first_failed_at = self.first_failed_of(id);
         let known = self.checks.get(id).and_then(|check| check.incident);
-        let incident_id = known.unwrap_or_else(|| self.open_incident(id, severity, &summary));
+        let incident_id = known.unwrap_or_else(|| self.open_incident(id, severity));
+        let summary = self.summary_of(id);
         let sites = self.opinions_of(id);
         let Some(incident) = self.incidents.get_mut(&incident_id) else { return };
         incident.first_failed_at = incident.first_failed_at.min(first_failed_at);
@@ -173,7 +175,9 @@ impl State {
         effects.push(Effect::Incident(incident_id));
     }
 
-    fn open_incident(&mut self, id: &CheckId, severity: Severity, summary: &str) -> IncidentId {
+    fn open_incident(&mut self, id: &CheckId, severity: Severity) -> IncidentId {
+        let flapping = self.count_edge(id);
+        let summary = self.summary_of(id);
         let first_failed_at = self.first_failed_of(id);
         let sites = self.opinions_of(id);
         let now = self.now;
@@ -187,7 +191,7 @@ impl State {
             customer: check.spec.customer.clone(),
             severity,
             status: check.verdict.status,
-            summary: summary.to_owned(),
+            summary: summary.clone(),
             opened_at: now,
             first_failed_at,
             acknowledged: None,
@@ -195,12 +199,13 @@ impl State {
             timeline: Vec::new(),
             checks: Vec::new(),
             told: Vec::new(),
+            flapping,
         };
         if first_failed_at < now {
             let text = "the first failing run began".to_owned();
             incident.note(first_failed_at, EventKind::FirstFailure, text, Vec::new());
         }
-        incident.note(now, EventKind::Opened, summary.to_owned(), sites);
+        incident.note(now, EventKind::Opened, summary, sites);
         self.incidents.insert(incident_id, incident);
         incident_id
     }
@@ -223,7 +228,7 @@ impl State {
     }
 
     fn close(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
-        let summary = self.summary_of(id);
+        self.count_edge(id);
         let sites = self.opinions_of(id);
         let now = self.now;
         let Some(check) = self.checks.get_mut(id) else { return };
@@ -231,6 +236,7 @@ impl State {
         check.closed_at = now;
         check.failed_from = None;
         let resolved_at = check.since;
+        let summary = self.summary_of(id);
         self.resolve(open, resolved_at, summary, sites, Edge::Recovery, effects);
     }
 
@@ -299,6 +305,11 @@ impl State {
     /// What is the case with a check, in one sentence.
     fn summary_of(&self, id: &CheckId) -> String {
         let Some(check) = self.checks.get(id) else { return String::new() };
+        let summary = self.summary_of_verdict(check);
+        if self.is_flapping(check) { format!("comes and goes; now: {summary}") } else { summary }
+    }
+
+    fn summary_of_verdict(&self, check: &CheckState) -> String {
         let electorate = Electorate::of(self, check);
         let live = electorate.live.len();
         let failing = electorate.failing().count();
@@ -362,7 +373,11 @@ impl State {
             Reason::Suspect if self.confirmed_suspect(check) => {
                 alarm(Status::Unknown, severity, true)
             }
-            Reason::Working | Reason::Partial(_) if check.incident.is_some() => Call::Close,
+            Reason::Working | Reason::Partial(_)
+                if check.incident.is_some() && self.is_stable(check) =>
+            {
+                Call::Close
+            }
             _ => Call::Nothing,
         }
     }

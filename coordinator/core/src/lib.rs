@@ -25,6 +25,7 @@ pub mod configure;
 pub mod confirm;
 pub mod domain;
 pub mod effect;
+pub mod flapping;
 pub mod identity;
 pub mod incident;
 pub mod judge;

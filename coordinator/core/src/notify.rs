@@ -154,6 +154,7 @@ impl State {
             link,
             thread: None,
             alarm_was_lost: false,
+            flapping: incident.flapping,
         }
     }
 

@@ -187,6 +187,8 @@ pub struct Notice {
     pub thread: Option<Key>,
     /// The alarm of this recovery never reached the contact: say it all in one.
     pub alarm_was_lost: bool,
+    /// The check comes and goes: the next word comes when it has been well for long.
+    pub flapping: bool,
 }
 
 /// What one site said when a decision was made.

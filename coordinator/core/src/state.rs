@@ -147,6 +147,8 @@ pub struct CheckState {
     pub drawn: Option<(Option<Status>, bool)>,
     /// The cluster was stopped, and no quorum has spoken since.
     pub gap: bool,
+    /// When its incidents of late opened and ended; see [`crate::flapping`].
+    pub edges: Vec<Timestamp>,
 }
 
 /// A probe's newest word on a check.

@@ -48,6 +48,37 @@ fn a_dead_target_is_one_alarm_and_its_return_one_recovery_each() {
 }
 
 #[test]
+fn what_comes_and_goes_is_two_alarms_and_then_one_until_it_is_stable() {
+    let mut world = steady("AABBC", 1);
+    let twice = 2;
+    for _ in 0..twice {
+        world.set_down(0, true);
+        world.seconds(60);
+        world.set_down(0, false);
+        world.seconds(150);
+    }
+    assert_eq!(world.mails.len(), 8, "an alarm and a recovery to two contacts, twice");
+    // The fifth edge within half an hour: from now on one incident, whatever it does.
+    for _ in 0..3 {
+        world.set_down(0, true);
+        world.seconds(60);
+        assert_eq!(world.verdict(0), Status::Down);
+        world.set_down(0, false);
+        world.seconds(150);
+        assert_eq!(world.verdict(0), Status::Up);
+    }
+    let third: Vec<_> = world.mails[8..].to_vec();
+    assert_eq!(third.len(), 2, "one alarm each");
+    assert!(third.iter().all(|mail| is_down(&mail.edge) && mail.notice.flapping));
+    assert!(third[0].notice.summary.starts_with("comes and goes"), "{}", third[0].notice.summary);
+    world.seconds(600);
+    let last = &world.mails[10..];
+    assert_eq!(last.len(), 2, "one recovery each");
+    assert!(last.iter().all(|mail| is_recovery(&mail.edge)));
+    assert!(last.iter().all(|mail| mail.notice.incident == third[0].notice.incident));
+}
+
+#[test]
 fn detection_is_fast_through_confirmation() {
     let mut world = steady("AABBC", 1);
     world.set_down(0, true);

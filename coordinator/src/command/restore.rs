@@ -58,10 +58,11 @@ pub async fn restore(
             let _ = writeln!(stderr(), "{} MiB", bytes >> 20);
         }
     };
-    let restored = match backup::restore(&settings, &args.file, args.authority.as_deref(), &mut tell).await {
-        Ok(restored) => restored,
-        Err(error) => return refuse(&error),
-    };
+    let restored =
+        match backup::restore(&settings, &args.file, args.authority.as_deref(), &mut tell).await {
+            Ok(restored) => restored,
+            Err(error) => return refuse(&error),
+        };
     let (cluster, withheld) = (restored.identity.cluster, restored.withheld);
     let (old, at) = (restored.head.cluster, restored.head.at);
     if args.json {

@@ -67,6 +67,7 @@ fn owed() -> Owed {
             link: None,
             thread: None,
             alarm_was_lost: false,
+            flapping: false,
         },
         progress: Progress::Queued,
         attempts: 0,

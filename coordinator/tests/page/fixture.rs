@@ -296,6 +296,7 @@ fn add(
         settling_until: Timestamp::ZERO,
         drawn: None,
         gap: false,
+        edges: Vec::new(),
         incident: None,
         closed_at: Timestamp::ZERO,
         confirmed_at: Timestamp::ZERO,
@@ -372,6 +373,7 @@ fn incident(id: u64, subject: Subject, status: Status) -> Incident {
         timeline: Vec::new(),
         checks: Vec::new(),
         told: Vec::new(),
+        flapping: false,
     }
 }
 
@@ -455,6 +457,7 @@ fn owed(incident: &Incident) -> Owed {
             link: None,
             thread: None,
             alarm_was_lost: false,
+            flapping: false,
         },
         progress: Progress::Retry { at: NOW.plus(MINUTE) },
         attempts: 2,

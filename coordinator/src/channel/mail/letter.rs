@@ -26,8 +26,8 @@ pub(super) struct Letter {
     color: &'static str,
     target: String,
     summary: String,
-    /// For an end whose alarm never arrived.
-    belated: Option<String>,
+    /// For an end whose alarm never arrived, and for what comes and goes.
+    aside: Option<String>,
     facts: Vec<Fact>,
     groups: Vec<Group>,
     runbook: Option<Pointer>,
@@ -100,7 +100,7 @@ impl Letter {
             target: if target == name { String::new() } else { target },
             name,
             summary: sentence(&one_line(&notice.summary)),
-            belated: belated(notice),
+            aside: belated(notice).or_else(|| flapping(notice)),
             facts: facts(notice),
             groups: groups(&notice.sites),
             runbook: notice.runbook.as_deref().map(Pointer::of),
@@ -155,6 +155,12 @@ fn belated(notice: &Notice) -> Option<String> {
     let same_day = civil(notice.since, "%Y-%m-%d") == civil(ended, "%Y-%m-%d");
     let to = civil(ended, if same_day { "%H:%M" } else { "%Y-%m-%d %H:%M" });
     Some(format!("It was down {from}–{to} UTC. The alarm could not be delivered then."))
+}
+
+/// Why the next mail is long in coming.
+fn flapping(notice: &Notice) -> Option<String> {
+    let text = "You will hear again when it has been well for 10 minutes.";
+    (notice.flapping && matches!(notice.edge, Edge::Alarm(_))).then(|| text.to_owned())
 }
 
 fn facts(notice: &Notice) -> Vec<Fact> {

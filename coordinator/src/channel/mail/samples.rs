@@ -60,6 +60,7 @@ fn alarm() -> Notice {
         link: Some("https://status.example.com/incidents/17".to_owned()),
         thread: Some(KEY),
         alarm_was_lost: false,
+        flapping: false,
     }
 }
 
@@ -154,6 +155,15 @@ fn sorts() -> Vec<(&'static str, Notice)> {
         ("no_runbook", Notice { runbook: None, ..alarm() }),
         ("own_trouble", own),
         ("degraded", slow),
+        (
+            "flapping",
+            Notice {
+                flapping: true,
+                summary: "comes and goes; now: the connection was refused, from 4 of 5 sites"
+                    .into(),
+                ..alarm()
+            },
+        ),
         ("removed", removed),
     ]
 }

@@ -39,8 +39,11 @@ async fn a_backup_under_load_is_one_moment_and_a_restored_cluster_begins_there()
     let data = directory.path().join("data");
     let text = format!("data: {}\nlisten: {{ raft: \"127.0.0.1:9\" }}\n", data.display());
     let settings = Settings::parse("c.yaml", &text).expect("good");
-    let restored = backup::restore(&settings, &file, &mut |_| {}).await.expect("restored");
-    assert!(backup::restore(&settings, &file, &mut |_| {}).await.is_err(), "not empty any more");
+    let restored = backup::restore(&settings, &file, None, &mut |_| {}).await.expect("restored");
+    assert!(
+        backup::restore(&settings, &file, None, &mut |_| {}).await.is_err(),
+        "not empty any more"
+    );
 
     let config = config(restored.identity.node, settings.raft_url(), &data);
     let second = Replica::start(config).await.expect("starts");
