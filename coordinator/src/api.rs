@@ -14,6 +14,7 @@
 mod acknowledge;
 mod answer;
 pub(crate) mod audit;
+mod backup;
 mod check;
 pub(crate) mod cluster;
 pub(crate) mod configuration;
@@ -322,6 +323,12 @@ const OPERATIONS: &[Operation] = &[
         answer: schema::<probe::Acted>,
         route: || post(probe::reinstate),
     },
+    Operation::get(
+        "/api/v1/backup",
+        "A backup of state and history, as a stream of bytes",
+        inline::<Vec<u8>>,
+        || get(backup::download),
+    ),
     Operation::get("/api/v1/openapi.json", "This document", schema::<serde_json::Value>, || {
         get(openapi::serve)
     })

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod audit;
+pub mod backup;
 pub mod catalogue;
 pub mod cluster;
 pub mod coordinator;
@@ -9,6 +10,7 @@ pub mod demo;
 pub mod incidents;
 pub mod probe;
 pub mod remote;
+pub mod restore;
 pub mod run;
 pub mod schema;
 pub mod standalone;

@@ -16,6 +16,7 @@
 
 pub mod access;
 pub mod api;
+pub mod backup;
 mod bearer;
 pub mod channel;
 pub mod cluster;

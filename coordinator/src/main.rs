@@ -9,8 +9,8 @@ use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_coordinator::command::catalogue::catalogue;
 use crosscheck_coordinator::command::{
-    apply, audit, cluster, colour, coordinator, demo, incidents, probe, run, schema, standalone,
-    status, token, validate,
+    apply, audit, backup, cluster, colour, coordinator, demo, incidents, probe, restore, run,
+    schema, standalone, status, token, validate,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -34,6 +34,8 @@ enum Command {
     Coordinator(coordinator::CoordinatorArgs),
     Cluster(cluster::ClusterArgs),
     Probe(probe::ProbeArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Validate(validate::ValidateArgs),
     Run(run::RunArgs),
     Schema(schema::SchemaArgs),
@@ -77,6 +79,14 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
         Command::Coordinator(args) => coordinator::coordinator(args).await,
         Command::Probe(args) => probe::probe(args, &mut out, out_colour).await,
         Command::Cluster(args) => cluster::cluster(args, &mut out, out_colour).await,
+        Command::Backup(args) => {
+            let progress = stderr().is_terminal();
+            backup::backup(args, &mut out, &mut notes, progress).await
+        }
+        Command::Restore(args) => {
+            let progress = stderr().is_terminal();
+            restore::restore(args, &mut out, progress).await
+        }
         Command::Validate(args) => {
             let secrets = Secrets::of_process();
             Ok(validate::validate(args, &catalogue(), &secrets, &mut out, out_colour)?)

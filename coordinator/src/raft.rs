@@ -5,11 +5,14 @@
 //! - A vote or an entry is acknowledged only when it is synced to the disk, and in that order.
 //! - What cannot be written, read or understood stops the node; nothing is cut or passed over.
 
+#[cfg(test)]
+mod golden;
 mod log;
 mod machine;
 mod membership;
 mod network;
 mod node;
+mod plant;
 mod snapshot;
 #[cfg(test)]
 mod suite;
@@ -25,3 +28,5 @@ pub(crate) use node::{Node, NodeOptions, ProposeError, Standing, create_log};
 pub use node::{Profile, StartError};
 pub use snapshot::SnapshotError;
 pub use wire::{Answered, FormatError, Proposal, Types};
+pub(crate) use plant::plant;
+pub(crate) use wire::Blob;

@@ -15,8 +15,11 @@ use crosscheck_model::wire::{
 };
 use crosscheck_probe::identity::{Identity, wall_clock};
 use crosscheck_probe::trust::{self, Proof};
+use crosscheck_tests::binary;
 use crosscheck_tests::cluster::{Cluster, NODES, Plan, SETTLED, SITES, run};
+use crosscheck_tests::command::crosscheck;
 use crosscheck_tests::eventually::eventually;
+use crosscheck_tests::process::Process;
 use crosscheck_tests::scratch::Scratch;
 use serde_json::Value;
 
@@ -101,6 +104,100 @@ fn nobody_gets_in_without_the_right_certificate() {
             assert!(!handshake(address, "-tls1_2"), "{address} speaks nothing older");
         }
     });
+}
+
+#[test]
+fn a_coordinator_joins_only_the_installation_of_its_token_and_a_removed_one_is_out() {
+    run(Plan { checks: 1, probes: false }, async |cluster| {
+        let ours = authority(cluster);
+        let token = cluster.coordinator(2).token();
+        let place = cluster.another();
+        let newcomer = cluster.coordinator(place);
+        let url = cluster.coordinator(1).raft_url();
+        let refused = |token: &str, url: &str| {
+            let mut command = newcomer.crosscheck();
+            command.args(["cluster", "join", "--token", token, "--config"]);
+            let output = command.arg(newcomer.settings()).arg(url).output().expect("it runs");
+            assert!(!output.status.success());
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        };
+        let probes = cluster.coordinator(1).probe_token("a1");
+        for (token, url, words) in [
+            (other_authority(&token), &url, "UnknownIssuer"),
+            (other_secret(&token), &url, "does not know the token"),
+            (probes, &url, "the token is for joining as a probe"),
+            (token.clone(), &url.replace("https:", "http:"), "https://"),
+        ] {
+            let said = refused(&token, url);
+            assert!(said.contains(words), "`{words}` in: {said}");
+        }
+        assert!(!newcomer.data().join("authority.pem").exists(), "nothing was handed over");
+        newcomer.join(cluster.coordinator(1), &token);
+        let handed = Authority::open(&newcomer.data()).expect("an authority");
+        assert_eq!(handed.fingerprint(), ours.fingerprint());
+        let key = fs::metadata(newcomer.data().join("authority.pem")).expect("there");
+        assert_eq!(key.permissions().mode() & 0o777, 0o600);
+
+        let now = wall_clock();
+        let third = ours.issue_node(3, now, now.plus(DAY)).expect("signs");
+        let third = client(&ours, &coordinator_name(&ours.fingerprint()), Some(third));
+        assert_eq!(vote(cluster, &third).await, Some(400), "a member");
+        cluster.coordinator(1).operate(&["cluster", "remove", "3"]);
+        eventually(LIMIT, "the removed member is not heard", || async {
+            match vote(cluster, &third).await {
+                Some(403) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standalone_lets_probes_of_other_hosts_in_by_their_certificates() {
+    let scratch = Scratch::new();
+    let checks = "sites: { a1: { region: north, carrier: alpha } }\n\
+         checks: [ { name: shop, tcp: { address: \"127.0.0.1:9\" } } ]\n";
+    let (checks, data) = (scratch.write("checks.yaml", checks), scratch.file("data"));
+    let (page, probes) = (crosscheck_tests::port::free(), crosscheck_tests::port::free());
+    let mut command = Command::new(binary::crosscheck());
+    command.arg("standalone").arg(checks).arg("--data").arg(data);
+    command.args(["--listen", &format!("127.0.0.1:{page}")]);
+    command.args(["--probes", &format!("0.0.0.0:{probes}")]);
+    let _standalone = Process::start("standalone", &mut command, &scratch.file("log"));
+    let url = format!("http://127.0.0.1:{page}");
+    let operate = |arguments: &[&str]| {
+        let said = crosscheck(&[arguments, &["--url", &url]].concat(), &[]);
+        if said.status == 0 { Ok(said.out) } else { Err(said.err) }
+    };
+    let token = eventually(SETTLED, "a token", || async {
+        operate(&["probe", "token", "create", "--site", "a1"])
+    })
+    .await;
+    let settings = format!(
+        "probe: p\nsite: a1\ncoordinators: [\"https://127.0.0.1:{probes}\"]\ndata: {}\n",
+        scratch.file("probe").display(),
+    );
+    let settings = scratch.write("probe.yaml", &settings);
+    let probe = || {
+        let mut command = Command::new(binary::crosscheck_probe());
+        command.env("CROSSCHECK_JOIN_TOKEN", token.trim());
+        command
+    };
+    let early = probe().arg("--config").arg(&settings).output().expect("it runs");
+    assert_eq!(early.status.code(), Some(2));
+    let early = String::from_utf8_lossy(&early.stderr).into_owned();
+    assert!(early.contains("crosscheck-probe join"), "{early}");
+    let joined = probe().arg("join").arg("--config").arg(&settings).output().expect("it runs");
+    assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+    let mut running = probe();
+    running.arg("--config").arg(&settings);
+    let _probe = Process::start("probe", &mut running, &scratch.file("probe-log"));
+    eventually(SETTLED, "the probe is live", || async {
+        let listed = operate(&["probe", "list", "--json"])?;
+        if listed.contains("\"live\": true") { Ok(()) } else { Err(listed) }
+    })
+    .await;
 }
 
 fn tempfile_authority() -> Authority {

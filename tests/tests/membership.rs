@@ -155,7 +155,7 @@ fn join_into(coordinator: &Coordinator, data: &Path, token: &str) -> Command {
     fs::write(&file, settings).expect("a file");
     let mut command = coordinator.crosscheck();
     command.args(["cluster", "join", "--token", token, "--config"]).arg(file);
-    command.arg("http://10.77.0.1:7401");
+    command.arg("https://10.77.0.1:7401");
     command
 }
 

@@ -40,6 +40,7 @@ pub mod notify;
 pub mod operator;
 pub mod outbox;
 pub mod quorum;
+pub mod restore;
 pub mod rival;
 pub mod session;
 pub mod snapshot;

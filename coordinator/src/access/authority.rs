@@ -109,6 +109,19 @@ impl Authority {
         Self::keep(&path, given.text)
     }
 
+    /// Takes over the file of another coordinator of the same installation, or of one that is no
+    /// more.
+    ///
+    /// # Errors
+    /// It is none, there is one already, or it cannot be kept.
+    pub fn adopt(data: &Path, file: &Path) -> Result<Self, AuthorityError> {
+        let path = free(data)?;
+        let text = fs::read_to_string(file);
+        let text = text.map_err(|error| AuthorityError::File(file.to_owned(), error))?;
+        let given = Self::parse(text).map_err(AuthorityError::Foreign)?;
+        Self::keep(&path, given.text)
+    }
+
     fn keep(path: &Path, text: String) -> Result<Self, AuthorityError> {
         let kept = private_file::write(path, &text);
         kept.map_err(|error| AuthorityError::File(path.to_owned(), error))?;

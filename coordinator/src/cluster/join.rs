@@ -73,6 +73,9 @@ pub enum JoinError {
     /// It refuses.
     #[error("{0}")]
     Refused(String),
+    /// No other coordinator is asked in clear text.
+    #[error("`{0}` is no URL of a coordinator's listener for members; write https://HOST:PORT")]
+    Url(String),
     /// The text is no token.
     #[error(transparent)]
     Token(#[from] NoToken),
@@ -171,6 +174,9 @@ fn digest(secret: &[u8]) -> Fingerprint {
 /// The directory is not empty, or the coordinator is not reached or refuses.
 pub async fn join_at(url: &str, token: &str, data: &Path) -> Result<Identity, JoinError> {
     let token: JoinToken = token.parse()?;
+    if !url.starts_with("https://") {
+        return Err(JoinError::Url(url.to_owned()));
+    }
     Identity::claim(data)?;
     let unreached = |error: reqwest::Error| JoinError::Unreached(url.to_owned(), causes(&error));
     let announced = Arc::new(Announced::new(token.authority));

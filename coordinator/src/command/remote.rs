@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use crosscheck_checks::env::Secrets;
 use crosscheck_model::Text;
 use crosscheck_model::secret::BadReference;
@@ -73,6 +73,23 @@ impl RemoteArgs {
         self.answer(request).await
     }
 
+    /// The bytes that the coordinator streams at a path of the API.
+    ///
+    /// # Errors
+    /// It is not reached, or refuses.
+    pub async fn stream(&self, path: &str) -> anyhow::Result<reqwest::Response> {
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .read_timeout(ANSWER_LIMIT)
+            .build()
+            .context("make an HTTP client")?;
+        let response = self.send(client.get(self.address(path))).await?;
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(self.refusal(response.status(), &response.text().await?)),
+        }
+    }
+
     fn client(&self) -> anyhow::Result<reqwest::Client> {
         reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
@@ -89,6 +106,16 @@ impl RemoteArgs {
         &self,
         request: reqwest::RequestBuilder,
     ) -> anyhow::Result<T> {
+        let response = self.send(request).await?;
+        let status = response.status();
+        let text = response.text().await.context("read the answer")?;
+        if status.is_success() {
+            return serde_json::from_str(&text).context("understand the answer");
+        }
+        Err(self.refusal(status, &text))
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
         let request = match &self.token {
             Some(Token(text)) => {
                 let token = Secrets::of_process().resolve(text).context("read --token")?;
@@ -96,20 +123,18 @@ impl RemoteArgs {
             }
             None => request,
         };
-        let response = request.send().await.with_context(|| {
+        request.send().await.with_context(|| {
             format!("reach a coordinator at {} (--url, or CROSSCHECK_URL)", self.url)
-        })?;
-        let status = response.status();
-        let text = response.text().await.context("read the answer")?;
-        if status.is_success() {
-            return serde_json::from_str(&text).context("understand the answer");
-        }
-        let refusal: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        })
+    }
+
+    fn refusal(&self, status: reqwest::StatusCode, text: &str) -> anyhow::Error {
+        let refusal: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
         let said = |key: &str| refusal.get(key).and_then(|value| value.as_str());
         match (said("error"), said("hint")) {
-            (Some(error), Some(hint)) => bail!("{error}\nhint: {hint}"),
-            (Some(error), None) => bail!("{error}"),
-            _ => bail!("{} answered {status}", self.url),
+            (Some(error), Some(hint)) => anyhow!("{error}\nhint: {hint}"),
+            (Some(error), None) => anyhow!("{error}"),
+            _ => anyhow!("{} answered {status}", self.url),
         }
     }
 }

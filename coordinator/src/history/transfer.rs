@@ -104,6 +104,11 @@ impl History {
 }
 
 impl Page {
+    /// See the field: pages of which it differs do not fit together.
+    pub(crate) const fn raw_from(&self) -> u64 {
+        self.raw_from
+    }
+
     fn read_rollups(
         &mut self,
         db: &Connection,

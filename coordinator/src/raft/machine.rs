@@ -64,6 +64,12 @@ impl Shared {
         look(&self.lock().state)
     }
 
+    /// A copy of the applied state and the last entry in it.
+    pub(crate) fn view(&self) -> (State, u64) {
+        let applied = self.lock();
+        (applied.state.clone(), applied.last.map_or(0, |last| last.index))
+    }
+
     fn lock(&self) -> RwLockReadGuard<'_, Applied> {
         self.applied.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -210,3 +210,36 @@ async fn a_failed_write_is_told_to_nobody_as_done_and_stops_the_node() {
     drop(log);
     assert_eq!(reasons.lock().expect("whole").len(), 1);
 }
+
+#[tokio::test]
+async fn the_file_does_not_grow_with_what_has_come_and_gone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut log, _machine, _) = open(directory.path());
+    let command = Command::Acknowledge {
+        incident: IncidentId(1),
+        by: String::new(),
+        note: "x".repeat(10 * 1024),
+    };
+    let stamped = Stamped { at: Timestamp::ZERO, command };
+    let proposal = Proposal::encode(&stamped).expect("encodes");
+    let size = || -> u64 {
+        let sizes = ["log.db", "log.db-wal"].map(|name| {
+            std::fs::metadata(directory.path().join(name)).map_or(0, |file| file.len())
+        });
+        sizes.into_iter().sum()
+    };
+    let mut early = 0;
+    for round in 0..40 {
+        let indexes = round * 50..(round + 1) * 50;
+        let batch = indexes
+            .clone()
+            .map(|index| Entry::new_normal(log_id::<Types>(1, 0, index), proposal.clone()));
+        append(&mut log, batch.collect()).await;
+        log.purge(log_id::<Types>(1, 0, indexes.end - 1)).await.expect("purged");
+        if round == 9 {
+            early = size();
+        }
+    }
+    let late = size();
+    assert!(late <= early / 10 * 11, "{late} bytes after 40 rounds, {early} after 10");
+}

@@ -78,7 +78,7 @@ impl fmt::Debug for Proposal {
 }
 
 /// Bytes, to be read and written at once: a `Vec<u8>` would be taken one number at a time.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Blob(pub(crate) Bytes);
 
 impl Serialize for Blob {

@@ -1,5 +1,8 @@
 //! Three replicas in one process, over real listeners on loopback.
 
+mod backup;
+mod membership;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +11,7 @@ use std::time::Duration;
 use crosscheck_core::{Command, Reply};
 use crosscheck_model::config::{Maintenance, Site, Window};
 use crosscheck_model::observation::{Firmness, Trigger};
-use crosscheck_model::wire::{Health, Hello, WIRE_VERSION};
+use crosscheck_model::wire::{Health, Hello, WIRE_VERSION, Welcome};
 use crosscheck_model::{CheckId, Config, Observation, Outcome, ProbeId, SiteId, Status, Timestamp};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -93,7 +96,9 @@ impl Cluster {
     }
 
     async fn join(&mut self, id: u64, listener: TcpListener) {
-        let config = config(id, self.urls()[&id].clone(), self.directories[&id].path());
+        let acquaintances = self.urls();
+        let config = config(id, acquaintances[&id].clone(), self.directories[&id].path());
+        let config = ReplicaConfig { acquaintances, ..config };
         let replica = Replica::start(config).await.expect("starts");
         let routes = replica.raft_routes();
         let server = tokio::spawn(async move {
@@ -249,6 +254,24 @@ async fn a_minority_commits_nothing_and_says_so() {
     assert!(!replica.confirm_leadership().await);
 }
 
+/// A site is configured, and a probe has a session there.
+async fn session(replica: &Replica) -> Welcome {
+    let site = Site { region: "north".into(), carrier: "one".into() };
+    let config = Config { sites: [(SiteId::new("a"), site)].into(), ..Config::default() };
+    submit(replica, Command::Configure(Box::new(config))).await;
+    let hello = Hello {
+        wire: WIRE_VERSION,
+        probe: ProbeId::new("p"),
+        site: SiteId::new("a"),
+        boot: 1,
+        version: String::new(),
+    };
+    match submit(replica, Command::Open(hello)).await {
+        Reply::Opened(Ok(welcome)) => welcome,
+        other => panic!("no session: {other:?}"),
+    }
+}
+
 /// A report of ten runs, after `seq - 1` others like it.
 fn report(epoch: u64, seq: u64, now: Timestamp) -> Report {
     let observations = (seq * 10..seq * 10 + 10).map(|run| Observation {
@@ -293,19 +316,7 @@ async fn one_who_was_away_gets_a_snapshot_and_the_measurements() {
     cluster.stop(away).await;
 
     let replica = cluster.replica(leader);
-    let site = Site { region: "north".into(), carrier: "one".into() };
-    let config = Config { sites: [(SiteId::new("a"), site)].into(), ..Config::default() };
-    submit(replica, Command::Configure(Box::new(config))).await;
-    let hello = Hello {
-        wire: WIRE_VERSION,
-        probe: ProbeId::new("p"),
-        site: SiteId::new("a"),
-        boot: 1,
-        version: String::new(),
-    };
-    let Reply::Opened(Ok(welcome)) = submit(replica, Command::Open(hello)).await else {
-        panic!("no session")
-    };
+    let welcome = session(replica).await;
     for seq in 1..=30 {
         let receipt = within(replica.submit_report(report(welcome.epoch, seq, welcome.now))).await;
         assert_eq!(receipt.map(|receipt| receipt.seq), Ok(seq));

@@ -84,7 +84,7 @@ fn names_come_from_us_and_never_from_the_request() {
     let usage = read.extended_key_usage().expect("parses").expect("there").value;
     assert!(usage.client_auth && !usage.server_auth && !usage.any);
     assert_eq!(read.raw_serial(), [7]);
-    let peer = Peer::of(Some(&[der.clone()]), &authority.fingerprint());
+    let peer = Peer::of(Some(std::slice::from_ref(&der)), &authority.fingerprint());
     let wanted = Peer::Probe { probe: "p".into(), site: "here".into(), key: request.key() };
     assert_eq!(peer, Some(wanted));
     assert_eq!(request.key(), trust::fingerprint(read.public_key().raw));

@@ -1,0 +1,31 @@
+//! A state taken from a backup: the beginning of another cluster, which must not say again what
+//! the one that was backed up has said.
+
+use crate::outbox::Progress;
+use crate::state::State;
+
+/// What stands beside a notification that a restore withheld.
+const WITHHELD: &str = "withheld: it was owed when the backup was made, so the cluster of that \
+                        time has sent it";
+
+impl State {
+    /// The state as the cluster `name` begins with it, and how many notifications are withheld.
+    ///
+    /// What was owed is given up: its cluster went on after the backup and sent it. Incidents stay
+    /// open; whatever is decided from here on, such as their recovery, is told. Coordinators and
+    /// join tokens of the other cluster have no part in this one; numbers go on from its last.
+    #[must_use]
+    pub fn restored(mut self, name: String) -> (Self, usize) {
+        let at = self.now;
+        let mut withheld = 0;
+        for owed in self.outbox.values_mut().filter(|owed| !owed.progress.is_settled()) {
+            owed.progress = Progress::GivenUp { at };
+            owed.last_error = Some(WITHHELD.to_owned());
+            withheld += 1;
+        }
+        self.cluster = name;
+        self.members.clear();
+        self.tokens.clear();
+        (self, withheld)
+    }
+}
