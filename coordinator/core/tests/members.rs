@@ -97,7 +97,7 @@ fn a_full_disk_is_one_incident_an_episode_and_coordinator() {
     for percent in [10, 89] {
         assert_eq!(book.disk(1, percent), Reply::Done);
     }
-    assert_eq!(book.edges(), []);
+    assert_eq!(book.edges(), [] as [bool; 0]);
     for percent in [90, 94, 89, 92, 85] {
         book.disk(1, percent);
     }
