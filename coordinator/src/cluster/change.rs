@@ -86,7 +86,7 @@ async fn admit(inner: &Arc<Inner>, node: u64, url: &str) -> Result<Changed, Chan
     let known = group.get(&node);
     let enrolled = inner.shared.read(|state| state.members.contains_key(&node));
     if known.is_none() && !enrolled {
-        return Ok(Changed::Refused(removed(node)));
+        return Ok(Changed::Removed(removed(node)));
     }
     if let Some((other, _)) = group.iter().find(|(id, known)| **id != node && known.url == url) {
         return Ok(Changed::Refused(taken(*other, url)));
