@@ -328,7 +328,8 @@ const OPERATIONS: &[Operation] = &[
         "A backup of state and history, as a stream of bytes",
         inline::<Vec<u8>>,
         || get(backup::download),
-    ),
+    )
+    .open_to(Access::Whole(Role::Administrator)),
     Operation::get("/api/v1/openapi.json", "This document", schema::<serde_json::Value>, || {
         get(openapi::serve)
     })

@@ -56,6 +56,8 @@ pub enum Changed {
     },
     /// Nothing was changed, and why, with what to do.
     Refused(String),
+    /// The coordinator that asks was removed, and why it must not run again.
+    Removed(String),
     /// The coordinator that was asked does not lead; who does, if it knows, and where.
     NotLeader(Option<(u64, String)>),
     /// It may or may not have been changed: look before trying again.

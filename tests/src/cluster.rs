@@ -149,6 +149,15 @@ impl Cluster {
         }
     }
 
+    /// Applies the usual configuration of one check, and more.
+    ///
+    /// # Panics
+    /// It is refused.
+    pub fn configure_also(&self, more: &str) {
+        let text = configuration(1) + more;
+        self.coordinator(1).apply(&self.scratch.write("configuration.yaml", &text));
+    }
+
     /// One more machine for a coordinator, not a member yet; the number of its place.
     pub fn another(&mut self) -> usize {
         let place = self.coordinators.len() + 1;

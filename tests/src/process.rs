@@ -61,6 +61,11 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Asks it to end with SIGTERM.
+    pub fn ask_to_end(&mut self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Asks it to end with SIGTERM, and waits.
     ///
     /// # Panics

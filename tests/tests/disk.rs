@@ -9,7 +9,7 @@ use crosscheck_tests::mailbox::Mailbox;
 use serde_json::Value;
 
 /// The small disk.
-const DISK_BYTES: u64 = 96 * 1024 * 1024;
+const DISK_BYTES: u64 = 512 * 1024 * 1024;
 
 /// What is left for what the coordinator itself writes while the test looks.
 const ROUNDS_AFTER: u32 = 3;
@@ -17,6 +17,7 @@ const ROUNDS_AFTER: u32 = 3;
 #[test]
 fn a_disk_that_fills_up_is_told_once_costs_the_lead_and_ends_in_an_orderly_stop() {
     run(Plan::USUAL, async |cluster| {
+        cluster.configure_also("operators: [ops, li]\n");
         let fourth = cluster.another();
         let small = cluster.coordinator(fourth);
         let disk = small.host().disk(&small.data(), DISK_BYTES);
@@ -46,13 +47,7 @@ fn a_disk_that_fills_up_is_told_once_costs_the_lead_and_ends_in_an_orderly_stop(
         cluster.assert_told_of(1);
 
         fill(cluster, fourth, &filler, 96).await;
-        let mut process = cluster.coordinator_mut(fourth).release();
-        let status = eventually(SETTLED, "it stops", || {
-            let ended = process.ended().ok_or_else(|| "it runs".to_owned());
-            async move { ended }
-        })
-        .await;
-        let log = process.log();
+        let (status, log) = cluster.coordinator_mut(fourth).ended().await;
         assert_eq!(status.code(), Some(1), "{log}");
         assert!(log.contains("stopped in order") && !log.contains("cannot be trusted"), "{log}");
         let mut again = cluster.coordinator(fourth).crosscheck();

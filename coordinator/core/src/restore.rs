@@ -24,7 +24,10 @@ impl State {
             withheld += 1;
         }
         self.cluster = name;
-        self.members.clear();
+        for node in self.members.keys().copied().collect::<Vec<_>>() {
+            // Nobody looks at the old machines any more; effects are for those who run already.
+            self.dismiss_member(node, &mut Vec::new());
+        }
         self.tokens.clear();
         (self, withheld)
     }

@@ -80,7 +80,7 @@ pub(super) async fn transfer(
 async fn change(api: &Api, node: u64, change: Change) -> Result<Json<Changes>, ApiError> {
     match replica(api)?.change(change).await {
         Changed::Done | Changed::Learning { .. } => Ok(Json(Changes { node })),
-        Changed::Refused(reason) => {
+        Changed::Refused(reason) | Changed::Removed(reason) => {
             let hint = "GET /api/v1/cluster (`crosscheck cluster status`) shows how things are";
             Err(ApiError::refused(reason, hint))
         }

@@ -27,6 +27,10 @@ pub(crate) async fn run(inner: Arc<Inner>) {
                 }
                 return;
             }
+            Changed::Removed(reason) => {
+                inner.end(Ending::Removed(reason));
+                return;
+            }
             Changed::Refused(reason) => {
                 inner.end(Ending::Refused(reason));
                 return;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use crosscheck_core::Command;
 use crosscheck_core::command::Enclosed;
 use crosscheck_core::operator::Actor;
+use crosscheck_model::Timestamp;
+use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::{Change, Changed};
@@ -15,6 +17,9 @@ use crate::replica::{Inner, Replica};
 
 /// Between two tries to find a leader.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// A coordinator that takes longer to answer is not there.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long a change may take as a whole: several elections, or a handing over of the lead.
 const CHANGE_LIMIT: Duration = Duration::from_secs(30);
@@ -83,7 +88,7 @@ async fn admit(inner: &Arc<Inner>, node: u64, url: &str) -> Result<Changed, Chan
     let known = group.get(&node);
     let enrolled = inner.shared.read(|state| state.members.contains_key(&node));
     if known.is_none() && !enrolled {
-        return Ok(Changed::Refused(removed(node)));
+        return Ok(Changed::Removed(removed(node)));
     }
     if let Some((other, _)) = group.iter().find(|(id, known)| **id != node && known.url == url) {
         return Ok(Changed::Refused(taken(*other, url)));
@@ -101,7 +106,7 @@ async fn admit(inner: &Arc<Inner>, node: u64, url: &str) -> Result<Changed, Chan
         tracing::info!(node, "a coordinator has caught up and votes from now on");
         return Ok(Changed::Done);
     }
-    let matched = inner.node.followed().get(&node).and_then(|followed| followed.matched);
+    let matched = inner.node.followed().get(&node).copied().flatten();
     let behind = inner.node.ends().0.saturating_sub(matched.unwrap_or_default());
     Ok(Changed::Learning { behind })
 }
@@ -118,7 +123,7 @@ async fn remove(inner: &Arc<Inner>, node: u64, by: Actor) -> Result<Changed, Cha
         };
     };
     if known.role == Role::Voter {
-        if let Some(refusal) = why_not_without(inner, &group, node) {
+        if let Some(refusal) = why_not_without(inner, &group, node).await {
             return Ok(Changed::Refused(refusal));
         }
         if node == inner.id {
@@ -144,7 +149,7 @@ async fn dismiss(inner: &Arc<Inner>, node: u64, by: Actor) -> Changed {
 }
 
 /// Why the cluster would not work without a voter: those that are left must be able to commit.
-fn why_not_without(inner: &Inner, group: &BTreeMap<u64, Known>, node: u64) -> Option<String> {
+async fn why_not_without(inner: &Inner, group: &BTreeMap<u64, Known>, node: u64) -> Option<String> {
     let voters = group.iter().filter(|(_, known)| known.role == Role::Voter);
     let left: Vec<u64> = voters.map(|(id, _)| *id).filter(|id| *id != node).collect();
     if left.is_empty() {
@@ -152,7 +157,9 @@ fn why_not_without(inner: &Inner, group: &BTreeMap<u64, Known>, node: u64) -> Op
             "coordinator {node} is the only one that votes: without it there is no cluster"
         ));
     }
-    let silent: Vec<u64> = left.iter().copied().filter(|id| !answers(inner, *id)).collect();
+    let heard = join_all(left.iter().map(|id| answers(inner, group, *id))).await;
+    let silent: Vec<u64> =
+        left.iter().zip(heard).filter(|(_, heard)| !heard).map(|(id, _)| *id).collect();
     let answering = left.len() - silent.len();
     (answering <= left.len() / 2).then(|| {
         format!(
@@ -162,17 +169,19 @@ fn why_not_without(inner: &Inner, group: &BTreeMap<u64, Known>, node: u64) -> Op
     })
 }
 
-/// Whether a voter has answered the leader lately.
-fn answers(inner: &Inner, node: u64) -> bool {
-    node == inner.id
-        || inner.node.followed().get(&node).is_some_and(|followed| {
-            followed.silent_for.is_some_and(|silent| silent < inner.profile.progress_limit())
-        })
+/// Whether a coordinator answers now: what was heard a moment ago does not tell.
+async fn answers(inner: &Inner, group: &BTreeMap<u64, Known>, node: u64) -> bool {
+    if node == inner.id {
+        return true;
+    }
+    let Some(known) = group.get(&node) else { return false };
+    let to = (node, known.url.as_str());
+    inner.peers.call::<Timestamp>(to, "clock", &(), ANSWER_LIMIT).await.is_ok()
 }
 
 async fn transfer(inner: &Arc<Inner>, node: u64) -> Changed {
-    let role = inner.node.group().get(&node).map(|known| known.role);
-    match role {
+    let group = inner.node.group();
+    match group.get(&node).map(|known| known.role) {
         None => return Changed::Refused(format!("there is no coordinator {node}")),
         Some(Role::Learner) => {
             return Changed::Refused(format!("coordinator {node} does not vote yet"));
@@ -180,7 +189,7 @@ async fn transfer(inner: &Arc<Inner>, node: u64) -> Changed {
         Some(Role::Voter) if node == inner.id => return Changed::Done,
         Some(Role::Voter) => {}
     }
-    if !answers(inner, node) || !inner.node.is_caught_up(node) {
+    if !answers(inner, &group, node).await || !inner.node.is_caught_up(node) {
         return Changed::Refused(format!(
             "coordinator {node} does not answer or lags behind: `crosscheck cluster status`"
         ));

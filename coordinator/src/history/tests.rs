@@ -369,3 +369,39 @@ proptest! {
         prop_assert_eq!(found, recount);
     }
 }
+
+/// A stored format: what version 1 has written must be read by every later program.
+#[tokio::test]
+async fn a_history_of_version_1_is_read_and_goes_on_and_a_newer_one_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("history.db");
+    let db = Connection::open(&file).expect("opens");
+    db.execute_batch(include_str!("golden/history-1.sql")).expect("runs");
+    drop(db);
+    let history = open(directory.path());
+    let Effect::Record { observation, .. } = seen("a", 4, 1_000, Status::Down, 5_000) else {
+        panic!("a record")
+    };
+    let row = &rows(&history)[0];
+    assert_eq!(
+        (row.started, row.status, row.cause),
+        (at(1_000), Status::Down, Some(Cause::Refused))
+    );
+    assert_eq!(
+        (&row.detail, &row.excerpt),
+        (&observation.outcome.detail, &observation.outcome.excerpt)
+    );
+    assert_eq!(history.applied(), 9);
+    keep(&history, 9, vec![seen("a", 5, 2_000, Status::Up, 5_000)]).await;
+    keep(&history, 10, vec![seen("a", 6, 3_000, Status::Up, 5_000)]).await;
+    history.flush().await.expect("flushed");
+    assert_eq!(rows(&history).len(), 2, "entry 9 was there already");
+    drop(history);
+
+    let db = Connection::open(&file).expect("opens");
+    db.pragma_update(None, "user_version", 2).expect("written");
+    drop(db);
+    let opened = History::open(directory.path(), Fatal::new(|_| {}));
+    let error = opened.err().expect("refused").to_string();
+    assert!(error.contains("version 2") && error.contains("update it"), "{error}");
+}

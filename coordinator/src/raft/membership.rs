@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use openraft::ChangeMembers;
 use openraft::alias::StoredMembershipOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::impls::BasicNode;
 use openraft::raft::Precondition;
-use openraft::{ChangeMembers, Instant};
 
 use super::node::Node;
 use super::wire::Types;
@@ -38,15 +38,6 @@ pub(crate) struct Known {
     /// The base URL of its Raft listener.
     pub(crate) url: String,
     pub(crate) role: Role,
-}
-
-/// How far a node's log is, as its leader knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Followed {
-    /// The last entry that it is known to have.
-    pub(crate) matched: Option<u64>,
-    /// How long ago it last answered; `None` when it never did.
-    pub(crate) silent_for: Option<Duration>,
 }
 
 /// Why the group was not changed.
@@ -84,23 +75,17 @@ impl Node {
         (*self.raft.server_metrics().borrow_watched().membership_config).clone()
     }
 
-    /// What the leader knows of its followers' logs; nothing on another node.
-    pub(crate) fn followed(&self) -> BTreeMap<u64, Followed> {
-        let metrics = self.raft.metrics().borrow_watched().clone();
-        let heard = metrics.heartbeat.unwrap_or_default();
-        let matched = metrics.replication.unwrap_or_default();
-        let known = matched.into_iter().filter(|(id, _)| *id != self.id).map(|(id, matched)| {
-            let at = heard.get(&id).copied().flatten();
-            let silent_for = at.map(|at| at.elapsed());
-            (id, Followed { matched: matched.map(|last| last.index), silent_for })
-        });
-        known.collect()
+    /// The last entry that each follower is known to have; nothing on a node that does not lead.
+    pub(crate) fn followed(&self) -> BTreeMap<u64, Option<u64>> {
+        let replication = self.raft.metrics().borrow_watched().replication.clone();
+        let others = replication.into_iter().flatten().filter(|(id, _)| *id != self.id);
+        others.map(|(id, matched)| (id, matched.map(|last| last.index))).collect()
     }
 
     /// Whether a learner has nearly all that the leader has.
     pub(crate) fn is_caught_up(&self, id: u64) -> bool {
         let last = self.raft.metrics().borrow_watched().last_log_index.unwrap_or_default();
-        let matched = self.followed().get(&id).and_then(|followed| followed.matched);
+        let matched = self.followed().get(&id).copied().flatten();
         matched.is_some_and(|matched| matched + CAUGHT_UP_ENTRIES >= last)
     }
 

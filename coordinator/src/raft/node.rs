@@ -216,7 +216,7 @@ impl Node {
         let group = self.group();
         let votes = |id: &u64| group.get(id).is_some_and(|known| known.role == Role::Voter);
         let others = self.followed().into_iter().filter(|(id, _)| votes(id));
-        let Some((target, _)) = others.max_by_key(|(_, followed)| followed.matched) else { return };
+        let Some((target, _)) = others.max_by_key(|(_, matched)| *matched) else { return };
         if !self.transfer(target, HAND_OVER_LIMIT).await {
             tracing::info!("stopping without a successor: the others will elect one");
         }

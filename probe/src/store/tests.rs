@@ -152,3 +152,35 @@ fn a_second_probe_and_a_foreign_file_are_refused() {
     let error = store.load().expect_err("foreign").to_string();
     assert!(error.contains("move it away"), "{error}");
 }
+
+/// A stored format: what a probe has spooled must be delivered by every later program. Before the
+/// first release the file is written anew by `CROSSCHECK_GOLDEN=write cargo test -p
+/// crosscheck-probe golden`.
+#[test]
+fn the_golden_spool_is_read_as_it_was_written_and_a_newer_one_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut store = FileStore::open(directory.path()).expect("opens");
+    store.append(&records(0..3)).expect("kept");
+    drop(store);
+    let segment = only_segment(directory.path());
+    let written = fs::read(&segment).expect("readable");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/golden/spool-1.segment");
+    if std::env::var_os("CROSSCHECK_GOLDEN").is_some_and(|value| value == "write") {
+        fs::write(&golden, &written).expect("written");
+    }
+    let kept = fs::read(&golden).expect("the golden file");
+    assert!(kept == written, "it is written otherwise");
+    fs::write(&segment, &kept).expect("written");
+    let mut store = FileStore::open(directory.path()).expect("opens");
+    assert_eq!(ids(&mut store), [0, 1, 2]);
+    assert_eq!(store.fetch(&[0, 1, 2]).expect("readable"), records(0..3));
+    drop(store);
+
+    let mut newer = kept;
+    newer[7] += 1;
+    fs::write(&segment, &newer).expect("written");
+    let mut store = FileStore::open(directory.path()).expect("opens");
+    let error = store.load().expect_err("newer").to_string();
+    assert!(error.contains("not a spool of this version"), "{error}");
+    assert_eq!(fs::read(&segment).expect("readable"), newer, "it was touched");
+}

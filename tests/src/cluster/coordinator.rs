@@ -1,13 +1,15 @@
 //! A coordinator of the cluster: its machine, its settings, its process, and what it answers.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use serde_json::Value;
 
+use super::SETTLED;
 use super::network::Host;
 use crate::api::Api;
 use crate::binary;
+use crate::eventually::eventually;
 use crate::process::Process;
 
 /// For the other members.
@@ -158,20 +160,24 @@ impl Coordinator {
         format!("https://{}:{RAFT_PORT}", self.host.address())
     }
 
-    /// Its process, which is to end by itself; it can be started again then.
+    /// Asks it to end (SIGTERM), and waits; the mail server, which the test is, works meanwhile.
     ///
     /// # Panics
-    /// It was not started.
-    pub fn release(&mut self) -> Process {
-        self.process.take().expect("it was started")
+    /// It does not end, or not in order.
+    pub async fn stop(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        process.ask_to_end();
+        let status = ends(&mut process).await;
+        assert!(status.success(), "it ended with {status}: {}", process.log());
     }
 
-    /// Asks it to end (SIGTERM), and waits.
-    pub fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let status = process.terminate();
-            assert!(status.success(), "it ended with {status}: {}", process.log());
-        }
+    /// Waits until it has ended by itself: how, and its log. It can be started again then.
+    ///
+    /// # Panics
+    /// It does not end, or was not started.
+    pub async fn ended(&mut self) -> (ExitStatus, String) {
+        let mut process = self.process.take().expect("it was started");
+        (ends(&mut process).await, process.log())
     }
 
     /// Kills it (SIGKILL), as a loss of power would.
@@ -226,4 +232,12 @@ fn succeed(command: &mut Command) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
     String::from_utf8(output.stdout).expect("text")
+}
+
+async fn ends(process: &mut Process) -> ExitStatus {
+    eventually(SETTLED, "it ends", || {
+        let ended = process.ended().ok_or_else(|| "it runs".to_owned());
+        async move { ended }
+    })
+    .await
 }

@@ -1,0 +1,110 @@
+//! A state from a backup: what was owed then is withheld, and what is decided later is told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crosscheck_core::command::Reply;
+use crosscheck_core::outbox::{Key, Progress, SendResult};
+use crosscheck_core::{Command, State, apply};
+use crosscheck_model::config::{Channel, Contact, Route};
+use crosscheck_model::{Config, ContactId, Timestamp};
+
+fn config() -> Config {
+    let ops = ContactId::new("ops");
+    let contact = Contact { mail: vec!["ops@example.com".into()], phone: None };
+    let channel = Channel { kind: "mail".into(), settings: "{}".into() };
+    let route = Route {
+        severities: vec![],
+        checks: vec![],
+        customer: None,
+        to: vec![ops.clone()],
+        channels: vec!["mail".into()],
+    };
+    Config {
+        contacts: BTreeMap::from([(ops.clone(), contact)]),
+        channels: BTreeMap::from([("mail".into(), channel)]),
+        routes: vec![route],
+        operators: vec![ops],
+        ..Config::default()
+    }
+}
+
+struct Cluster {
+    state: State,
+    now: Timestamp,
+}
+
+impl Cluster {
+    fn ask(&mut self, command: Command) -> Reply {
+        self.now = self.now.plus(Duration::from_secs(1));
+        apply(&mut self.state, self.now, command).reply
+    }
+
+    fn keys(&self, wanted: impl Fn(&Progress) -> bool) -> Vec<Key> {
+        let owed = self.state.outbox.iter().filter(|(_, owed)| wanted(&owed.progress));
+        owed.map(|(key, _)| *key).collect()
+    }
+
+    /// Sends all that is owed.
+    fn send(&mut self, term: u64) {
+        for key in self.keys(|progress| !progress.is_settled()) {
+            let Reply::Claimed(attempt) = self.ask(Command::Claim { key, term, node: 1 }) else {
+                panic!("not claimed")
+            };
+            self.ask(Command::Settle { key, attempt, result: SendResult::Delivered });
+        }
+    }
+
+    /// Coordinator 1 leads, and its disk is full.
+    fn alarmed() -> Self {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let mut cluster = Self { state: State::default(), now };
+        cluster.ask(Command::Lead { node: 1, term: 1, cluster: "old".into() });
+        cluster.ask(Command::Configure(Box::new(config())));
+        cluster.ask(Command::Disk { node: 1, percent: 93 });
+        cluster
+    }
+
+    fn restored(self) -> (Self, usize) {
+        let (state, withheld) = self.state.restored("new".into());
+        let mut cluster = Self { state, now: self.now };
+        cluster.ask(Command::Lead { node: 1, term: 2, cluster: "another".into() });
+        (cluster, withheld)
+    }
+}
+
+#[test]
+fn what_was_owed_is_not_sent_again() {
+    let cluster = Cluster::alarmed();
+    let owed = cluster.keys(|progress| *progress == Progress::Queued);
+    assert_eq!(owed.len(), 1);
+    let (mut cluster, withheld) = cluster.restored();
+    assert_eq!((withheld, cluster.state.cluster.as_str()), (1, "new"));
+    for key in owed {
+        let claimed = cluster.ask(Command::Claim { key, term: 2, node: 1 });
+        assert!(matches!(claimed, Reply::Rejected(_)), "{claimed:?}");
+    }
+}
+
+#[test]
+fn what_was_sent_stays_sent_and_later_trouble_is_told_under_a_key_of_its_own() {
+    let mut cluster = Cluster::alarmed();
+    cluster.send(1);
+    let sent = cluster.keys(|_| true);
+    let mut old = Cluster { state: cluster.state.clone(), now: cluster.now };
+    let (mut new, withheld) = cluster.restored();
+    assert_eq!(withheld, 0);
+    assert!(sent.iter().all(|key| new.state.outbox[key].progress.is_settled()));
+    assert!(new.state.incidents.values().all(|incident| incident.resolved_at.is_some()));
+
+    for cluster in [&mut old, &mut new] {
+        cluster.ask(Command::Lead { node: 1, term: 3, cluster: "x".into() });
+        cluster.ask(Command::Disk { node: 1, percent: 10 });
+        cluster.ask(Command::Disk { node: 1, percent: 95 });
+    }
+    let later = |cluster: &Cluster| -> Vec<Key> {
+        cluster.keys(|_| true).into_iter().filter(|key| !sent.contains(key)).collect()
+    };
+    assert!(!later(&new).is_empty(), "nobody is told of what happens now");
+    assert!(later(&new).iter().all(|key| !later(&old).contains(key)), "two clusters, one key");
+}
