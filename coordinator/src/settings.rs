@@ -240,7 +240,7 @@ listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
     #[test]
     fn what_makes_no_sense_is_refused() {
         for (from, to, words) in [
-            ("data:", "url: \"127.0.0.1:7411\"\ndata:", "no http:// URL"),
+            ("data:", "url: \"127.0.0.1:7411\"\ndata:", "no https:// URL"),
             ("raft: \"127.0.0.1:7401\"", "raft: \"0.0.0.0:7401\"", "say as `url`"),
             ("data:", "dta:", "dta"),
         ] {

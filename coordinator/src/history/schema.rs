@@ -17,10 +17,8 @@ pub(super) const PROBE: i64 = 1;
 /// `name.kind`.
 pub(super) const SITE: i64 = 2;
 
-/// Names are stored once. `observation.id` holds the log index, see `record.rs`. A span lasts
-/// until the next one of its check begins. `progress` has one row, and
-/// `progress.commits` changes each time: SQLite syncs nothing when nothing has changed, and a flush
-/// must bring to the disk what was committed before it.
+/// Version 1. Names are stored once. `observation.id` holds the log index, see `record.rs`. A span
+/// lasts until the next one of its check begins. `progress` has one row.
 const TABLES: &str = "
 CREATE TABLE name (
     id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name)
@@ -47,14 +45,16 @@ CREATE TABLE span (
 CREATE TABLE progress (
     one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL,
     raw_from INTEGER NOT NULL, rollups_from INTEGER NOT NULL,
-    lacks_after INTEGER, lacks_to INTEGER, lacks_from INTEGER,
-    commits INTEGER NOT NULL
+    lacks_after INTEGER, lacks_to INTEGER, lacks_from INTEGER
 );
-INSERT INTO progress VALUES (1, 0, 0, 0, NULL, NULL, NULL, 0);
+INSERT INTO progress VALUES (1, 0, 0, 0, NULL, NULL, NULL);
 ";
 
-/// Since version 2. `entry` is the log entry's index.
-const AUDIT: &str = "
+/// From version 1 to 2. `audit.entry` is the log entry's index. `progress.commits` changes each
+/// time: SQLite syncs nothing when nothing has changed, and a flush must bring to the disk what was
+/// committed before it.
+const STEP_2: &str = "
+ALTER TABLE progress ADD COLUMN commits INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE audit (
     idx INTEGER PRIMARY KEY, entry INTEGER NOT NULL, at INTEGER NOT NULL, actor TEXT NOT NULL,
     role TEXT NOT NULL, source TEXT NOT NULL, act TEXT NOT NULL, subject TEXT NOT NULL,
@@ -76,7 +76,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, HistoryError> {
             if version == 0 {
                 tx.execute_batch(TABLES)?;
             }
-            tx.execute_batch(AUDIT)?;
+            tx.execute_batch(STEP_2)?;
             tx.pragma_update(None, "user_version", VERSION)?;
             tx.commit()?;
         }

@@ -399,9 +399,9 @@ async fn a_history_of_version_1_is_read_and_goes_on_and_a_newer_one_is_refused()
     drop(history);
 
     let db = Connection::open(&file).expect("opens");
-    db.pragma_update(None, "user_version", 2).expect("written");
+    db.pragma_update(None, "user_version", 3).expect("written");
     drop(db);
     let opened = History::open(directory.path(), Fatal::new(|_| {}));
     let error = opened.err().expect("refused").to_string();
-    assert!(error.contains("version 2") && error.contains("update it"), "{error}");
+    assert!(error.contains("version 3") && error.contains("update it"), "{error}");
 }

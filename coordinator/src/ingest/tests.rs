@@ -85,7 +85,7 @@ fn report(epoch: u64, seq: u64, echo: Timestamp) -> Report {
 
 impl Stage {
     async fn post(&self, path: &str, body: Vec<u8>, encoding: &str) -> (u16, String) {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let client = client();
         let request = client
             .post(format!("{}{path}", self.base))
             .header("content-encoding", encoding)
@@ -111,7 +111,7 @@ async fn a_session_over_http() {
     assert_eq!(status, 200, "{body}");
     let receipt: Receipt = serde_json::from_str(&body).expect("a receipt");
     assert_eq!(receipt.seq, 1);
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let client = client();
     let url = format!("{}/probe/v1/orders?probe=p&epoch={}", stage.base, welcome.epoch);
     let response = within(client.get(url).send()).await;
     let mut pieces = response.expect("answers").bytes_stream();
@@ -235,4 +235,11 @@ async fn a_probe_that_does_not_listen_is_dropped() {
     within(feed).await;
     assert!(matches!(receiver.recv().await, Some(Order::Heartbeat { .. })));
     assert!(receiver.recv().await.is_none());
+}
+
+/// A client that needs no certificates.
+fn client() -> reqwest::Client {
+    // An error means that another test was faster.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("a client")
 }

@@ -12,7 +12,7 @@ use crate::raft::wire::{FormatError, seal, unseal};
 use crate::write_ahead;
 
 /// The version of the tables, kept in `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// `entry.idx` is the log index; `marks` has one row.
 const TABLES: &str = "
