@@ -192,15 +192,16 @@ fn a_majority_goes_on_and_a_minority_says_that_it_is_stale_and_sends_nothing() {
 
 #[test]
 fn a_leader_cut_off_from_the_others_leaves_the_alarm_to_the_next() {
-    run(Plan::USUAL, async |cluster| {
-        for (outage, way) in [(1, Way::Both), (2, Way::Out), (3, Way::In)] {
+    // An installation each: one check with three outages in a row counts as one that flaps.
+    for way in [Way::Both, Way::Out, Way::In] {
+        run(Plan::USUAL, async |cluster| {
             let leader = cluster.ready(&NODES).await;
             let others: Vec<usize> = NODES.into_iter().filter(|node| *node != leader).collect();
             // It still reaches the mail server, and the probes reach it.
             let peers = others.iter().map(|node| cluster.coordinator(*node).host().address());
             cluster.coordinator(leader).host().cut(way, &peers.collect::<Vec<_>>());
             cluster.target.fail();
-            cluster.told("alarm", outage * CONTACTS.len()).await;
+            cluster.told("alarm", CONTACTS.len()).await;
             let witness = cluster.ready(&others).await;
             assert_ne!(witness, leader, "cut {way:?}");
             cluster.rounds(witness, ROUNDS_AFTER).await;
@@ -209,13 +210,13 @@ fn a_leader_cut_off_from_the_others_leaves_the_alarm_to_the_next() {
 
             cluster.coordinator(leader).host().heal();
             cluster.target.recover().await;
-            cluster.told("recovery", outage * CONTACTS.len()).await;
+            cluster.told("recovery", CONTACTS.len()).await;
             cluster.ready(&NODES).await;
             cluster.shows(leader, "up", "up", ALL).await;
             cluster.rounds(witness, ROUNDS_AFTER).await;
-            cluster.assert_told_of(outage);
-        }
-    });
+            cluster.assert_told_of(1);
+        });
+    }
 }
 
 fn reason(check: &Value) -> &str {

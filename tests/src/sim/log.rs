@@ -9,9 +9,10 @@ use crosscheck_coordinator::leader::{Clock, LogTime, median};
 use crosscheck_coordinator::windows;
 use crosscheck_core::command::{Applied, Stamped};
 use crosscheck_core::outbox::{Key, Progress};
+use crosscheck_core::state::CheckState;
 use crosscheck_core::{Command, Effect, Reply, State, apply, snapshot};
-use crosscheck_model::Timestamp;
 use crosscheck_model::wire::Refusal;
+use crosscheck_model::{Status, Timestamp};
 
 use super::checker::{Entry, count_rows};
 use super::fault::Fault;
@@ -20,6 +21,8 @@ use super::world::World;
 
 /// How far ahead windows are expanded, as the leader does.
 const WINDOWS_AHEAD: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+/// How long a check that came and went must be well until its incident ends.
+const STABLE: Duration = Duration::from_secs(10 * 60);
 /// Entries between snapshots.
 const SNAPSHOT_EVERY: usize = 1500;
 
@@ -91,6 +94,16 @@ impl Log {
             _ => None,
         };
         self.state.outbox.values().filter_map(|owed| retry(&owed.progress)).max()
+    }
+
+    /// When the last check that came and went will have been well for long enough.
+    pub(super) fn latest_stability(&self) -> Option<Timestamp> {
+        let flaps = |check: &&CheckState| {
+            let open = check.incident.and_then(|id| self.state.incidents.get(&id));
+            check.verdict.status == Status::Up && open.is_some_and(|incident| incident.flapping)
+        };
+        let checks = self.state.checks.values().filter(flaps);
+        checks.map(|check| check.tally.since.plus(STABLE)).max()
     }
 
     /// When the last maintenance that is known ends, if one is still to end.

@@ -24,6 +24,8 @@ use super::trace::Trace;
 
 /// After everything has healed, all must be well within this time.
 pub(super) const LIVENESS: Duration = Duration::from_secs(15 * 60);
+/// What came at the last moment has its consequences within this time.
+const AFTERMATH: Duration = Duration::from_secs(180);
 /// Events at one moment beyond which something turns in a circle.
 const SAME_MOMENT_LIMIT: u32 = 100_000;
 
@@ -158,13 +160,13 @@ impl World {
         }
         self.heal();
         self.run_until(safety + LIVENESS);
-        // A refused attempt is repeated after up to half an hour, and in a maintenance no incident
-        // ends: what waits for either is not late.
-        let waited_for = self.log.latest_retry().max(self.log.latest_window());
-        if let Some(at) = waited_for.filter(|_| self.violation.is_none()) {
-            let wait = at.since(self.log.state.now) + Duration::from_secs(180);
-            let until = self.now + wait;
-            self.run_until(until);
+        // A refused attempt is repeated after up to half an hour, in a maintenance no incident ends,
+        // and that of a check that came and went ends late: what waits for these is not late.
+        let waited_for =
+            self.log.latest_retry().max(self.log.latest_window()).max(self.log.latest_stability());
+        if self.violation.is_none() {
+            let late = waited_for.map_or(Duration::ZERO, |at| at.since(self.log.state.now));
+            self.run_until(self.now + late + AFTERMATH);
         }
         if self.violation.is_none() {
             self.check(|checker, view| checker.end(view));

@@ -85,6 +85,8 @@ pub(crate) struct Probe {
     boot: u64,
     seq: u64,
     report_seq: u64,
+    /// When its newest report arrives.
+    arrives: Timestamp,
     heard: Timestamp,
     said_at: Timestamp,
     pub(crate) honesty: Honesty,
@@ -218,6 +220,7 @@ impl Probe {
             boot,
             seq: 0,
             report_seq: 0,
+            arrives: Timestamp::ZERO,
             heard: Timestamp::ZERO,
             said_at: Timestamp::ZERO,
             honesty: Honesty::Honest,
@@ -455,9 +458,16 @@ impl World {
             running: probe.running(),
         };
         let copies = 1 + u64::from(self.random.chance(self.faults.doubled));
-        for _ in 0..copies {
+        // A probe has one report under way and sends it until it is taken: copies come late, but
+        // no report comes for the first time after the one that follows it.
+        let before = self.probes[index].arrives;
+        for copy in 0..copies {
             let late = self.random.below(self.faults.late_secs + 1);
-            self.in_flight.push((self.now.plus(Duration::from_secs(late)), report.clone()));
+            let at = self.now.plus(Duration::from_secs(late)).max(before);
+            if copy == 0 {
+                self.probes[index].arrives = at;
+            }
+            self.in_flight.push((at, report.clone()));
         }
     }
 
