@@ -40,6 +40,7 @@ pub(super) struct Blindness {
     taken: BTreeMap<String, Timestamp>,
     hearing_since: Timestamp,
     last: Timestamp,
+    ticked_at: Timestamp,
     known: BTreeSet<IncidentId>,
     /// Silences told in time, and blind checks and channels likewise.
     tested: u64,
@@ -60,6 +61,7 @@ impl Checker for Blindness {
             self.hearing_since = now;
         }
         self.last = now;
+        self.interrupt(now);
         match (&entry.stamped.command, &entry.applied.reply) {
             (Command::Open(hello), Reply::Opened(Ok(welcome))) => {
                 self.epochs.insert(hello.probe.clone(), (welcome.epoch, 0));
@@ -72,6 +74,7 @@ impl Checker for Blindness {
             (Command::Batch(reports), _) => reports.iter().for_each(|r| self.report(r, now)),
             (Command::Settle { key, result, .. }, Reply::Done) => self.settled(view, *key, result),
             (Command::Tick, _) => {
+                self.ticked(now);
                 self.silences(view)?;
                 self.blind_checks(view)?;
                 self.channels(view)?;
@@ -88,6 +91,24 @@ impl Checker for Blindness {
 }
 
 impl Blindness {
+    /// Whoever was heard again since the tick before, is so for the state from this one on: there
+    /// are none while nobody leads.
+    fn ticked(&mut self, now: Timestamp) {
+        let before = std::mem::replace(&mut self.ticked_at, now);
+        let new = self.heard_since.values_mut().filter(|since| **since > before);
+        new.for_each(|since| *since = now);
+    }
+
+    /// Whoever is not heard at the time of an entry is not heard without a break.
+    fn interrupt(&mut self, now: Timestamp) {
+        for (probe, since) in &mut self.heard_since {
+            let echo = self.echoes.get(probe).copied().unwrap_or(Timestamp::ZERO);
+            if now.since(echo) > SESSION {
+                *since = now;
+            }
+        }
+    }
+
     fn report(&mut self, report: &Report, now: Timestamp) {
         let Some((epoch, seq)) = self.epochs.get_mut(&report.probe) else { return };
         if *epoch != report.epoch || report.seq <= *seq {
@@ -133,13 +154,6 @@ impl Blindness {
                     return Err(format!("{probe} is not heard for {silence:?}: nobody is told"));
                 }
                 self.tested += 1;
-            }
-            let echo = self.echoes.get(probe).copied().unwrap_or(Timestamp::ZERO);
-            if state.now.since(echo) > SESSION {
-                if let Some(since) = self.heard_since.get_mut(probe) {
-                    *since = state.now;
-                }
-                continue;
             }
             let Some(since) = self.heard_since.get(probe) else { continue };
             let well = state.now.since(*since);
