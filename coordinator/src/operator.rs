@@ -6,7 +6,7 @@
 //! ```
 //!
 //! **Invariants**
-//! - An operation that is not public answers nobody but a [`Caller`], whom only a [`Door`] makes.
+//! - An operation that is not public answers nobody but a `Caller`, whom only a `Door` makes.
 //! - What a caller may not see is not told apart from what does not exist.
 //! - Whatever grows with requests from outside is bounded.
 

@@ -8,7 +8,7 @@
 //! - View models are functions of the state, the readings and one moment; nothing here has a clock.
 //! - Targets' words are escaped and stripped of control characters; no script or style is inline.
 //! - What is stale is never shown green.
-//! - A page shows the checks of its [`Scope`], which no visitor sees beyond their own sight.
+//! - A page shows the checks of its `Scope`, which no visitor sees beyond their own sight.
 
 mod asset;
 mod availability;

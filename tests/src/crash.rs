@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The stores are those of production, SQLite included: nothing is put in their place, so nothing
-//! has to be believed about how they use the disk. What is modelled is the disk; see [`disk`].
+//! has to be believed about how they use the disk. What is modelled is the disk; see `disk`.
 
 use std::collections::HashSet;
 use std::fmt;
