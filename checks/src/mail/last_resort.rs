@@ -62,7 +62,7 @@ pub enum Outcome {
 pub enum Event {
     /// A look.
     Looked(Look),
-    /// A mail asked for by [`Effect::Mail`] was handed over, or not.
+    /// A mail asked for by `Effect::Mail` was handed over, or not.
     Sent(Outcome),
 }
 

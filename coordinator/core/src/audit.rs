@@ -7,7 +7,7 @@
 //! **Invariants**
 //! - An act that changes something leaves an entry in the same log entry; one that is rejected or
 //!   changes nothing leaves none.
-//! - Nothing but [`State::act`] adds to the trail, and no command takes from it. The state keeps
+//! - Nothing but `State::act` adds to the trail, and no command takes from it. The state keeps
 //!   the newest entries, the history all of them.
 //! - The hash covers every field and the hash before, so no entry can be changed, left out or
 //!   slipped in without every later hash being another.
