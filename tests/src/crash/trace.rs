@@ -60,6 +60,11 @@ pub(super) fn parse(trace: &str) -> Result<Vec<Call>, String> {
         if rest.starts_with("+++") || rest.starts_with("---") {
             continue;
         }
+        // Its thread was gone before strace could read what it asked for.
+        if rest.ends_with(" <detached ...>") {
+            begun.remove(thread);
+            continue;
+        }
         if let Some(beginning) = rest.strip_suffix(" <unfinished ...>") {
             begun.insert(thread, beginning);
         } else if let Some(resumed) = rest.strip_prefix("<... ") {
@@ -118,6 +123,7 @@ mod tests {
                      8 fsync(6) = -1 EIO (Input/output error) (INJECTED)\n\
                      7 <... pwrite64 resumed>) = 2\n\
                      8 fsync(6 <unfinished ...>) = ?\n\
+                     9 ???( <detached ...>\n\
                      8 +++ exited with 1 +++\n";
         let calls = parse(trace).expect("whole");
         let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
