@@ -12,7 +12,7 @@ const EDGES: usize = 4;
 /// .. within so long is that of a check that comes and goes.
 const WINDOW: Duration = Duration::from_secs(30 * 60);
 /// How long such a check must be well until its incident ends.
-const STABLE: Duration = Duration::from_secs(10 * 60);
+pub const STABLE: Duration = Duration::from_secs(10 * 60);
 
 impl State {
     /// An incident of the check opens or ends now; whether the check comes and goes.

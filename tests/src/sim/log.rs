@@ -8,6 +8,7 @@ use crosscheck_coordinator::dispatch::Event;
 use crosscheck_coordinator::leader::{Clock, LogTime, median};
 use crosscheck_coordinator::windows;
 use crosscheck_core::command::{Applied, Stamped};
+use crosscheck_core::flapping::STABLE;
 use crosscheck_core::outbox::{Key, Progress};
 use crosscheck_core::state::CheckState;
 use crosscheck_core::{Command, Effect, Reply, State, apply, snapshot};
@@ -21,8 +22,6 @@ use super::world::World;
 
 /// How far ahead windows are expanded, as the leader does.
 const WINDOWS_AHEAD: Duration = Duration::from_secs(8 * 24 * 60 * 60);
-/// How long a check that came and went must be well until its incident ends.
-const STABLE: Duration = Duration::from_secs(10 * 60);
 /// Entries between snapshots.
 const SNAPSHOT_EVERY: usize = 1500;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use askama::Template;
 use crosscheck_checks::excerpt::is_harmful;
 use crosscheck_checks::mail::line::{cut, one_line};
+use crosscheck_core::flapping;
 use crosscheck_core::outbox::{Edge, Notice, SiteOpinion};
 use crosscheck_model::{Cause, Status, Timestamp};
 
@@ -102,7 +103,7 @@ impl Letter {
             target: if target == name { String::new() } else { target },
             name,
             summary: sentence(&one_line(&notice.summary)),
-            aside: belated(notice).or_else(|| flapping(notice)),
+            aside: belated(notice).or_else(|| postponed(notice)),
             facts: facts(notice),
             groups: groups(&notice.sites),
             runbook: notice.runbook.as_deref().map(Pointer::of),
@@ -161,9 +162,10 @@ fn belated(notice: &Notice) -> Option<String> {
 }
 
 /// Why the next mail is long in coming.
-fn flapping(notice: &Notice) -> Option<String> {
-    let text = "You will hear again when it has been well for 10 minutes.";
-    (notice.flapping && matches!(notice.edge, Edge::Alarm(_))).then(|| text.to_owned())
+fn postponed(notice: &Notice) -> Option<String> {
+    let text =
+        || format!("You will hear again when it has been well for {}.", span(flapping::STABLE));
+    (notice.flapping && matches!(notice.edge, Edge::Alarm(_))).then(text)
 }
 
 fn facts(notice: &Notice) -> Vec<Fact> {

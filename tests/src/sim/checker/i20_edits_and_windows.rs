@@ -58,6 +58,7 @@ impl Checker for EditsAndWindows {
             if let Some((id, _)) = state.checks.iter().find(silent) {
                 return Err(format!("{id} is down and has no incident"));
             }
+            self.windows_are_kept(view)?;
         }
         Ok(())
     }
@@ -75,6 +76,22 @@ fn in_window(view: &View<'_>, check: &CheckState) -> bool {
 }
 
 impl EditsAndWindows {
+    /// A check is in its maintenance at the moments that people meant.
+    fn windows_are_kept(&self, view: &View<'_>) -> Finding {
+        let state = view.state();
+        if state.now.since(self.expanding_since) <= EXPANSION {
+            return Ok(());
+        }
+        let missed = |(_, check): &(_, &CheckState)| in_window(view, check) != check.maintenance;
+        match state.checks.iter().find(missed) {
+            Some((id, check)) if check.maintenance => {
+                Err(format!("{id} is in a maintenance that nobody planned for now"))
+            }
+            Some((id, _)) => Err(format!("{id} is not in its maintenance")),
+            None => Ok(()),
+        }
+    }
+
     fn quiet(&self, view: &View<'_>, owed: &Owed) -> Finding {
         let state = view.state();
         // A rule becomes moments by an entry of its own, right after.
