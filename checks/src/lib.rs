@@ -12,6 +12,7 @@
 //! - A kind is one file in `kind/` and one line in [`kind::KINDS`].
 
 pub mod channel_kind;
+pub mod clock;
 pub mod dial;
 pub mod document;
 pub mod env;

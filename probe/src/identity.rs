@@ -5,8 +5,9 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use crosscheck_checks::clock;
 use crosscheck_model::Timestamp;
 use crosscheck_model::join::{Fingerprint, Joined, coordinator_name};
 use rcgen::{CertificateParams, KeyPair};
@@ -79,7 +80,7 @@ impl Identity {
         };
         let identity =
             parse(&path, &text).map_err(|what| IdentityError::Damaged(path.clone(), what))?;
-        if identity.until <= wall_clock() {
+        if identity.until <= clock::wall() {
             return Err(IdentityError::Ended(path, identity.until));
         }
         Ok(identity)
@@ -174,12 +175,6 @@ impl Joining {
         fs::remove_file(&path).map_err(|error| IdentityError::File(path, error))?;
         Ok(identity)
     }
-}
-
-/// The wall clock, by which certificates are judged.
-pub fn wall_clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::ZERO.plus(since)
 }
 
 /// Only the key in it counts: the coordinator writes the names.

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crosscheck_checks::clock;
 use crosscheck_model::Timestamp;
 use crosscheck_model::join::{JoinProbe, JoinRefusal, JoinToken, Joined, NoToken};
 use reqwest::Url;
 
 use crate::config::{Config, ConfigError};
-use crate::identity::{Identity, IdentityError, Joining, wall_clock};
+use crate::identity::{Identity, IdentityError, Joining};
 use crate::link::{self, JoinFailure};
 use crate::trust::{self, Announced};
 
@@ -95,7 +96,7 @@ pub async fn join(config: &Config, token: &JoinToken) -> Result<Outcome, JoinErr
     };
     let joined = ask(coordinators, token, &question).await?;
     let identity = joining.finish(&joined, token.authority)?;
-    let ours = wall_clock();
+    let ours = clock::wall();
     let off = ours.since(joined.now).max(joined.now.since(ours)) > CLOCK_LIMIT;
     Ok(Outcome { identity, clock_off: off.then_some((ours, joined.now)) })
 }

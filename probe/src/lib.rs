@@ -15,11 +15,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use crosscheck_checks::clock;
 use crosscheck_checks::env::{Env, Secrets};
 use crosscheck_checks::resolve::Resolver;
-use crosscheck_model::Timestamp;
 
 pub mod anchor;
 pub mod average;
@@ -88,19 +88,17 @@ pub fn start_with(config: &Config, link: impl Link, prober: impl Prober) -> io::
 fn setup(config: &Config, coordinators: usize) -> Setup {
     /// Two starts within the same millisecond still differ, but for one case in a million.
     const RANDOM_BITS: u32 = 20;
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
-    let seed: u64 = rand::random();
+    let (wall, seed) = (clock::wall(), rand::random::<u64>());
     Setup {
         probe: config.probe.clone(),
         site: config.site.clone(),
-        boot: millis << RANDOM_BITS | seed >> (u64::BITS - RANDOM_BITS),
+        boot: wall.as_millis() << RANDOM_BITS | seed >> (u64::BITS - RANDOM_BITS),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         coordinators,
         concurrency: config.limits.concurrency,
         spool: config.limits.spool,
         seed,
-        wall: Timestamp::from_millis(millis),
+        wall,
         kept: Vec::new(),
     }
 }

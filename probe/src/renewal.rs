@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use crosscheck_checks::clock;
 use crosscheck_model::join::{JoinRefusal, Renew};
 
-use crate::identity::{Identity, IdentityError, wall_clock};
+use crate::identity::{Identity, IdentityError};
 use crate::link::{HttpLink, JoinFailure, Link};
 
 /// The clock is looked at this often: it may be set, and a host may sleep.
@@ -18,7 +19,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(60);
 pub async fn keep_fresh(mut identity: Identity, link: HttpLink) {
     let mut refused = None;
     loop {
-        let wait = identity.renew_at().since(wall_clock());
+        let wait = identity.renew_at().since(clock::wall());
         if !wait.is_zero() {
             tokio::time::sleep(wait.min(LOOK_EVERY)).await;
             continue;

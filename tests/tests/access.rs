@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crosscheck_checks::clock;
 use crosscheck_coordinator::access::{Authority, Request};
 use crosscheck_core::identity::{CERTIFICATE_LIFETIME, Certified};
 use crosscheck_model::Timestamp;
@@ -13,7 +14,7 @@ use crosscheck_model::join::{Fingerprint, JoinToken, Joined, coordinator_name, n
 use crosscheck_model::wire::{
     Health, Hello, Order, Receipt, Refusal, Report, WIRE_VERSION, Welcome,
 };
-use crosscheck_probe::identity::{Identity, wall_clock};
+use crosscheck_probe::identity::Identity;
 use crosscheck_probe::trust::{self, Proof};
 use crosscheck_tests::binary;
 use crosscheck_tests::cluster::{Cluster, NODES, Plan, SETTLED, SITES, run};
@@ -69,7 +70,7 @@ fn nobody_gets_in_without_the_right_certificate() {
     run(Plan { checks: 1, probes: false }, async |cluster| {
         let ours = authority(cluster);
         let elsewhere = tempfile_authority();
-        let (now, name) = (wall_clock(), coordinator_name(&ours.fingerprint()));
+        let (now, name) = (clock::wall(), coordinator_name(&ours.fingerprint()));
         let shown = |proof| client(&ours, &name, proof);
         let member = |from: Timestamp| ours.issue_node(2, from, from.plus(DAY)).expect("signs");
         let foreign = elsewhere.issue_node(2, now, now.plus(DAY)).expect("signs");
@@ -138,7 +139,7 @@ fn a_coordinator_joins_only_the_installation_of_its_token_and_a_removed_one_is_o
         let key = fs::metadata(newcomer.data().join("authority.pem")).expect("there");
         assert_eq!(key.permissions().mode() & 0o777, 0o600);
 
-        let now = wall_clock();
+        let now = clock::wall();
         let third = ours.issue_node(3, now, now.plus(DAY)).expect("signs");
         let third = client(&ours, &coordinator_name(&ours.fingerprint()), Some(third));
         assert_eq!(vote(cluster, &third).await, Some(400), "a member");
@@ -202,7 +203,7 @@ async fn a_standalone_lets_probes_of_other_hosts_in_by_their_certificates() {
 
 fn tempfile_authority() -> Authority {
     let scratch = Scratch::new();
-    Authority::create(&scratch.directory("elsewhere"), wall_clock()).expect("made")
+    Authority::create(&scratch.directory("elsewhere"), clock::wall()).expect("made")
 }
 
 fn pem_request(key: &rcgen::KeyPair) -> Request {
@@ -213,7 +214,7 @@ fn pem_request(key: &rcgen::KeyPair) -> Request {
 /// A certificate as the authority would issue it, though no token was used for it.
 fn probe_proof(authority: &Authority, key: &rcgen::KeyPair, probe: &str, site: &str) -> Proof {
     use rustls::pki_types::pem::PemObject;
-    let (from, until) = (wall_clock(), wall_clock().plus(DAY));
+    let (from, until) = (clock::wall(), clock::wall().plus(DAY));
     let certified = Certified { probe: probe.into(), site: site.into(), serial: 1, from, until };
     let issued = authority.issue_probe(&pem_request(key), &certified).expect("signs");
     let certificate = rustls::pki_types::CertificateDer::from_pem_slice(issued.as_bytes());
@@ -419,7 +420,7 @@ fn a_certificate_is_renewed_at_half_its_time_while_the_probe_runs() {
         let data = cluster.probe("b2").data();
         let before = Identity::load(&data).expect("it has joined");
         // As if it had joined four of seven days ago.
-        let from = wall_clock().minus(4 * DAY);
+        let from = clock::wall().minus(4 * DAY);
         let until = from.plus(CERTIFICATE_LIFETIME);
         let certified = Certified { probe: "b2".into(), site: "b2".into(), serial: 9, from, until };
         let request = Request::parse(&before.request().expect("a request")).expect("a request");

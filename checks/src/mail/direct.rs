@@ -2,9 +2,8 @@
 //! left to ask.
 
 use std::fmt::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crosscheck_model::Timestamp;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -16,6 +15,7 @@ use super::last_resort::{Event, LastResort, Letter, Look, Outcome, Patience, Wor
 use super::message::{FieldText, Message};
 use super::route::Route;
 use super::submit::{Failure, Parcel, submit};
+use crate::clock;
 use crate::env::Secrets;
 use crate::text::Span;
 
@@ -246,15 +246,10 @@ pub async fn keep_watch(
             _ = looks.tick() => Event::Looked(watched.look().await),
             Some(outcome) = sending.next(), if !sending.is_empty() => Event::Sent(outcome),
         };
-        if let Some(letter) = watch.step(origin.elapsed(), wall(), event) {
+        if let Some(letter) = watch.step(origin.elapsed(), clock::wall(), event) {
             tracing::error!(word = ?letter.word, since = %letter.since, "mails the operators");
             let (seer, mail, secrets) = (&seer, &mail, &secrets);
             sending.push(async move { mail.send(seer, &letter, secrets).await });
         }
     }
-}
-
-fn wall() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

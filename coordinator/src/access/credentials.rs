@@ -4,8 +4,8 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use crosscheck_checks::clock;
 use crosscheck_model::join::node_name;
-use crosscheck_probe::identity::wall_clock;
 use crosscheck_probe::trust;
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::CertificateDer;
@@ -127,7 +127,7 @@ impl Credentials {
 
 fn certify(authority: &Authority, node: u64) -> Result<Arc<CertifiedKey>, AuthorityError> {
     // Certificates are judged by the wall clocks of hosts, so they are dated by one.
-    let now = wall_clock();
+    let now = clock::wall();
     let (chain, key): (Vec<CertificateDer<'static>>, _) =
         authority.issue_node(node, now, now.plus(LIFETIME))?;
     let certified = CertifiedKey::from_der(chain, key, &trust::provider())

@@ -5,19 +5,17 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use crosscheck_checks::clock;
 use crosscheck_core::{State, snapshot};
-use crosscheck_probe::identity::wall_clock;
 
 use super::{BackupError, Frame, Head, Reader};
 use crate::access::{Authority, AuthorityError};
 use crate::cluster::identity::{Identity, IdentityError};
+use crate::cluster::init::FIRST;
 use crate::fatal::Fatal;
 use crate::history::{History, HistoryError};
 use crate::raft::{StartError, plant};
 use crate::settings::Settings;
-
-/// The number of the new cluster's first member.
-const FIRST: u64 = 1;
 
 /// What was restored.
 #[derive(Debug)]
@@ -66,7 +64,7 @@ pub async fn restore(
     Identity::claim(&settings.data)?;
     match authority {
         Some(kept) => Authority::adopt(&settings.data, kept)?,
-        None => Authority::create(&settings.data, wall_clock())?,
+        None => Authority::create(&settings.data, clock::wall())?,
     };
     let mut read = 0;
     let counted = Counted { inner: open(file)?, read: &mut read };

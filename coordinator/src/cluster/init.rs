@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crosscheck_probe::identity::wall_clock;
+use crosscheck_checks::clock;
 
 use super::identity::{Identity, IdentityError};
 use crate::access::{Authority, AuthorityError};
@@ -14,7 +14,7 @@ use crate::replica::{Replica, ReplicaConfig, SNAPSHOT_EVERY, StartError};
 use crate::settings::Settings;
 
 /// The number of a cluster's first member.
-const FIRST: u64 = 1;
+pub(crate) const FIRST: u64 = 1;
 
 /// One node elects itself in a few seconds, also on a slow disk.
 const FORMING_LIMIT: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ pub enum InitError {
 /// The directory is not empty, or the disk fails.
 pub async fn form(settings: &Settings) -> Result<Identity, InitError> {
     Identity::claim(&settings.data)?;
-    Authority::create(&settings.data, wall_clock())?;
+    Authority::create(&settings.data, clock::wall())?;
     let config = ReplicaConfig {
         id: FIRST,
         url: settings.raft_url(),

@@ -7,6 +7,7 @@ use crosscheck_checks::document::{self, Disk, Document, Level, Source};
 
 use super::catalogue::catalogue;
 use super::remote::RemoteArgs;
+use super::validate::counted;
 use super::{BAD_INPUT, FINE};
 use crate::api::configuration::{Applied, Configuration, File};
 
@@ -44,11 +45,8 @@ pub async fn apply(
     let applied: Applied =
         args.remote.post("/api/v1/configuration", &serde_json::to_value(&body)?).await?;
     let revision = applied.revision;
-    let checks = config.checks.len();
-    writeln!(
-        out,
-        "revision {revision} is in force: {checks} checks, {} sites",
-        config.sites.len()
-    )?;
+    let (checks, sites) =
+        (counted(config.checks.len(), "check"), counted(config.sites.len(), "site"));
+    writeln!(out, "revision {revision} is in force: {checks}, {sites}")?;
     Ok(FINE)
 }

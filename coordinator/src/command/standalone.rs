@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use crosscheck_checks::clock;
 use crosscheck_checks::document::{self, Disk, Document, LOCAL_SITE};
 use crosscheck_checks::env::Secrets;
 use crosscheck_model::config::Site;
 use crosscheck_model::spec::{SiteChoice, SiteQuorum};
 use crosscheck_model::{Config, SiteId};
-use crosscheck_probe::identity::wall_clock;
 use tokio_util::sync::CancellationToken;
 
 use super::catalogue::catalogue;
@@ -181,7 +181,7 @@ fn credentials(args: &StandaloneArgs) -> anyhow::Result<Option<Arc<Credentials>>
         return Ok(None);
     }
     let authority = match Authority::open(&args.data) {
-        Err(AuthorityError::Missing(_)) => Authority::create(&args.data, wall_clock())?,
+        Err(AuthorityError::Missing(_)) => Authority::create(&args.data, clock::wall())?,
         opened => opened?,
     };
     Ok(Some(Arc::new(Credentials::new(authority, NODE)?)))

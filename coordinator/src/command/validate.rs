@@ -74,7 +74,8 @@ fn section(out: &mut dyn Write, title: &str, lines: &[String]) -> io::Result<()>
     Ok(())
 }
 
-fn counted(count: usize, what: &str) -> String {
+/// `1 check`, `2 checks`.
+pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

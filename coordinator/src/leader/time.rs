@@ -1,8 +1,9 @@
 //! The log time: never back, and within a term as fast as the leader's monotonic clock.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use crosscheck_checks::clock;
 use crosscheck_model::Timestamp;
 
 /// Where a leader takes the time from.
@@ -26,8 +27,7 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn wall(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        clock::wall()
     }
 
     fn elapsed(&self) -> Duration {

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crosscheck_probe::identity::wall_clock;
+use crosscheck_checks::clock;
 use rcgen::string::Ia5String;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -10,7 +10,7 @@ use super::*;
 use crate::access::Peer;
 
 fn certified() -> Certified {
-    let from = wall_clock();
+    let from = clock::wall();
     Certified {
         probe: "p".into(),
         site: "here".into(),
@@ -25,8 +25,8 @@ fn an_authority_is_made_once_and_only_its_owner_reads_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path();
     assert!(matches!(Authority::open(data), Err(AuthorityError::Missing(_))));
-    let made = Authority::create(data, wall_clock()).expect("made");
-    assert!(matches!(Authority::create(data, wall_clock()), Err(AuthorityError::Exists(_))));
+    let made = Authority::create(data, clock::wall()).expect("made");
+    assert!(matches!(Authority::create(data, clock::wall()), Err(AuthorityError::Exists(_))));
     let mode = fs::metadata(data.join(FILE)).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let opened = Authority::open(data).expect("opens");
@@ -36,9 +36,9 @@ fn an_authority_is_made_once_and_only_its_owner_reads_it() {
 #[test]
 fn only_the_authority_that_the_token_names_is_taken_over() {
     let here = tempfile::tempdir().expect("a directory");
-    let ours = Authority::create(here.path(), wall_clock()).expect("made");
+    let ours = Authority::create(here.path(), clock::wall()).expect("made");
     let elsewhere = tempfile::tempdir().expect("a directory");
-    let other = Authority::create(elsewhere.path(), wall_clock()).expect("made");
+    let other = Authority::create(elsewhere.path(), clock::wall()).expect("made");
     let there = tempfile::tempdir().expect("a directory");
     let install = |text: &str| {
         Authority::install(there.path(), text.to_owned(), &ours.fingerprint()).map(|_| ())
@@ -55,7 +55,7 @@ fn only_the_authority_that_the_token_names_is_taken_over() {
 #[test]
 fn names_come_from_us_and_never_from_the_request() {
     let directory = tempfile::tempdir().expect("a directory");
-    let authority = Authority::create(directory.path(), wall_clock()).expect("made");
+    let authority = Authority::create(directory.path(), clock::wall()).expect("made");
     let key = KeyPair::generate().expect("a key");
     // It asks to be another probe, a member and an authority.
     let mut wish = CertificateParams::new(vec![
@@ -106,7 +106,7 @@ fn a_request_that_its_key_did_not_sign_is_refused() {
 #[test]
 fn a_members_certificate_names_it() {
     let directory = tempfile::tempdir().expect("a directory");
-    let authority = Authority::create(directory.path(), wall_clock()).expect("made");
+    let authority = Authority::create(directory.path(), clock::wall()).expect("made");
     let (chain, _) = authority.issue_node(3, certified().from, certified().until).expect("signs");
     assert_eq!(Peer::of(Some(&chain), &authority.fingerprint()), Some(Peer::Member(3)));
     let other = Fingerprint([1; 32]);

@@ -24,7 +24,7 @@ pub(super) struct JoinArgs {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// What `crosscheck cluster token` printed; good once.
-    #[arg(long, value_name = "TOKEN", env = "CROSSCHECK_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN", env = "CROSSCHECK_JOIN_TOKEN", hide_env_values = true)]
     token: String,
     /// Print JSON.
     #[arg(long)]
