@@ -295,6 +295,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
     async fn end_content(&mut self) -> Result<Reply, Failure> {
         let ambiguous = |error: String| Failure::Ambiguous(format!("after the content: {error}"));
         let patience = self.end.saturating_duration_since(Instant::now());
+        if patience.is_zero() {
+            // This process may have stood still for long, and another have sent the mail since. A
+            // timeout of nothing would still write.
+            return Err(Failure::Retry("the time was over before the mail was complete".into()));
+        }
         match timeout(patience, self.write(b".\r\n")).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(ambiguous(error.to_string())),
@@ -401,6 +406,19 @@ mod tests {
             let got = stuff_dots(content.as_bytes());
             assert_eq!(String::from_utf8_lossy(&got), want);
         }
+    }
+
+    #[tokio::test]
+    async fn a_mail_is_not_completed_when_its_time_is_over() {
+        let (stream, mut server) = tokio::io::duplex(64);
+        let (end, unread, extensions) = (Instant::now(), Vec::new(), Vec::new());
+        let mut dialog = Dialog { stream, end, unread, extensions, name: String::new() };
+        let outcome = dialog.end_content().await;
+        assert!(matches!(outcome, Err(Failure::Retry(_))), "nobody has it: {outcome:?}");
+        drop(dialog);
+        let mut said = Vec::new();
+        server.read_to_end(&mut said).await.expect("a stream that ends");
+        assert!(said.is_empty(), "{said:?}");
     }
 
     #[test]
