@@ -1,5 +1,5 @@
-//! A whole installation on one machine: three coordinators and five probes as processes, each on a
-//! host of its own, with a target to break and a mail server that keeps what it gets.
+//! A whole installation on one machine: three coordinators (or more) and five probes as processes,
+//! each on a host of its own, with a target to break and a mail server that keeps what it gets.
 //!
 //! ```text
 //!   c1 c2 c3      a1 a2 b1 b2 g1       hosts: network namespaces
@@ -16,6 +16,7 @@ pub mod load;
 pub mod network;
 pub mod probe;
 pub mod record;
+pub mod replicas;
 pub mod target;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,14 +26,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::eventually::eventually;
-use crate::mailbox::{Letter, Mailbox, Sink};
+use crate::mailbox::{Arrival, Sink};
 use crate::scratch::Scratch;
 use coordinator::Coordinator;
 use network::{HUB, Network, Way};
 use probe::Probe;
 use target::Target;
 
-/// The members.
+/// The members of a usual installation.
 pub const NODES: [usize; 3] = [1, 2, 3];
 
 /// The sites, with region and carrier: two carriers with two sites and one with one, so that four
@@ -94,25 +95,37 @@ pub struct Cluster {
 /// # Panics
 /// The test does, or there is no such installation.
 pub fn run(plan: Plan, test: impl AsyncFnOnce(&mut Cluster) + Send) {
+    run_of(NODES.len(), plan, test);
+}
+
+/// As [`run`], with so many coordinators; what the test gives back.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_of<T: Send>(
+    members: usize,
+    plan: Plan,
+    test: impl AsyncFnOnce(&mut Cluster) -> T + Send,
+) -> T {
     let work = || {
         let network = Network::enter();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let mut cluster = Cluster::new(network, plan).await;
+            let mut cluster = Cluster::new(network, members, plan).await;
             cluster.start(plan).await;
-            test(&mut cluster).await;
-        });
+            test(&mut cluster).await
+        })
     };
     // A thread of its own, because it moves to another network.
     let ended = std::thread::scope(|scope| scope.spawn(work).join());
-    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl Cluster {
-    async fn new(mut network: Network, plan: Plan) -> Self {
+    async fn new(mut network: Network, members: usize, plan: Plan) -> Self {
         let scratch = Scratch::new();
         let mut coordinators = Vec::new();
-        for (node, last) in NODES.into_iter().zip(1..) {
+        for (node, last) in (1..=members).zip(1..) {
             let host = network.host(Ipv4Addr::new(10, 77, 0, last));
             let directory = scratch.directory(&format!("coordinator-{node}"));
             coordinators.push(Coordinator::new(host, directory));
@@ -171,7 +184,7 @@ impl Cluster {
     /// Starts all programs, applies the configuration, and waits until all is well.
     async fn start(&mut self, plan: Plan) {
         self.form().await;
-        self.ready(&NODES).await;
+        self.ready(&self.members()).await;
         let file = self.scratch.write("configuration.yaml", &configuration(plan.checks));
         self.coordinator(1).apply(&file);
         if plan.probes {
@@ -181,6 +194,16 @@ impl Cluster {
             self.probes.iter_mut().for_each(Probe::start);
             self.shows(1, "up", "up", SITES.len()).await;
         }
+    }
+
+    /// All members.
+    pub fn members(&self) -> Vec<usize> {
+        (1..=self.coordinators.len()).collect()
+    }
+
+    /// All members but these.
+    pub fn members_without(&self, some: &[usize]) -> Vec<usize> {
+        self.members().into_iter().filter(|node| !some.contains(node)).collect()
     }
 
     /// A member.
@@ -260,6 +283,28 @@ impl Cluster {
         .await
     }
 
+    /// Waits until the members but these, of which one was the leader, agree on another one: its
+    /// number.
+    pub async fn succeeded(&self, lost: &[usize]) -> usize {
+        let rest = self.members_without(lost);
+        eventually(SETTLED, "another leader", || async {
+            // Those who have not noticed yet name the old one.
+            let leader = self.ready(&rest).await;
+            if rest.contains(&leader) { Ok(leader) } else { Err(format!("{leader} still leads")) }
+        })
+        .await
+    }
+
+    /// What the check of a number is called; 0 is the usual one.
+    pub fn check_name(number: usize) -> String {
+        if number == 0 { CHECK.to_owned() } else { format!("{CHECK} {number}") }
+    }
+
+    /// What the check of a number asks the target for.
+    pub fn check_path(number: usize) -> String {
+        format!("/{number}")
+    }
+
     /// The usual check, as a member sees it.
     ///
     /// # Errors
@@ -322,10 +367,8 @@ impl Cluster {
 
     /// What came, as (event, contact), oldest first.
     pub fn events(&self) -> Vec<(String, String)> {
-        let event = |letter: &Letter| letter.field("X-Crosscheck-Event").map(str::to_owned);
-        let events: Vec<_> = self.mails.letters().iter().map(event).collect();
-        let sent = events.into_iter().zip(self.mails.envelopes());
-        sent.map(|(event, to)| (event.unwrap_or_default(), to.join(","))).collect()
+        let event = |mail: Arrival| (mail.letter.event().to_owned(), mail.to.join(","));
+        self.mails.arrivals().into_iter().map(event).collect()
     }
 }
 
@@ -349,8 +392,8 @@ fn configuration(checks: usize) -> String {
     let site =
         |(site, region, carrier)| format!("  {site}: {{ region: {region}, carrier: {carrier} }}\n");
     let check = |number| {
-        let name = if number == 0 { CHECK.to_owned() } else { format!("{CHECK} {number}") };
-        let url = format!("http://{HUB}:{TARGET_PORT}/{number}");
+        let (name, path) = (Cluster::check_name(number), Cluster::check_path(number));
+        let url = format!("http://{HUB}:{TARGET_PORT}{path}");
         format!("  - {{ name: {name}, http: {{ url: \"{url}\" }}, alarm: {{ after: 1 }} }}\n")
     };
     let [ops, li] = CONTACTS;

@@ -6,7 +6,7 @@ pub mod sink;
 
 pub use letter::Letter;
 pub use postfix::Postfix;
-pub use sink::Sink;
+pub use sink::{Arrival, Ending, Sink};
 
 use std::future::{Future, ready};
 use std::time::Duration;

@@ -187,6 +187,23 @@ impl Coordinator {
         }
     }
 
+    /// Suspends it (SIGSTOP), as an overloaded host would: it keeps its connections and answers
+    /// nothing.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn pause(&mut self) {
+        self.process.as_mut().expect("it was started").stop();
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn resume(&mut self) {
+        self.process.as_mut().expect("it was started").cont();
+    }
+
     /// Adds lines to its settings, for its next start.
     pub fn add_settings(&self, text: &str) {
         append(&self.directory.join("coordinator.yaml"), text);

@@ -59,6 +59,11 @@ impl Letter {
         self.field("X-Crosscheck-Incident")
     }
 
+    /// What it tells: `alarm`, `recovery` ..; empty without a word of it.
+    pub fn event(&self) -> &str {
+        self.field("X-Crosscheck-Event").unwrap_or_default()
+    }
+
     /// The check that it is about.
     pub fn check(&self) -> Option<&str> {
         self.field("X-Crosscheck-Check")

@@ -1,9 +1,12 @@
 //! A mail server that does what a test tells it: take mails, be gone, or break off.
 
-use std::net::Ipv4Addr;
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crosscheck_checks::clock;
+use crosscheck_model::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
@@ -18,13 +21,40 @@ use crate::port;
 /// The largest mail taken.
 const MAIL_LIMIT_BYTES: u64 = 1 << 20;
 
-/// What a session saw and did.
+/// A mail that arrived.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Who brought it.
+    pub from: IpAddr,
+    /// Its recipients.
+    pub to: Vec<String>,
+    /// When its content was complete, by the machine's clock.
+    pub at: Timestamp,
+    /// The mail.
+    pub letter: Letter,
+}
+
+/// What follows the final dot of a mail, which has arrived in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// The reply 250, and the session goes on.
+    #[default]
+    Said,
+    /// The reply 250, and the server closes the connection at once.
+    SaidAndGone,
+    /// The server closes the connection without a word: the sender cannot know (RFC 1047).
+    Gone,
+    /// Nothing, until the sender goes away.
+    Mute,
+}
+
+/// What sessions saw and did.
 #[derive(Default)]
 struct Record {
-    letters: Vec<(Vec<String>, Letter)>,
+    arrivals: Vec<Arrival>,
     logins: Vec<String>,
     attempts: usize,
-    drop_next: usize,
+    endings: VecDeque<Ending>,
 }
 
 /// The server; it ends when dropped.
@@ -67,8 +97,9 @@ impl Sink {
         let (record, tls) = (self.record.clone(), self.tls.clone());
         self.task = Some(tokio::spawn(async move {
             let mut sessions = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let session = Session { record: record.clone(), offers: tls.is_some() };
+            while let Ok((stream, peer)) = listener.accept().await {
+                let (record, offers, from) = (record.clone(), tls.is_some(), peer.ip());
+                let session = Session { record, offers, from };
                 sessions.spawn(converse(session, tls.clone(), stream));
             }
         }));
@@ -85,7 +116,12 @@ impl Sink {
     /// Breaks the next `count` sessions off after the final dot, without a word: the mail has
     /// arrived, and the sender cannot know.
     pub fn drop_after_dot(&self, count: usize) {
-        self.record().drop_next = count;
+        self.end_next(&vec![Ending::Gone; count]);
+    }
+
+    /// How the next mails end, in the order of their arrival; all after them as usual.
+    pub fn end_next(&self, endings: &[Ending]) {
+        self.record().endings = endings.iter().copied().collect();
     }
 
     /// How often somebody has begun a session.
@@ -100,7 +136,12 @@ impl Sink {
 
     /// To whom the letters went, each with its recipients.
     pub fn envelopes(&self) -> Vec<Vec<String>> {
-        self.record().letters.iter().map(|(to, _)| to.clone()).collect()
+        self.record().arrivals.iter().map(|mail| mail.to.clone()).collect()
+    }
+
+    /// All that has arrived, oldest first.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.record().arrivals.clone()
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
@@ -110,7 +151,7 @@ impl Sink {
 
 impl Mailbox for Sink {
     fn letters(&self) -> Vec<Letter> {
-        self.record().letters.iter().map(|(_, letter)| letter.clone()).collect()
+        self.record().arrivals.iter().map(|mail| mail.letter.clone()).collect()
     }
 }
 
@@ -158,6 +199,7 @@ enum End {
 struct Session {
     record: Arc<Mutex<Record>>,
     offers: bool,
+    from: IpAddr,
 }
 
 impl Session {
@@ -202,8 +244,20 @@ impl Session {
                 }
                 "DATA" => {
                     stream.write_all(b"354 go ahead\r\n").await.ok()?;
-                    self.take(stream, std::mem::take(&mut to)).await?;
-                    "250 taken\r\n"
+                    match self.take(stream, std::mem::take(&mut to)).await? {
+                        Ending::Said => "250 taken\r\n",
+                        Ending::SaidAndGone => {
+                            stream.write_all(b"250 taken\r\n").await.ok()?;
+                            stream.flush().await.ok()?;
+                            return None;
+                        }
+                        Ending::Gone => return None,
+                        Ending::Mute => {
+                            // Whatever it says meanwhile gets no answer either.
+                            let _ = tokio::io::copy(stream, &mut tokio::io::sink()).await;
+                            return None;
+                        }
+                    }
                 }
                 "QUIT" => {
                     stream.write_all(b"221 bye\r\n").await.ok()?;
@@ -216,8 +270,8 @@ impl Session {
         }
     }
 
-    /// Takes a mail; `None` when the session is to break off.
-    async fn take<S>(&self, stream: &mut BufReader<S>, to: Vec<String>) -> Option<()>
+    /// Takes a mail: how it is to end; `None` when the sender breaks off.
+    async fn take<S>(&self, stream: &mut BufReader<S>, to: Vec<String>) -> Option<Ending>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -234,9 +288,8 @@ impl Session {
             mail.push_str(line.strip_prefix('.').unwrap_or(&line));
         }
         let mut record = self.record();
-        record.letters.push((to, Letter::read(&mail)));
-        let dropped = record.drop_next > 0;
-        record.drop_next = record.drop_next.saturating_sub(1);
-        (!dropped).then_some(())
+        let (from, at, letter) = (self.from, clock::wall(), Letter::read(&mail));
+        record.arrivals.push(Arrival { from, to, at, letter });
+        Some(record.endings.pop_front().unwrap_or_default())
     }
 }
