@@ -25,6 +25,7 @@ pub mod nginx;
 pub mod port;
 pub mod process;
 pub mod receiver;
+pub mod scenarios;
 pub mod scratch;
 pub mod silent;
 pub mod sim;

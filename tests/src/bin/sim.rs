@@ -7,6 +7,7 @@ use std::time::Instant;
 use clap::Parser;
 use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_tests::crash::{self, Subject};
+use crosscheck_tests::scenarios;
 use crosscheck_tests::sim::{self, Outcome};
 
 /// Seeds of tier 1, unless told otherwise.
@@ -20,10 +21,10 @@ const MUTANT_SEEDS: u64 = 200;
 #[derive(Parser)]
 #[command(name = "sim")]
 struct Arguments {
-    /// Which tier: 1, the state machines; 3, the stores under crashes.
+    /// Which tier: 1, the state machines; 3, the stores under crashes; 4, real processes.
     #[arg(long, default_value_t = 1)]
     tier: u8,
-    /// How many seeds; in tier 3, recorded runs.
+    /// How many seeds; in tier 3, recorded runs; in tier 4, rounds of all scenarios.
     #[arg(long)]
     seeds: Option<u64>,
     /// The first of them; without it, the seeds that once failed are run as well.
@@ -32,6 +33,9 @@ struct Arguments {
     /// Plant one wrong decision after the other, and see that each is noticed.
     #[arg(long)]
     mutants: bool,
+    /// Of tier 4, only the scenarios with this in their name.
+    #[arg(long, default_value = "")]
+    only: String,
     /// Show what the seeds have met.
     #[arg(long)]
     coverage: bool,
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         _ if arguments.mutants => mutants(&arguments),
         1 => seeds(&arguments),
         3 => crashes(&arguments),
+        4 => rounds(&arguments),
         tier => {
             say(&format!("there is no tier {tier}"));
             return ExitCode::from(2);
@@ -91,6 +96,34 @@ fn crashes(arguments: &Arguments) -> bool {
     }
     say(&format!("{sum} in {:.1} s", began.elapsed().as_secs_f64()));
     sum.violations.is_empty()
+}
+
+fn rounds(arguments: &Arguments) -> bool {
+    let rounds = arguments.seeds.unwrap_or(1);
+    let first = arguments.first.unwrap_or(0);
+    let began = Instant::now();
+    let outcome = scenarios::list(&arguments.only).and_then(|scenarios| {
+        let mut failed = 0;
+        for seed in first..first + rounds {
+            failed += scenarios::round(&scenarios, seed, |ran| say(&ran.to_string()))?;
+        }
+        Ok((scenarios.len(), failed))
+    });
+    match outcome {
+        Ok((count, failed)) => {
+            let seconds = began.elapsed().as_secs_f64();
+            let runs = count as u64 * rounds;
+            say(&format!(
+                "tier 4: {rounds} rounds of {count} scenarios, {failed} violations, {runs} runs in \
+                 {seconds:.1} s"
+            ));
+            failed == 0
+        }
+        Err(error) => {
+            say(&format!("tier 4 could not run: {error:#}"));
+            false
+        }
+    }
 }
 
 fn seeds(arguments: &Arguments) -> bool {

@@ -1,0 +1,229 @@
+//! Tier 4 of the simulation: real processes. The scenarios are the tests of whole clusters, each
+//! run by its own test program as often as wanted; there is no second version of them.
+//!
+//! ```text
+//! cargo: the programs, the tests --> each test alone, two at a time --> a line each, and a sum
+//! ```
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use crate::process::Process;
+use crate::scratch::Scratch;
+
+/// The tests of whole clusters, by file.
+const PROGRAMS: [&str; 6] = ["cluster", "disk", "durability", "membership", "outage", "watch"];
+
+/// So many run at once: they wait most of the time, and a cluster is ten processes.
+const AT_ONCE: usize = 2;
+
+/// Who takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// Between looks whether one has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How many of the last lines of a failed scenario are shown.
+const TAIL_LINES: usize = 80;
+
+/// Where tests that choose at random read what to choose by.
+const SEED: &str = "CROSSCHECK_SEED";
+
+/// A scenario.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The file of tests that it belongs to.
+    pub program: String,
+    /// Its name in there.
+    pub name: String,
+    path: PathBuf,
+}
+
+/// A scenario that was run.
+#[derive(Debug)]
+pub struct Ran {
+    /// Which.
+    pub scenario: Scenario,
+    /// What its random choices followed from.
+    pub seed: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// The end of what it said, when it failed.
+    pub failed: Option<String>,
+}
+
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outcome = if self.failed.is_some() { "FAILED" } else { "ok" };
+        let (seconds, scenario) = (self.took.as_secs_f64(), &self.scenario);
+        write!(f, "{outcome:6} {seconds:6.1} s  {}: {}", scenario.program, scenario.name)?;
+        if let Some(tail) = &self.failed {
+            let again = format!("--first {} --only {}", self.seed, scenario.name);
+            write!(f, "\n{tail}\nREPRODUCE: cargo sim --tier 4 --seeds 1 {again}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Builds the programs and the tests, and lists the scenarios whose name contains `only`.
+///
+/// # Errors
+/// They cannot be built, or there is none of that name.
+pub fn list(only: &str) -> anyhow::Result<Vec<Scenario>> {
+    cargo(&["build", "--workspace", "--bins", "--examples", "--quiet"])?;
+    let mut tests = vec!["test", "-p", "crosscheck-tests", "--no-run", "--quiet"];
+    tests.push("--message-format=json");
+    tests.extend(PROGRAMS.iter().flat_map(|program| ["--test", program]));
+    let messages = cargo(&tests)?;
+    let mut found = Vec::new();
+    for program in PROGRAMS {
+        let path = executable(&messages, program).with_context(|| format!("no `{program}`"))?;
+        let listed = Command::new(&path).args(["--list", "--format", "terse"]).output()?;
+        ensure!(listed.status.success(), "{} lists no tests", path.display());
+        let listed = String::from_utf8(listed.stdout)?;
+        let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+        let names = names.filter(|name| name.contains(only)).map(str::to_owned);
+        found.extend(names.map(|name| Scenario {
+            program: program.to_owned(),
+            name,
+            path: path.clone(),
+        }));
+    }
+    ensure!(!found.is_empty(), "no scenario has `{only}` in its name");
+    Ok(found)
+}
+
+/// Runs every scenario once with this seed; `each` gets them as they end.
+///
+/// # Errors
+/// One cannot be run at all.
+pub fn round(
+    scenarios: &[Scenario],
+    seed: u64,
+    mut each: impl FnMut(&Ran),
+) -> anyhow::Result<usize> {
+    let waiting = Mutex::new(scenarios.iter().cloned().collect::<VecDeque<_>>());
+    let (sender, ended) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            let (waiting, sender) = (&waiting, sender.clone());
+            scope.spawn(move || {
+                let next = || waiting.lock().map(|mut waiting| waiting.pop_front()).ok().flatten();
+                while let Some(scenario) = next() {
+                    if sender.send(run(scenario, seed)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut failed = 0;
+        for ran in ended {
+            let ran = ran?;
+            failed += usize::from(ran.failed.is_some());
+            each(&ran);
+        }
+        Ok(failed)
+    })
+}
+
+fn run(scenario: Scenario, seed: u64) -> anyhow::Result<Ran> {
+    let scratch = Scratch::new();
+    let log = scratch.file("log");
+    let mut command = Command::new(&scenario.path);
+    command.args(["--exact", &scenario.name, "--include-ignored", "--nocapture"]);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env(SEED, seed.to_string());
+    let began = Instant::now();
+    let mut process = Process::start(&scenario.name, &mut command, &log);
+    let status = loop {
+        match process.ended() {
+            Some(status) => break Some(status),
+            None if began.elapsed() > LIMIT => break None,
+            None => std::thread::sleep(LOOK_EVERY),
+        }
+    };
+    let took = began.elapsed();
+    let failed = match status {
+        Some(status) if status.success() => None,
+        Some(_) => Some(tail(&log)?),
+        None => {
+            // What it has started ends with it.
+            process.kill9();
+            Some(format!("{}\nit does not end", tail(&log)?))
+        }
+    };
+    Ok(Ran { scenario, seed, took, failed })
+}
+
+fn tail(log: &Path) -> anyhow::Result<String> {
+    let text = String::from_utf8_lossy(&fs::read(log)?).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n"))
+}
+
+/// Runs cargo on this workspace: what it prints. Its complaints go where ours go.
+fn cargo(arguments: &[&str]) -> anyhow::Result<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(arguments).arg("--locked").current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.stderr(Stdio::inherit()).output().context("cargo does not run")?;
+    if !output.status.success() {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Where cargo says that it has put a test program.
+fn executable(messages: &str, program: &str) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut of_it = messages.filter(|message| {
+        let target = &message["target"];
+        target["name"] == program && target["kind"] == serde_json::json!(["test"])
+    });
+    of_it.find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_cluster_tests_is_named() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        for program in PROGRAMS {
+            assert!(folder.join(program).with_extension("rs").exists(), "{program}");
+        }
+    }
+
+    #[test]
+    fn a_failure_says_how_to_have_it_again() {
+        let scenario = Scenario {
+            program: "outage".to_owned(),
+            name: "outage::mail::x".to_owned(),
+            path: PathBuf::new(),
+        };
+        let failed = Some("seen last: nothing".to_owned());
+        let ran = Ran { scenario, seed: 7, took: Duration::from_millis(1_250), failed };
+        assert_eq!(
+            ran.to_string(),
+            "FAILED    1.2 s  outage: outage::mail::x\nseen last: nothing\n\
+             REPRODUCE: cargo sim --tier 4 --seeds 1 --first 7 --only outage::mail::x"
+        );
+    }
+
+    #[test]
+    fn a_test_program_is_told_from_a_library_of_its_name() {
+        let messages = "{\"target\":{\"name\":\"disk\",\"kind\":[\"lib\"]},\"executable\":\"/l\"}\n\
+             {\"target\":{\"name\":\"disk\",\"kind\":[\"test\"]},\"executable\":\"/t\"}\n";
+        assert_eq!(executable(messages, "disk"), Some(PathBuf::from("/t")));
+        assert_eq!(executable(messages, "watch"), None);
+    }
+}
