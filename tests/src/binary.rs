@@ -19,12 +19,15 @@ pub fn show_page() -> PathBuf {
 }
 
 /// Cargo tells only a package's own tests where its programs are, but puts all of a profile into
-/// one directory: `PROFILE/NAME` beside `PROFILE/deps/TEST`.
+/// one directory: `PROFILE/NAME` beside `PROFILE/deps/TEST` and other programs.
 fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a file");
-    let profile = test.ancestors().nth(2).expect("it lies in PROFILE/deps");
+    let own = std::env::current_exe().expect("a test has a file");
+    let folder = own.parent().expect("it lies in PROFILE or PROFILE/deps");
+    let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    let profile = profile.expect("it lies in PROFILE/deps");
     let program = profile.join(name);
-    let hint = "hint: `cargo build --workspace` first, or test by `tests/run`";
+    let hint = "hint: `cargo build --workspace --bins --examples` first, with `--release` if that \
+                is what you run; or test by `tests/run`";
     let Some(made) = modified(&program) else {
         panic!("{} is not built\n{hint}", program.display());
     };

@@ -21,6 +21,7 @@ pub mod command;
 pub mod crash;
 pub mod eventually;
 pub mod mailbox;
+pub mod measure;
 pub mod nginx;
 pub mod port;
 pub mod process;

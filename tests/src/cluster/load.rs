@@ -37,6 +37,71 @@ pub struct Script {
 /// The only process life of a script.
 const BOOT: u64 = 7;
 
+/// What speaks for a probe that joins by `token` at the site of its name.
+async fn client(
+    probe: &str,
+    coordinators: &[String],
+    token: &str,
+    data: PathBuf,
+) -> reqwest::Client {
+    let mut config = crosscheck_probe::Config::new(probe, probe);
+    (config.coordinators, config.data) = (coordinators.to_vec(), Some(data));
+    let token = token.parse().expect("a token");
+    let outcome = crosscheck_probe::join::join(&config, &token).await;
+    let identity = outcome.unwrap_or_else(|error| panic!("{probe}: {error}")).identity;
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(identity.client().expect("a certificate"))
+        .timeout(ANSWER_LIMIT)
+        .no_proxy()
+        .build();
+    client.expect("a client")
+}
+
+fn hello(probe: &str) -> Hello {
+    Hello {
+        wire: WIRE_VERSION,
+        probe: probe.into(),
+        site: probe.into(),
+        boot: BOOT,
+        version: "script".to_owned(),
+    }
+}
+
+/// A client whose every request is one entry of the log: a probe that opens its session again and
+/// again, and reports nothing.
+#[derive(Clone)]
+pub struct Proposer {
+    probe: &'static str,
+    client: reqwest::Client,
+}
+
+impl Proposer {
+    /// As [`Script::join`].
+    ///
+    /// # Panics
+    /// It is not let in.
+    pub async fn join(
+        probe: &'static str,
+        coordinators: &[String],
+        token: &str,
+        data: PathBuf,
+    ) -> Self {
+        Self { probe, client: client(probe, coordinators, token, data).await }
+    }
+
+    /// Has an entry committed by way of a coordinator, wherever the leader is; whether the
+    /// coordinator says that it is.
+    pub async fn commit(&self, coordinator: &str) -> bool {
+        let url = format!("{coordinator}/probe/v1/session");
+        let answer = self.client.post(url).json(&hello(self.probe)).send().await;
+        match answer {
+            // Read to its end, so that the connection can be used again.
+            Ok(answer) => answer.status() == StatusCode::OK && answer.bytes().await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
 impl Script {
     /// A probe of this name, at the site of the same name, that joins by `token` and keeps its
     /// certificate in `data`.
@@ -50,21 +115,12 @@ impl Script {
         token: &str,
         data: PathBuf,
     ) -> Self {
-        let mut config = crosscheck_probe::Config::new(probe, probe);
-        (config.coordinators, config.data) = (coordinators.clone(), Some(data));
-        let token = token.parse().expect("a token");
-        let outcome = crosscheck_probe::join::join(&config, &token).await;
-        let identity = outcome.unwrap_or_else(|error| panic!("{probe}: {error}")).identity;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(identity.client().expect("a certificate"))
-            .timeout(ANSWER_LIMIT)
-            .no_proxy()
-            .build();
+        let client = client(probe, &coordinators, token, data).await;
         Self {
             probe,
             check,
             coordinators,
-            client: client.expect("a client"),
+            client,
             next_coordinator: 0,
             next_seq: 1,
             acknowledged: BTreeSet::new(),
@@ -86,13 +142,7 @@ impl Script {
     }
 
     async fn open(&mut self) -> (u64, Timestamp) {
-        let hello = Hello {
-            wire: WIRE_VERSION,
-            probe: self.probe.into(),
-            site: self.probe.into(),
-            boot: BOOT,
-            version: "script".to_owned(),
-        };
+        let hello = hello(self.probe);
         loop {
             match self.post::<_, Welcome>("session", &hello).await {
                 Some(Ok(welcome)) => return (welcome.epoch, welcome.now),

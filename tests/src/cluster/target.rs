@@ -1,10 +1,12 @@
 //! The target of the cluster's checks: a web server that can be well, fail, or be gone, and counts
 //! who asked it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crosscheck_checks::clock;
+use crosscheck_model::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -19,11 +21,23 @@ pub struct Target {
     listening: Option<JoinHandle<()>>,
 }
 
+/// A request that was answered with status 500.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// When, by the machine's clock.
+    pub at: Timestamp,
+    /// Who asked.
+    pub peer: IpAddr,
+    /// What for.
+    pub path: String,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     fails: bool,
+    failing_paths: BTreeSet<String>,
     asked: BTreeMap<IpAddr, u64>,
-    failed: BTreeMap<IpAddr, u64>,
+    failures: Vec<Failure>,
 }
 
 impl Target {
@@ -40,6 +54,16 @@ impl Target {
     /// It answers with status 500.
     pub fn fail(&self) {
         self.lock().fails = true;
+    }
+
+    /// It answers with status 500 to who asks for this path, and to nobody else.
+    pub fn fail_path(&self, path: &str) {
+        self.lock().failing_paths.insert(path.to_owned());
+    }
+
+    /// It answers to who asks for this path as to all others.
+    pub fn recover_path(&self, path: &str) {
+        self.lock().failing_paths.remove(path);
     }
 
     /// Connections are refused.
@@ -70,7 +94,12 @@ impl Target {
 
     /// How often this peer has been answered with status 500.
     pub fn failed_for(&self, peer: IpAddr) -> u64 {
-        self.lock().failed.get(&peer).copied().unwrap_or(0)
+        self.lock().failures.iter().filter(|failure| failure.peer == peer).count() as u64
+    }
+
+    /// All answers with status 500, oldest first.
+    pub fn failures(&self) -> Vec<Failure> {
+        self.lock().failures.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -103,13 +132,17 @@ async fn answer(
             return Ok(());
         }
     }
+    let request = String::from_utf8_lossy(&request);
+    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
     let line = {
         let mut shared = lock(shared);
         *shared.asked.entry(peer).or_default() += 1;
-        if shared.fails {
-            *shared.failed.entry(peer).or_default() += 1;
+        if shared.fails || shared.failing_paths.contains(&path) {
+            shared.failures.push(Failure { at: clock::wall(), peer, path });
+            "500 Internal Server Error"
+        } else {
+            "200 OK"
         }
-        if shared.fails { "500 Internal Server Error" } else { "200 OK" }
     };
     let answer = format!("HTTP/1.1 {line}\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
     stream.write_all(answer.as_bytes()).await?;
