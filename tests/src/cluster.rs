@@ -23,6 +23,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crosscheck_coordinator::disk::{FileSystem, Space};
+use crosscheck_core::member::DISK_ALARM_PERCENT;
 use serde_json::Value;
 
 use crate::eventually::eventually;
@@ -124,6 +126,7 @@ pub fn run_of<T: Send>(
 impl Cluster {
     async fn new(mut network: Network, members: usize, plan: Plan) -> Self {
         let scratch = Scratch::new();
+        assert_room(&scratch);
         let mut coordinators = Vec::new();
         for (node, last) in (1..=members).zip(1..) {
             let host = network.host(Ipv4Addr::new(10, 77, 0, last));
@@ -370,6 +373,14 @@ impl Cluster {
         let event = |mail: Arrival| (mail.letter.event().to_owned(), mail.to.join(","));
         self.mails.arrivals().into_iter().map(event).collect()
     }
+}
+
+/// A coordinator gives the lead away, and then ends, when its disk is full.
+fn assert_room(scratch: &Scratch) {
+    let disk = FileSystem(scratch.path().to_owned());
+    let full = disk.usage().expect("the system says how full a disk is").percent();
+    let hint = "hint: free some space, or have TMPDIR name a directory on another disk";
+    assert!(full < DISK_ALARM_PERCENT, "the disk of {:?} is {full} % full\n{hint}", disk.0);
 }
 
 /// What each site says of a check.

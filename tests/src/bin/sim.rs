@@ -101,17 +101,16 @@ fn crashes(arguments: &Arguments) -> bool {
 fn rounds(arguments: &Arguments) -> bool {
     let rounds = arguments.seeds.unwrap_or(1);
     let first = arguments.first.unwrap_or(0);
-    let began = Instant::now();
     let outcome = scenarios::list(&arguments.only).and_then(|scenarios| {
-        let mut failed = 0;
+        // Without the time that building takes.
+        let (began, mut failed) = (Instant::now(), 0);
         for seed in first..first + rounds {
             failed += scenarios::round(&scenarios, seed, |ran| say(&ran.to_string()))?;
         }
-        Ok((scenarios.len(), failed))
+        Ok((scenarios.len(), failed, began.elapsed().as_secs_f64()))
     });
     match outcome {
-        Ok((count, failed)) => {
-            let seconds = began.elapsed().as_secs_f64();
+        Ok((count, failed, seconds)) => {
             let runs = count as u64 * rounds;
             say(&format!(
                 "tier 4: {rounds} rounds of {count} scenarios, {failed} violations, {runs} runs in \
