@@ -136,7 +136,7 @@ impl fmt::Display for Figures {
                 &format!("commits a second, {proposers} at once"),
                 format!(
                     "{per_second:8.0}   median wait {:.2} ms   disk alone {disk_per_second:.0}/s, \
-                     ratio {:.2}",
+                     ratio {:.3}",
                     waited.median_ms,
                     per_second / disk_per_second
                 ),
