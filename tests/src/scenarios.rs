@@ -79,8 +79,9 @@ impl fmt::Display for Ran {
 /// They cannot be built, or there is none of that name.
 pub fn list(only: &str) -> anyhow::Result<Vec<Scenario>> {
     cargo(&["build", "--workspace", "--bins", "--examples", "--quiet"])?;
-    let mut tests = vec!["test", "-p", "crosscheck-tests", "--no-run", "--quiet"];
-    tests.push("--message-format=json");
+    // Of the whole workspace, as above: else cargo would choose other features of the
+    // dependencies, and build all of them a second time.
+    let mut tests = vec!["test", "--workspace", "--no-run", "--quiet", "--message-format=json"];
     tests.extend(PROGRAMS.iter().flat_map(|program| ["--test", program]));
     let messages = cargo(&tests)?;
     let mut found = Vec::new();
@@ -181,12 +182,13 @@ fn cargo(arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Where cargo says that it has put a test program.
+/// Where cargo says that it has put a test program of this package.
 fn executable(messages: &str, program: &str) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(program);
+    let source = source.with_extension("rs");
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut of_it = messages.filter(|message| {
-        let target = &message["target"];
-        target["name"] == program && target["kind"] == serde_json::json!(["test"])
+        message["target"]["src_path"].as_str().map(Path::new) == Some(source.as_path())
     });
     of_it.find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
@@ -220,10 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn a_test_program_is_told_from_a_library_of_its_name() {
-        let messages = "{\"target\":{\"name\":\"disk\",\"kind\":[\"lib\"]},\"executable\":\"/l\"}\n\
-             {\"target\":{\"name\":\"disk\",\"kind\":[\"test\"]},\"executable\":\"/t\"}\n";
-        assert_eq!(executable(messages, "disk"), Some(PathBuf::from("/t")));
-        assert_eq!(executable(messages, "watch"), None);
+    fn a_test_program_is_told_by_its_source() {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/disk.rs");
+        let built = |source: &str, executable: &str| {
+            let target = serde_json::json!({ "name": "disk", "src_path": source });
+            serde_json::json!({ "target": target, "executable": executable }).to_string()
+        };
+        let messages = [built("/elsewhere/disk.rs", "/l"), built(source, "/t")].join("\n");
+        assert_eq!(executable(&messages, "disk"), Some(PathBuf::from("/t")));
+        assert_eq!(executable(&messages, "watch"), None);
     }
 }
