@@ -3,6 +3,8 @@
 pub mod dns;
 pub mod http;
 pub mod icmp;
+mod service;
+pub mod smtp;
 pub mod tcp;
 pub mod tls;
 
@@ -16,7 +18,8 @@ use serde::de::DeserializeOwned;
 use crate::env::Env;
 
 /// Every kind, in the order of the manual. The order of the names in messages follows it.
-pub const KINDS: &[&dyn Kind] = &[&http::Http, &tcp::Tcp, &icmp::Icmp, &dns::Dns, &tls::Tls];
+pub const KINDS: &[&dyn Kind] =
+    &[&http::Http, &tcp::Tcp, &icmp::Icmp, &dns::Dns, &tls::Tls, &smtp::Smtp];
 
 /// The kind of that name.
 pub fn find(name: &str) -> Option<&'static dyn Kind> {

@@ -14,6 +14,7 @@
 pub mod channel_kind;
 pub mod clock;
 pub mod dial;
+mod dialogue;
 pub mod document;
 pub mod env;
 pub mod excerpt;

@@ -145,6 +145,16 @@ causes! {
     ProbeLate = "probe_late",
     /// A secret or file that the check needs cannot be read on the probe.
     Setup = "setup",
+    /// The server answered with an error.
+    ServerError = "server_error",
+    /// The server did not accept the user and password.
+    Login = "login",
+    /// The server does not offer what is wanted of it.
+    NotOffered = "not_offered",
+    /// The server's host key is not the one wanted.
+    HostKey = "host_key",
+    /// It answers, and must not.
+    Answers = "answers",
 }
 
 impl fmt::Display for Cause {

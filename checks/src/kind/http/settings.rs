@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::json::Expected;
 use super::target::{Target, Verb};
 use crate::text::{List, Pattern, Size, Span};
-use crate::tls::Identity;
+use crate::tls::{CertificateWanted, Identity};
 
 /// An HTTP request and what its answer must be.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -114,14 +114,6 @@ pub(super) struct Slower {
     pub(super) first_byte: Option<Span>,
     /// From the first byte to the last.
     pub(super) transfer: Option<Span>,
-}
-
-/// What the certificate must be.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CertificateWanted {
-    /// Degraded when it expires within this many days.
-    pub(super) warn_days: u16,
 }
 
 /// What a header must be.

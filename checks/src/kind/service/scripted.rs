@@ -1,0 +1,112 @@
+//! Services that say and hear by turns what a test tells, on loopback.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crosscheck_model::Outcome;
+use rustls::ServerConfig;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+
+use crate::env::{Env, Secrets};
+use crate::guard::Guard;
+use crate::kind::Kind;
+use crate::resolve::Resolver;
+use crate::tls::scripted::{Authority, Server};
+
+/// Long beside everything that a test does.
+const PLENTY: Duration = Duration::from_secs(20);
+
+/// What the service does next.
+#[derive(Clone, Copy)]
+pub(in crate::kind) enum Turn {
+    /// Says this.
+    Says(&'static str),
+    /// Must hear this next.
+    Hears(&'static str),
+    /// Shakes hands for TLS.
+    BeginsTls,
+}
+
+/// Takes the turns up to where TLS begins; gives those left.
+async fn take<'t, S>(stream: &mut S, turns: &'t [Turn]) -> &'t [Turn]
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    for (at, turn) in turns.iter().enumerate() {
+        // A check that is content or disappointed goes: what is said to it then is lost.
+        match turn {
+            Turn::Says(text) => drop(stream.write_all(text.as_bytes()).await),
+            Turn::Hears(text) => {
+                let mut heard = vec![0; text.len()];
+                if stream.read_exact(&mut heard).await.is_err() || heard != text.as_bytes() {
+                    // The check sees an end instead of the next turn.
+                    return &[];
+                }
+            }
+            Turn::BeginsTls => return &turns[at + 1..],
+        }
+        drop(stream.flush().await);
+    }
+    drop(stream.shutdown().await);
+    // Not closed while words are unread: that would be a reset, and could overtake the answer.
+    drop(stream.read_to_end(&mut Vec::new()).await);
+    &[]
+}
+
+async fn serve(turns: Vec<Turn>, tls: Option<Arc<ServerConfig>>) -> Server {
+    Server::plain("127.0.0.1:0", move |mut stream| {
+        let (turns, tls) = (turns.clone(), tls.clone());
+        async move {
+            let rest = take(&mut stream, &turns).await;
+            if let Some(config) = tls.filter(|_| !rest.is_empty())
+                && let Ok(mut stream) = TlsAcceptor::from(config).accept(stream).await
+            {
+                take(&mut stream, rest).await;
+            }
+        }
+    })
+    .await
+}
+
+/// Runs a check once against a service that takes these turns and then goes.
+pub(in crate::kind) async fn run(kind: &dyn Kind, settings: Value, turns: &[Turn]) -> Outcome {
+    let server = serve(turns.to_vec(), None).await;
+    check(kind, settings, &server).await
+}
+
+/// The same with a certificate that the check trusts.
+pub(in crate::kind) async fn run_over_tls(
+    kind: &dyn Kind,
+    mut settings: Value,
+    turns: &[Turn],
+) -> Outcome {
+    let authority = Authority::new();
+    let config = authority.server(&authority.leaf(&["127.0.0.1"]), &[], false);
+    let server = serve(turns.to_vec(), Some(config)).await;
+    settings["ca"] = json!(authority.file());
+    check(kind, settings, &server).await
+}
+
+async fn check(kind: &dyn Kind, mut settings: Value, server: &Server) -> Outcome {
+    settings["address"] = json!(server.address.to_string());
+    let variables = BTreeMap::from([("PASSWORD".to_owned(), "hunter22".to_owned())]);
+    let env = Env {
+        guard: Guard::Internal,
+        resolver: Resolver::new(Vec::new()),
+        secrets: Secrets::fixed(variables),
+    };
+    let check = kind.parse(&settings).unwrap_or_else(|errors| panic!("{settings}: {errors:?}"));
+    check.run(&env, PLENTY).await
+}
+
+/// Settings that a kind must refuse, with the place and a part of the message.
+pub(in crate::kind) fn refusals(kind: &dyn Kind, table: &[(Value, &str, &str)]) {
+    for (settings, path, message) in table {
+        let errors = kind.parse(settings).err().unwrap_or_else(|| panic!("{settings} fits"));
+        assert_eq!(errors[0].path.join("."), *path, "{settings}: {errors:?}");
+        assert!(errors[0].message.contains(message), "{settings}: {}", errors[0].message);
+    }
+}
