@@ -101,18 +101,26 @@ impl Dialogue {
         std::mem::replace(&mut self.inbox, rest)
     }
 
-    /// Says something.
+    /// Says something, and awaits an answer.
     ///
     /// # Errors
     /// The connection broke, or the run's time is over.
     pub(crate) async fn say(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.seen.clear();
+        self.awaits = true;
+        self.reply(bytes).await
+    }
+
+    /// Says something in the midst of what the other side has to say.
+    ///
+    /// # Errors
+    /// As of [`Self::say`].
+    pub(crate) async fn reply(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let written = match &mut self.wire {
             Wire::Plain(stream) => self.timer.phase(Phase::Send, write(stream, bytes)).await?,
             Wire::Secure(stream) => self.timer.phase(Phase::Send, write(stream, bytes)).await?,
             Wire::Closed => Err(io::ErrorKind::NotConnected.into()),
         };
-        self.seen.clear();
-        self.awaits = true;
         written.map_err(|error| broken("cannot send", &error))
     }
 
@@ -130,7 +138,7 @@ impl Dialogue {
             Wire::Closed => Err(io::ErrorKind::NotConnected.into()),
         };
         let count = read.map_err(|error| broken("the connection broke", &error))?;
-        if count == 0 && self.awaits {
+        if count == 0 && self.awaits && self.inbox.is_empty() {
             return Err(Failure::new(Cause::Reset, "the connection was closed without a word"));
         }
         if std::mem::take(&mut self.awaits) {
@@ -166,6 +174,23 @@ impl Dialogue {
                 return Err(Failure::new(Cause::Reset, detail));
             }
         }
+    }
+
+    /// Hears until the inbox holds `count` bytes, and takes them.
+    ///
+    /// # Errors
+    /// As of [`Self::hear`]; the conversation ended before.
+    pub(crate) async fn exactly(&mut self, count: usize) -> Result<Vec<u8>, Failure> {
+        while self.inbox.len() < count {
+            if self.hear(count).await? == 0 {
+                let detail = format!(
+                    "the connection was closed after {} of {count} bytes",
+                    self.inbox.len()
+                );
+                return Err(Failure::new(Cause::Reset, detail));
+            }
+        }
+        Ok(self.take(count))
     }
 
     /// Shakes hands for TLS; from here on nobody else hears and speaks.

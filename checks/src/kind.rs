@@ -1,11 +1,18 @@
 //! The kinds of check: the traits they implement and the one list of them.
 
 pub mod dns;
+pub mod ftp;
 pub mod http;
 pub mod icmp;
+pub mod imap;
+pub mod mysql;
+pub mod pop3;
+pub mod redis;
 mod service;
 pub mod smtp;
+pub mod ssh;
 pub mod tcp;
+pub mod telnet;
 pub mod tls;
 
 use std::time::Duration;
@@ -18,8 +25,21 @@ use serde::de::DeserializeOwned;
 use crate::env::Env;
 
 /// Every kind, in the order of the manual. The order of the names in messages follows it.
-pub const KINDS: &[&dyn Kind] =
-    &[&http::Http, &tcp::Tcp, &icmp::Icmp, &dns::Dns, &tls::Tls, &smtp::Smtp];
+pub const KINDS: &[&dyn Kind] = &[
+    &http::Http,
+    &tcp::Tcp,
+    &icmp::Icmp,
+    &dns::Dns,
+    &tls::Tls,
+    &smtp::Smtp,
+    &imap::Imap,
+    &pop3::Pop3,
+    &ftp::Ftp,
+    &ssh::Ssh,
+    &telnet::Telnet,
+    &redis::Redis,
+    &mysql::Mysql,
+];
 
 /// The kind of that name.
 pub fn find(name: &str) -> Option<&'static dyn Kind> {

@@ -24,8 +24,14 @@ const PLENTY: Duration = Duration::from_secs(20);
 pub(in crate::kind) enum Turn {
     /// Says this.
     Says(&'static str),
+    /// Says these bytes.
+    SaysBytes(&'static [u8]),
     /// Must hear this next.
     Hears(&'static str),
+    /// Must hear these bytes next.
+    HearsBytes(&'static [u8]),
+    /// Hears as many bytes, whatever they are.
+    HearsSome(usize),
     /// Shakes hands for TLS.
     BeginsTls,
 }
@@ -39,13 +45,11 @@ where
         // A check that is content or disappointed goes: what is said to it then is lost.
         match turn {
             Turn::Says(text) => drop(stream.write_all(text.as_bytes()).await),
-            Turn::Hears(text) => {
-                let mut heard = vec![0; text.len()];
-                if stream.read_exact(&mut heard).await.is_err() || heard != text.as_bytes() {
-                    // The check sees an end instead of the next turn.
-                    return &[];
-                }
-            }
+            Turn::SaysBytes(bytes) => drop(stream.write_all(bytes).await),
+            Turn::Hears(text) if !hears(stream, text.as_bytes()).await => return &[],
+            Turn::HearsBytes(bytes) if !hears(stream, bytes).await => return &[],
+            Turn::Hears(_) | Turn::HearsBytes(_) => {}
+            Turn::HearsSome(count) => drop(stream.read_exact(&mut vec![0; *count]).await),
             Turn::BeginsTls => return &turns[at + 1..],
         }
         drop(stream.flush().await);
@@ -54,6 +58,12 @@ where
     // Not closed while words are unread: that would be a reset, and could overtake the answer.
     drop(stream.read_to_end(&mut Vec::new()).await);
     &[]
+}
+
+/// Whether these bytes come next; if not, the check sees an end instead of the next turn.
+async fn hears(stream: &mut (impl AsyncRead + Unpin), bytes: &[u8]) -> bool {
+    let mut heard = vec![0; bytes.len()];
+    stream.read_exact(&mut heard).await.is_ok() && heard == bytes
 }
 
 async fn serve(turns: Vec<Turn>, tls: Option<Arc<ServerConfig>>) -> Server {
