@@ -6,6 +6,7 @@ pub mod http;
 pub mod icmp;
 pub mod imap;
 pub mod mysql;
+mod negate;
 pub mod pop3;
 pub mod redis;
 mod service;
@@ -22,23 +23,24 @@ use futures_util::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
+use self::negate::Negatable;
 use crate::env::Env;
 
 /// Every kind, in the order of the manual. The order of the names in messages follows it.
 pub const KINDS: &[&dyn Kind] = &[
-    &http::Http,
-    &tcp::Tcp,
-    &icmp::Icmp,
-    &dns::Dns,
-    &tls::Tls,
-    &smtp::Smtp,
-    &imap::Imap,
-    &pop3::Pop3,
-    &ftp::Ftp,
-    &ssh::Ssh,
-    &telnet::Telnet,
-    &redis::Redis,
-    &mysql::Mysql,
+    &Negatable(http::Http),
+    &Negatable(tcp::Tcp),
+    &Negatable(icmp::Icmp),
+    &Negatable(dns::Dns),
+    &Negatable(tls::Tls),
+    &Negatable(smtp::Smtp),
+    &Negatable(imap::Imap),
+    &Negatable(pop3::Pop3),
+    &Negatable(ftp::Ftp),
+    &Negatable(ssh::Ssh),
+    &Negatable(telnet::Telnet),
+    &Negatable(redis::Redis),
+    &Negatable(mysql::Mysql),
 ];
 
 /// The kind of that name.

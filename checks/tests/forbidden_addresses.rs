@@ -177,7 +177,7 @@ async fn the_recorder_hears(env: &Env, knocked: &Knocked) {
 
 async fn by_address(env: &Env) {
     for host in FORBIDDEN {
-        for (kind, settings) in each_kind(host) {
+        for (kind, settings) in each_kind(host).into_iter().chain(each_service(host)) {
             let outcome = run(env, kind, &settings).await;
             assert_eq!(outcome.cause, Some(Cause::BlockedAddress), "{kind} {host}: {outcome:?}");
         }
@@ -190,7 +190,7 @@ async fn by_address(env: &Env) {
 
 async fn by_name(env: &Env) {
     for host in ["inside.test", "alias.test"] {
-        for (kind, settings) in each_kind(host) {
+        for (kind, settings) in each_kind(host).into_iter().chain(each_service(host)) {
             if kind == "dns" {
                 continue; // Its server is an address.
             }
@@ -245,6 +245,16 @@ fn each_kind(host: &str) -> [(&'static str, Value); 5] {
         ("dns", json!({ "name": "a.test", "type": "A", "server": host })),
         ("icmp", json!({ "host": host, "family": family, "count": 1 })),
     ]
+}
+
+/// A check of each kind that talks with a service, and one that is turned round.
+fn each_service(host: &str) -> impl Iterator<Item = (&'static str, Value)> {
+    let family = if host.contains(':') { "v6" } else { "v4" };
+    let settings = json!({ "address": format!("{}:80", bracketed(host)), "family": family });
+    let mut negated = settings.clone();
+    negated["negate"] = json!(true);
+    let kinds = ["smtp", "imap", "pop3", "ftp", "ssh", "telnet", "redis", "mysql"];
+    kinds.into_iter().map(move |kind| (kind, settings.clone())).chain([("tcp", negated)])
 }
 
 async fn run(env: &Env, kind: &str, settings: &Value) -> Outcome {
