@@ -73,6 +73,7 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
         Command::Heartbeat { receiver, standing } => {
             state.hear_of_receiver(receiver, standing, effects)
         }
+        Command::HandOver { .. } => Reply::Done,
     }
 }
 
@@ -113,6 +114,7 @@ impl Scope {
             | Command::Disk { .. }
             | Command::CreateToken(_)
             | Command::Heartbeat { .. }
+            | Command::HandOver { .. }
             | Command::RevokeToken { .. } => Self::Nothing,
         }
     }
