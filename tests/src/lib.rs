@@ -26,6 +26,7 @@ pub mod port;
 pub mod process;
 pub mod receiver;
 pub mod scratch;
+pub mod service;
 pub mod silent;
 pub mod sim;
 pub mod standalone;

@@ -1,6 +1,8 @@
 //! What the kinds that talk with one service over TCP have in common: where it is, TLS from the
 //! start or in the midst (`starttls`), the run around the talk, and the words of the settings.
 
+#[cfg(test)]
+mod hostile;
 mod place;
 mod reply;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Services that say and hear by turns what a test tells, on loopback.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ async fn serve(turns: Vec<Turn>, tls: Option<Arc<ServerConfig>>) -> Server {
 /// Runs a check once against a service that takes these turns and then goes.
 pub(in crate::kind) async fn run(kind: &dyn Kind, settings: Value, turns: &[Turn]) -> Outcome {
     let server = serve(turns.to_vec(), None).await;
-    check(kind, settings, &server).await
+    check(kind, settings, server.address, PLENTY).await
 }
 
 /// The same with a certificate that the check trusts.
@@ -97,11 +98,17 @@ pub(in crate::kind) async fn run_over_tls(
     let config = authority.server(&authority.leaf(&["127.0.0.1"]), &[], false);
     let server = serve(turns.to_vec(), Some(config)).await;
     settings["ca"] = json!(authority.file());
-    check(kind, settings, &server).await
+    check(kind, settings, server.address, PLENTY).await
 }
 
-async fn check(kind: &dyn Kind, mut settings: Value, server: &Server) -> Outcome {
-    settings["address"] = json!(server.address.to_string());
+/// Runs a check once against what is at an address.
+pub(super) async fn check(
+    kind: &dyn Kind,
+    mut settings: Value,
+    address: SocketAddr,
+    limit: Duration,
+) -> Outcome {
+    settings["address"] = json!(address.to_string());
     let variables = BTreeMap::from([("PASSWORD".to_owned(), "hunter22".to_owned())]);
     let env = Env {
         guard: Guard::Internal,
@@ -109,7 +116,7 @@ async fn check(kind: &dyn Kind, mut settings: Value, server: &Server) -> Outcome
         secrets: Secrets::fixed(variables),
     };
     let check = kind.parse(&settings).unwrap_or_else(|errors| panic!("{settings}: {errors:?}"));
-    check.run(&env, PLENTY).await
+    check.run(&env, limit).await
 }
 
 /// Settings that a kind must refuse, with the place and a part of the message.

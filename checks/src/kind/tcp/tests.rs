@@ -20,7 +20,8 @@ use crate::resolve::scripted::NameServer;
 use crate::tls::scripted::Authority;
 
 const PLENTY: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(80);
+/// The least in which a busy machine gets a connection and some words.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// Says and hears by turns: what stands at even places is said, the rest must be heard.
 async fn by_turns<S: AsyncReadExt + AsyncWriteExt + Unpin>(stream: &mut S, turns: &[&str]) {
