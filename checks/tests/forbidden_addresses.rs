@@ -123,16 +123,24 @@ impl Knocked {
                 last.push(stream.expect("everything listens"));
             }
         }
-        let is_last = |address: &IpAddr| LAST.iter().any(|last| ip(last) == *address);
         loop {
             let more = self.0.more.notified();
-            let mut heard = self.0.addresses.lock().expect("no panic");
-            if heard.iter().filter(|address| is_last(address)).count() == last.len() {
-                return std::mem::take(&mut *heard).into_iter().filter(|a| !is_last(a)).collect();
+            if let Some(heard) = self.up_to(last.len()) {
+                return heard;
             }
-            drop(heard);
             more.await;
         }
+    }
+
+    /// All knocks, without the last ones, if so many of these have been heard.
+    fn up_to(&self, count: usize) -> Option<Vec<IpAddr>> {
+        let is_last = |address: &IpAddr| LAST.iter().any(|last| ip(last) == *address);
+        let mut heard = self.0.addresses.lock().expect("no panic");
+        let (last, other): (Vec<_>, Vec<_>) = heard.iter().partition(|address| is_last(address));
+        (last.len() == count).then(|| {
+            heard.clear();
+            other
+        })
     }
 }
 
