@@ -3,6 +3,7 @@
 pub mod dns;
 pub mod http;
 pub mod icmp;
+pub mod journey;
 pub mod tcp;
 pub mod tls;
 
@@ -16,7 +17,8 @@ use serde::de::DeserializeOwned;
 use crate::env::Env;
 
 /// Every kind, in the order of the manual. The order of the names in messages follows it.
-pub const KINDS: &[&dyn Kind] = &[&http::Http, &tcp::Tcp, &icmp::Icmp, &dns::Dns, &tls::Tls];
+pub const KINDS: &[&dyn Kind] =
+    &[&http::Http, &tcp::Tcp, &icmp::Icmp, &dns::Dns, &tls::Tls, &journey::Journey];
 
 /// The kind of that name.
 pub fn find(name: &str) -> Option<&'static dyn Kind> {
