@@ -143,14 +143,23 @@ impl Timer {
 /// that does not stop users is Degraded.
 pub const fn status_of(cause: Cause) -> Status {
     match cause {
-        Cause::Slow | Cause::CertificateExpiring => Status::Degraded,
+        Cause::Slow | Cause::CertificateExpiring | Cause::PluginWarning => Status::Degraded,
         // The probe may or could not look. A throttled probe is told nothing about other users
         // of the target, and a vote for Down would punish the target for defending itself.
         Cause::BlockedAddress
         | Cause::Throttled
         | Cause::ProbeUnfit
         | Cause::ProbeLate
-        | Cause::Setup => Status::Unknown,
+        | Cause::Setup
+        | Cause::PluginUnknown
+        | Cause::ExecForbidden
+        | Cause::ExecMissing
+        | Cause::ExecNotExecutable
+        | Cause::ExecSignal
+        | Cause::ExecExitCode
+        | Cause::ExecOutput => Status::Unknown,
+        // A program that does not end (`ExecTimeout`) waits most often for its target: Nagios
+        // calls that critical too (`service_check_timeout_state`).
         _ => Status::Down,
     }
 }

@@ -7,6 +7,7 @@ use crosscheck_model::Text;
 use crosscheck_model::secret::{Part, Reference};
 
 use crate::guard::Guard;
+use crate::programs::Programs;
 use crate::resolve::Resolver;
 
 /// The surroundings of a run.
@@ -18,6 +19,8 @@ pub struct Env {
     pub resolver: Resolver,
     /// How references to secrets become values.
     pub secrets: Secrets,
+    /// Which programs may be started.
+    pub programs: Programs,
 }
 
 /// Reads secrets where the check runs, and remembers their values to blot them out of what is

@@ -1,6 +1,7 @@
 //! The kinds of check: the traits they implement and the one list of them.
 
 pub mod dns;
+pub mod exec;
 pub mod http;
 pub mod icmp;
 pub mod journey;
@@ -18,7 +19,7 @@ use crate::env::Env;
 
 /// Every kind, in the order of the manual. The order of the names in messages follows it.
 pub const KINDS: &[&dyn Kind] =
-    &[&http::Http, &tcp::Tcp, &icmp::Icmp, &dns::Dns, &tls::Tls, &journey::Journey];
+    &[&http::Http, &tcp::Tcp, &icmp::Icmp, &dns::Dns, &tls::Tls, &journey::Journey, &exec::Exec];
 
 /// The kind of that name.
 pub fn find(name: &str) -> Option<&'static dyn Kind> {

@@ -188,6 +188,7 @@ mod tests {
     use super::*;
     use crate::env::Secrets;
     use crate::guard::Guard;
+    use crate::programs::Programs;
     use crate::resolve::Resolver;
     use crate::resolve::scripted::NameServer;
 
@@ -209,7 +210,12 @@ mod tests {
 
     fn env(guard: Guard) -> Env {
         let variables = BTreeMap::from([("PASSWORD".to_owned(), "hunter22".to_owned())]);
-        Env { guard, resolver: Resolver::new(Vec::new()), secrets: Secrets::fixed(variables) }
+        Env {
+            guard,
+            resolver: Resolver::new(Vec::new()),
+            secrets: Secrets::fixed(variables),
+            programs: Programs::default(),
+        }
     }
 
     async fn run(address: SocketAddr, more: Value, limit: Duration) -> Outcome {

@@ -19,6 +19,7 @@ use super::Http;
 use crate::env::{Env, Secrets};
 use crate::guard::Guard;
 use crate::kind::Kind;
+use crate::programs::Programs;
 use crate::resolve::Resolver;
 use crate::tls::scripted::Server;
 
@@ -149,7 +150,12 @@ pub(in crate::kind) fn ok(body: &str) -> String {
 pub(in crate::kind) fn env_with(secrets: &[(&str, &str)], resolver: Resolver) -> Env {
     let variables: BTreeMap<_, _> =
         secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Env { guard: Guard::Internal, resolver, secrets: Secrets::fixed(variables) }
+    Env {
+        guard: Guard::Internal,
+        resolver,
+        secrets: Secrets::fixed(variables),
+        programs: Programs::default(),
+    }
 }
 
 fn env() -> Env {
