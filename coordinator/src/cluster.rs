@@ -41,6 +41,8 @@ pub enum Change {
     Transfer {
         /// Its number.
         node: u64,
+        /// Who says so.
+        by: Actor,
     },
 }
 

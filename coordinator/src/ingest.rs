@@ -3,6 +3,7 @@
 //!
 //! A probe in the same process uses [`ProbeGate`] itself; others come through [`routes`].
 
+mod bounds;
 mod orders;
 mod routes;
 #[cfg(test)]
@@ -82,12 +83,13 @@ impl ProbeGate {
         }
     }
 
-    /// Takes a report; the receipt means that it is on a majority of disks.
+    /// Takes a report, cut to its [bounds]; the receipt means that it is on a majority of disks.
     ///
     /// # Errors
     /// The state machine's refusal, or [`Refusal::Unavailable`] without a leader: the probe
     /// sends it again, under the same number.
-    pub async fn report(&self, report: Report) -> Result<Receipt, Refusal> {
+    pub async fn report(&self, mut report: Report) -> Result<Receipt, Refusal> {
+        bounds::bound(&mut report);
         self.0.submit_report(report).await
     }
 

@@ -30,8 +30,9 @@ async fn admit(request: Request, next: Next) -> Response {
     (StatusCode::MISDIRECTED_REQUEST, Json(body)).into_response()
 }
 
-/// HTTP/2 names the host in the request's target, HTTP/1.1 in a header.
-fn names_this_host(request: &Request) -> bool {
+/// Whether a request asks for this host by a name that is always its own.
+pub(crate) fn names_this_host(request: &Request) -> bool {
+    // HTTP/2 names the host in the request's target, HTTP/1.1 in a header.
     let header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let named = header.and_then(|value| value.parse::<Authority>().ok());
     let Some(named) = request.uri().authority().cloned().or(named) else { return false };

@@ -6,7 +6,7 @@ use axum::Router;
 use crosscheck_checks::env::Secrets;
 use crosscheck_checks::mail::direct::DirectMail;
 use crosscheck_core::command::Enclosed;
-use crosscheck_core::operator::{Actor, Role};
+use crosscheck_core::operator::{Actor, FILES, Role};
 use crosscheck_core::{Command, Effect, Reply, State};
 use crosscheck_model::Config;
 use futures_util::StreamExt;
@@ -117,7 +117,7 @@ impl Member {
     /// There is no leader, or no answer came in time.
     pub async fn configure(&self, config: Config) -> Result<u64, SubmitError> {
         let from = "this host".to_owned();
-        let actor = Actor { name: "files".to_owned(), role: Role::Administrator, from };
+        let actor = Actor { name: FILES.to_owned(), role: Role::Administrator, from };
         let command = Enclosed::new(&Command::Configure(Box::new(config)));
         match self.replica.submit(Command::Act { actor, command }).await? {
             Reply::Configured(revision) => Ok(revision),

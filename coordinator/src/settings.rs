@@ -72,6 +72,9 @@ const fn usual_beat() -> Span {
 /// Heartbeats follow commits, and these follow ticks a second apart.
 const LEAST_BEAT: Duration = Duration::from_secs(1);
 
+/// A shorter key is a word or nothing at all, such as an empty file.
+const KEY_LEAST: usize = 16;
+
 /// How patient the members are with each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -132,6 +135,11 @@ pub enum SettingsError {
     /// A key cannot be read.
     #[error("{0}")]
     Key(#[from] SecretError),
+    /// The operators' key can be guessed.
+    #[error(
+        "`operator_key` has {0} characters, and {KEY_LEAST} are the least: it lets in as an administrator; make one with `openssl rand -hex 32`"
+    )]
+    ShortKey(usize),
 }
 
 impl Settings {
@@ -199,9 +207,12 @@ impl Settings {
     /// The operators' key, read now.
     ///
     /// # Errors
-    /// The variable or the file is not there.
+    /// The variable or the file is not there, or what it has can be guessed.
     pub fn operator_key(&self, secrets: &Secrets) -> Result<Option<String>, SettingsError> {
-        Ok(self.operator_key.as_ref().map(|key| secrets.resolve(key.text())).transpose()?)
+        let Some(key) = &self.operator_key else { return Ok(None) };
+        let key = secrets.resolve(key.text())?;
+        let length = key.trim().chars().count();
+        if length < KEY_LEAST { Err(SettingsError::ShortKey(length)) } else { Ok(Some(key)) }
     }
 }
 
@@ -226,6 +237,20 @@ listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
         let named = GOOD.replace("data:", "url: \"https://c1.example.com:7401\"\ndata:");
         let settings = Settings::parse("c.yaml", &named).expect("good");
         assert_eq!(settings.raft_url(), "https://c1.example.com:7401");
+    }
+
+    #[test]
+    fn a_key_that_can_be_guessed_lets_nobody_in() {
+        let key = |value: &str| {
+            let text = format!("operator_key: \"${{env:KEY}}\"{GOOD}");
+            let settings = Settings::parse("c.yaml", &text).expect("good");
+            let variables = [("KEY".to_owned(), value.to_owned())].into();
+            settings.operator_key(&Secrets::fixed(variables))
+        };
+        for short in ["", "\n", "letmein", "                    "] {
+            assert!(matches!(key(short), Err(SettingsError::ShortKey(_))), "{short:?}");
+        }
+        assert!(matches!(key("0123456789abcdef"), Ok(Some(_))));
     }
 
     #[test]

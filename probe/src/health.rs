@@ -83,6 +83,13 @@ pub struct SelfHealth {
     rounds: u64,
 }
 
+/// How much is known of the references.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    no_references: bool,
+    round: Option<Mono>,
+}
+
 impl Default for SelfHealth {
     fn default() -> Self {
         Self {
@@ -147,6 +154,11 @@ impl SelfHealth {
     /// Whether the references have been asked since `moment`, or need not be.
     pub fn known_since(&self, moment: Mono) -> bool {
         self.references.is_empty() || self.known.is_some_and(|known| known >= moment)
+    }
+
+    /// What [`Self::known_since`] answers by: while this is the same, so are the answers.
+    pub fn known(&self) -> Known {
+        Known { no_references: self.references.is_empty(), round: self.known }
     }
 
     /// The probe's opinion of itself.

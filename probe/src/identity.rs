@@ -32,6 +32,8 @@ pub struct Identity {
     authority: CertificateDer<'static>,
     from: Timestamp,
     until: Timestamp,
+    /// What the file has, or is to have.
+    text: String,
 }
 
 /// Why there is no identity to be used.
@@ -78,8 +80,10 @@ impl Identity {
             }
             Err(error) => return Err(IdentityError::File(path, error)),
         };
-        let identity =
-            parse(&path, &text).map_err(|what| IdentityError::Damaged(path.clone(), what))?;
+        let identity = String::from_utf8(text)
+            .map_err(|error| error.to_string())
+            .and_then(|text| parse(&path, text))
+            .map_err(|what| IdentityError::Damaged(path.clone(), what))?;
         if identity.until <= clock::wall() {
             return Err(IdentityError::Ended(path, identity.until));
         }
@@ -116,13 +120,22 @@ impl Identity {
         Ok(trust::client(&self.authority, &name, Some(proof))?)
     }
 
-    /// Takes the next certificate, for the same key by the same authority, and keeps it.
+    /// Takes the next certificate, for the same key by the same authority. It is good from now on,
+    /// whether or not it can be [saved](Self::save).
     ///
     /// # Errors
-    /// It is not for this key or not from this authority, or it cannot be kept.
+    /// It is not for this key or not from this authority.
     pub fn renewed(&self, joined: &Joined) -> Result<Self, IdentityError> {
-        let key = KeyPair::from_pem(&self.key.serialize_pem())?;
-        keep(&self.path, key, joined, trust::fingerprint(&self.authority))
+        certified(&self.path, &self.key, joined, trust::fingerprint(&self.authority))
+    }
+
+    /// Keeps it for the next start.
+    ///
+    /// # Errors
+    /// The file cannot be written; what it had before is still there.
+    pub fn save(&self) -> Result<(), IdentityError> {
+        private_file::write(&self.path, &self.text)
+            .map_err(|error| IdentityError::File(self.path.clone(), error))
     }
 }
 
@@ -170,7 +183,8 @@ impl Joining {
         joined: &Joined,
         authority: Fingerprint,
     ) -> Result<Identity, IdentityError> {
-        let identity = keep(&self.data.join(FILE), self.key, joined, authority)?;
+        let identity = certified(&self.data.join(FILE), &self.key, joined, authority)?;
+        identity.save()?;
         let path = self.data.join(JOINING);
         fs::remove_file(&path).map_err(|error| IdentityError::File(path, error))?;
         Ok(identity)
@@ -182,28 +196,28 @@ fn request(key: &KeyPair) -> Result<String, IdentityError> {
     Ok(CertificateParams::default().serialize_request(key)?.pem()?)
 }
 
-fn keep(
+fn certified(
     path: &Path,
-    key: KeyPair,
+    key: &KeyPair,
     joined: &Joined,
     authority: Fingerprint,
 ) -> Result<Identity, IdentityError> {
     let text = format!("{}{}{}", key.serialize_pem(), joined.certificate, joined.authority);
-    let identity = parse(path, text.as_bytes()).map_err(IdentityError::Answer)?;
+    let identity = parse(path, text).map_err(IdentityError::Answer)?;
     if trust::fingerprint(&identity.authority) != authority {
         return Err(IdentityError::Answer("it names another authority".to_owned()));
     }
     // Proves that the certificate is for this key.
     identity.client()?;
-    private_file::write(path, &text).map_err(|error| IdentityError::File(path.into(), error))?;
     Ok(identity)
 }
 
 /// The file: the key, its certificate, the authority's certificate.
-fn parse(path: &Path, text: &[u8]) -> Result<Identity, String> {
-    let key = PrivateKeyDer::from_pem_slice(text).map_err(|error| format!("the key: {error}"))?;
+fn parse(path: &Path, text: String) -> Result<Identity, String> {
+    let key = PrivateKeyDer::from_pem_slice(text.as_bytes())
+        .map_err(|error| format!("the key: {error}"))?;
     let key = KeyPair::try_from(&key).map_err(|error| format!("the key: {error}"))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     let certificates = certificates.map_err(|error| format!("a certificate: {error}"))?;
     let [certificate, authority] = <[_; 2]>::try_from(certificates)
         .map_err(|found| format!("{} certificates instead of 2", found.len()))?;
@@ -214,5 +228,45 @@ fn parse(path: &Path, text: &[u8]) -> Result<Identity, String> {
     };
     let (from, until) =
         (moment(read.validity.not_before.timestamp()), moment(read.validity.not_after.timestamp()));
-    Ok(Identity { path: path.to_owned(), key, certificate, authority, from, until })
+    Ok(Identity { path: path.to_owned(), key, certificate, authority, from, until, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateSigningRequestParams, IsCa, Issuer};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_cannot_be_saved_is_good_all_the_same() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let data = directory.path().join("data");
+        fs::create_dir(&data).expect("made");
+        let joining = Joining::begin(&data).expect("begins");
+
+        let key = KeyPair::generate().expect("a key");
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = authority.self_signed(&key).expect("signs");
+        let issuer = Issuer::new(authority, key);
+        let asked = joining.request().expect("a request");
+        let asked = CertificateSigningRequestParams::from_pem(&asked).expect("a request");
+        let joined = Joined {
+            certificate: asked.signed_by(&issuer).expect("signs").pem(),
+            authority: certificate.pem(),
+            until: Timestamp::ZERO,
+            now: Timestamp::ZERO,
+        };
+        let identity = joining.finish(&joined, trust::fingerprint(certificate.der()));
+        let identity = identity.expect("joined");
+
+        fs::remove_dir_all(&data).expect("removed");
+        fs::write(&data, "in the way").expect("written");
+        let renewed = identity.renewed(&joined).expect("needs no disk");
+        assert!(renewed.client().is_ok());
+        assert!(matches!(renewed.save(), Err(IdentityError::File(..))));
+        fs::remove_file(&data).expect("removed");
+        renewed.save().expect("the disk is back");
+        assert!(data.join(FILE).exists());
+    }
 }

@@ -18,7 +18,7 @@ use crate::Mono;
 use crate::anchor::Anchor;
 use crate::average::Average;
 use crate::figures::{Figures, Lateness};
-use crate::health::SelfHealth;
+use crate::health::{Known, SelfHealth};
 use crate::jitter::Jitter;
 use crate::judge::{Stalls, Times, judge, withheld};
 use crate::schedule::{self, Run, Schedule};
@@ -60,6 +60,8 @@ pub struct Probe {
     health: SelfHealth,
     /// Failures that wait for the references' answer before they become votes.
     held: Vec<Finished>,
+    /// What was known of the references when those were looked at last.
+    held_since: Known,
     spool: Spool,
     uplink: Uplink,
     stopping: bool,
@@ -89,6 +91,7 @@ impl Probe {
             stalls: Stalls::default(),
             health: SelfHealth::default(),
             held: Vec::new(),
+            held_since: Known::default(),
             spool: Spool::new(setup.spool, &setup.kept),
             uplink: Uplink::new(hello, setup.coordinators, jitter, anchor),
             stopping: false,
@@ -204,8 +207,13 @@ impl Probe {
         let due = self.schedule.time(now);
         out.extend(due.into_iter().map(|effect| self.scheduled(effect)));
         out.extend(self.health.time(now).map(Effect::Ask));
-        for held in std::mem::take(&mut self.held) {
-            self.finish(now, held);
+        // A look at each at every event would cost more, in an outage, than the runs.
+        let known = self.health.known();
+        if known != self.held_since {
+            self.held_since = known;
+            for held in std::mem::take(&mut self.held) {
+                self.finish(now, held);
+            }
         }
         let running = u32::try_from(self.schedule.checks()).unwrap_or(u32::MAX);
         let status = uplink::Status { health: self.health.health(), running };

@@ -17,17 +17,28 @@ const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// Keeps the link's certificate fresh, for ever.
 pub async fn keep_fresh(mut identity: Identity, link: HttpLink) {
-    let mut refused = None;
+    let (mut refused, mut is_saved) = (None, true);
     loop {
+        if !is_saved {
+            // A full disk costs no certificate while this process lives.
+            is_saved = match identity.save() {
+                Ok(()) => true,
+                Err(error) => {
+                    tracing::warn!(%error, "the new certificate would not survive a restart");
+                    false
+                }
+            };
+        }
         let wait = identity.renew_at().since(clock::wall());
         if !wait.is_zero() {
-            tokio::time::sleep(wait.min(LOOK_EVERY)).await;
+            let look = if is_saved { LOOK_EVERY } else { RETRY_PAUSE };
+            tokio::time::sleep(wait.min(look)).await;
             continue;
         }
         match renew(&identity, &link).await {
             Ok(next) => {
                 tracing::info!(until = %next.until(), "the certificate is renewed");
-                (identity, refused) = (next, None);
+                (identity, refused, is_saved) = (next, None, false);
             }
             Err(error) => {
                 let why = error.to_string();

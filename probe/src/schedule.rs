@@ -282,7 +282,10 @@ impl Schedule {
         let moved = *entry.times() != check.spec.schedule;
         entry.check = Arc::new(check);
         if moved && matches!((&entry.stage, entry.trigger), (Stage::Waiting, Trigger::Schedule)) {
-            entry.next = entry.next_slot(now).max(now);
+            let slot = entry.next_slot(now);
+            // With a shorter interval that slot is over for most checks. They do not start now, all
+            // at once and at all probes.
+            entry.next = if slot < now { entry.grid(now) } else { slot };
             self.arm(at);
         }
     }

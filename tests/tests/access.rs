@@ -431,7 +431,9 @@ fn a_certificate_is_renewed_at_half_its_time_while_the_probe_runs() {
             until,
             now: from,
         };
-        let old = before.renewed(&joined).expect("kept").until();
+        let renewed = before.renewed(&joined).expect("for this key");
+        renewed.save().expect("kept");
+        let old = renewed.until();
         cluster.probe_mut("b2").start();
         eventually(LIMIT, "a certificate that ends later", || async {
             let now = Identity::load(&data).map_err(|error| error.to_string())?.until();

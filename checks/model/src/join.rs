@@ -173,12 +173,12 @@ pub struct Joined {
 pub enum JoinRefusal {
     /// Never issued here, or ended long ago.
     #[error(
-        "this cluster does not know the token; create a new one (`crosscheck probe token create`)"
+        "this cluster does not know the token; create a new one (`crosscheck probe token create` for a probe, `crosscheck cluster token` for a coordinator)"
     )]
     UnknownToken,
     /// Somebody has joined by it.
     #[error(
-        "the token has been used, and is good for once only; if that was not you, revoke the probe that it let in, and create a new token"
+        "the token has been used, and is good for once only; if that was not you, shut out what it let in (`crosscheck probe revoke`, `crosscheck cluster remove`), and create a new token"
     )]
     UsedToken,
     /// Too late.

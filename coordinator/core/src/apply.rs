@@ -23,6 +23,9 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 /// refusal and changes nothing.
 pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
     let mut effects = Vec::new();
+    if matches!(command, Command::Lead { .. }) {
+        state.excuse_the_silent(at);
+    }
     state.pass_time(at, &mut effects);
     let scope = Scope::of(&command);
     let reply = carry_out(state, command, &mut effects);
@@ -73,6 +76,7 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
         Command::Heartbeat { receiver, standing } => {
             state.hear_of_receiver(receiver, standing, effects)
         }
+        Command::HandOver { .. } => Reply::Done,
     }
 }
 
@@ -113,6 +117,7 @@ impl Scope {
             | Command::Disk { .. }
             | Command::CreateToken(_)
             | Command::Heartbeat { .. }
+            | Command::HandOver { .. }
             | Command::RevokeToken { .. } => Self::Nothing,
         }
     }

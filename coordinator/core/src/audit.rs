@@ -266,6 +266,7 @@ impl Command {
             Self::Revoke { probe, .. } => Some(("revoke probe", probe.to_string())),
             Self::Reinstate { probe, .. } => Some(("reinstate probe", probe.to_string())),
             Self::Dismiss { node } => Some(("remove coordinator", node.to_string())),
+            Self::HandOver { to } => Some(("transfer leadership", format!("coordinator {to}"))),
             _ => None,
         }
     }
@@ -295,7 +296,8 @@ impl State {
         let before = look.at(self);
         let reply = carry_out(self, command, effects);
         let after = look.at(self);
-        if matches!(reply, Reply::Rejected(_)) || before == after {
+        let is_nothing = before == after && look != Look::Outside;
+        if matches!(reply, Reply::Rejected(_)) || is_nothing {
             return reply;
         }
         if let Reply::Configured(revision) = reply {
@@ -324,6 +326,7 @@ impl State {
 }
 
 /// The part of the state that an act is about.
+#[derive(PartialEq, Eq)]
 enum Look {
     Configuration,
     Acknowledgement(crosscheck_model::IncidentId),
@@ -331,6 +334,8 @@ enum Look {
     JoinToken(Fingerprint),
     Probe(ProbeId),
     Member(u64),
+    /// What is no part of the state: the act is recorded for its own sake.
+    Outside,
     Nothing,
 }
 
@@ -346,6 +351,7 @@ impl Look {
                 Self::Probe(probe.clone())
             }
             Command::Dismiss { node } => Self::Member(*node),
+            Command::HandOver { .. } => Self::Outside,
             _ => Self::Nothing,
         }
     }
@@ -361,7 +367,7 @@ impl Look {
             Self::JoinToken(token) => Digest::of(state.join_tokens.get(token)?),
             Self::Probe(id) => Digest::of(&(state.identities.get(id), state.rivals.get(id))),
             Self::Member(node) => Digest::of(state.members.get(node)?),
-            Self::Nothing => None,
+            Self::Outside | Self::Nothing => None,
         }
     }
 }

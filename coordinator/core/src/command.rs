@@ -168,6 +168,12 @@ pub enum Command {
         /// What came of them.
         standing: Standing,
     },
+    /// An operator wants a coordinator to lead. Who does is no part of the state: this is for the
+    /// audit trail.
+    HandOver {
+        /// Which.
+        to: u64,
+    },
 }
 
 /// A command within another, as bytes that are read when it is carried out: so bytes from

@@ -152,7 +152,8 @@ impl State {
         let mut conduct = Conduct::default();
         for check in self.checks.values().filter(|check| check.assigned.contains(id)) {
             let Some(says_down) = self.says_down(check, id) else { continue };
-            let mut others = Electorate::of(self, check);
+            // Nobody is doubted for what those say whom nobody hears.
+            let mut others = Electorate::of(self, check).heard();
             others.live.retain(|elector| elector.probe != id);
             let Some(down) = others.verdict_on_failing() else { continue };
             conduct.judged += 1;

@@ -396,7 +396,7 @@ impl State {
     /// Those who are left have each been asked again since they were left alone, and still fail.
     fn confirmed_suspect(&self, check: &CheckState) -> bool {
         let since = check.tally.lame.as_ref().and_then(|lame| lame.failing_since);
-        let live = Electorate::of(self, check).live;
+        let live = Electorate::of(self, check).heard().live;
         let again = |since| live.iter().all(|elector| elector.vote.started > since);
         !live.is_empty() && since.is_some_and(again)
     }

@@ -23,6 +23,15 @@ const HASH_LIMIT: usize = 512;
 /// How long an expired token stays listed, so that people see why it is refused.
 const EXPIRED_SHOWN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// The name, in the audit trail, of who shows the key of a coordinator's settings.
+pub const KEY: &str = "operator_key";
+/// The name of who reached a listener that lets in everybody of its host.
+pub const LOCAL: &str = "local";
+/// The name of the files that a standalone coordinator reads its configuration from.
+pub const FILES: &str = "files";
+/// Names that no token may have.
+const RESERVED: [&str; 3] = [KEY, LOCAL, FILES];
+
 /// What an operator may do. Each role may do all that the ones before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -150,6 +159,11 @@ impl State {
             return Some(format!(
                 "`{}` is no name for a token: letters, digits, `-`, `_`, `.` and `@`, at most {NAME_LIMIT}",
                 name.escape_default()
+            ));
+        }
+        if RESERVED.contains(&name.as_str()) {
+            return Some(format!(
+                "`{name}` stands in the audit trail for who shows no token; choose another name"
             ));
         }
         if new.hash.len() > HASH_LIMIT || new.id.len() > NAME_LIMIT {

@@ -14,6 +14,7 @@ impl State {
     /// What was owed is given up: its cluster went on after the backup and sent it. Incidents stay
     /// open; whatever is decided from here on, such as their recovery, is told. Coordinators and
     /// join tokens of the other cluster have no part in this one; numbers go on from its last.
+    /// Operators' tokens stay good: the people are the same.
     #[must_use]
     pub fn restored(mut self, name: String) -> (Self, usize) {
         let at = self.now;
@@ -28,7 +29,7 @@ impl State {
             // Nobody looks at the old machines any more; effects are for those who run already.
             self.dismiss_member(node, &mut Vec::new());
         }
-        self.tokens.clear();
+        self.join_tokens.clear();
         (self, withheld)
     }
 }

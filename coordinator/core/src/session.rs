@@ -9,6 +9,7 @@ use crosscheck_model::{ProbeId, Status, Timestamp};
 
 use crate::effect::Effect;
 use crate::state::{ProbeState, State, Vote};
+use crate::verdict::LEADER_GRACE;
 
 /// The session rule: a probe is heard and hears while its echo is younger than this.
 pub const SESSION_LIMIT: Duration = Duration::from_secs(15);
@@ -17,6 +18,26 @@ impl State {
     /// Whether the probe both hears and is heard at present.
     pub fn is_live(&self, probe: &ProbeState) -> bool {
         self.now.since(probe.echo) <= SESSION_LIMIT || mutant::is(Mutant::NoSessionRule)
+    }
+
+    /// Whether a lack of contact is no reason to leave the probe's votes out: it is live, or it
+    /// was when the leader before fell and the new one's grace is not over.
+    pub fn counts_as_heard(&self, probe: &ProbeState) -> bool {
+        self.is_live(probe) || self.now < probe.excused_until
+    }
+
+    /// A new leader takes over at `at`: nobody could be heard since the log's newest entry, so
+    /// the votes of those who were live then do not lapse for lack of contact until the grace is
+    /// over. Who was not live, be it that an earlier grace still lasted, gets no other: leaders
+    /// that come and go must not keep the votes of a probe that nobody hears.
+    pub(crate) fn excuse_the_silent(&mut self, at: Timestamp) {
+        let fell = self.now;
+        let until = fell.max(at).plus(LEADER_GRACE);
+        for probe in self.probes.values_mut() {
+            if fell.since(probe.echo) <= SESSION_LIMIT {
+                probe.excused_until = until;
+            }
+        }
     }
 
     /// Opens a session for a probe that may have one.
@@ -53,6 +74,7 @@ impl State {
             calm_since: None,
             troubled_since: None,
             incident: None,
+            excused_until: Timestamp::ZERO,
         });
         if moved {
             (probe.suspect, probe.doubted_since, probe.calm_since) = (None, None, None);

@@ -118,6 +118,8 @@ pub struct ProbeState {
     pub troubled_since: Option<Timestamp>,
     /// The open incident about it.
     pub incident: Option<IncidentId>,
+    /// It was live when a leader fell: until then its votes do not lapse for lack of contact.
+    pub excused_until: Timestamp,
 }
 
 /// A check.
@@ -231,7 +233,7 @@ impl State {
         id: &ProbeId,
         probe: &ProbeState,
     ) -> Result<&'a Vote, &'static str> {
-        if !self.is_live(probe) {
+        if !self.counts_as_heard(probe) {
             return Err("the probe does not reach the coordinators");
         }
         if self.quarantined_since(id).is_some() {

@@ -133,11 +133,13 @@ pub struct Elector<'a> {
     pub place: Place<'a>,
     /// Its vote.
     pub vote: &'a Vote,
+    /// The probe is live, and not only excused for the time of a new leader's grace.
+    pub heard: bool,
 }
 
 /// The electorate of a check at a moment: who may vote, and how they do.
 pub struct Electorate<'a> {
-    /// The live voters (L).
+    /// The live voters (L), and for the time of a new leader's grace those who were.
     pub live: Vec<Elector<'a>>,
     assigned: usize,
     active: Active,
@@ -166,16 +168,33 @@ impl<'a> Electorate<'a> {
             .into_iter()
             .filter_map(|(id, probe, place)| {
                 let vote = state.vote_that_counts(check, id, probe).ok()?;
-                Some(Elector { probe: id, place, vote })
+                Some(Elector { probe: id, place, vote, heard: state.is_live(probe) })
             })
             .collect();
         Self { live, assigned, active, check }
     }
 
+    /// Those of them who are heard: what nobody says at present proves nothing new.
+    #[must_use]
+    pub fn heard(mut self) -> Self {
+        self.live.retain(|elector| elector.heard);
+        self
+    }
+
     fn holds(&self, question: Question, member: impl Fn(Status) -> bool) -> bool {
-        let voters: Vec<Voter<'_>> = self
-            .live
-            .iter()
+        self.hold(self.live.iter(), question, member)
+    }
+
+    fn hold<'e>(
+        &self,
+        live: impl Iterator<Item = &'e Elector<'a>>,
+        question: Question,
+        member: impl Fn(Status) -> bool,
+    ) -> bool
+    where
+        'a: 'e,
+    {
+        let voters: Vec<Voter<'_>> = live
             .map(|elector| Voter {
                 place: elector.place.clone(),
                 member: member(elector.vote.status),
@@ -184,9 +203,12 @@ impl<'a> Electorate<'a> {
         suffices(self.check.spec.quorum, question, &voters, self.assigned, self.active)
     }
 
-    /// Whether the live voters could answer at all, were they of one mind.
+    /// Whether those who are heard could answer at all, were they of one mind. The excused have a
+    /// say in the answer, but do not make one possible: no green, and nothing new, rests on those
+    /// alone whom nobody hears.
     pub fn is_capable(&self) -> bool {
-        !self.live.is_empty() && self.holds(Question::Failing, |_| true)
+        let heard = || self.live.iter().filter(|elector| elector.heard);
+        heard().next().is_some() && self.hold(heard(), Question::Failing, |_| true)
     }
 
     /// The voters that say Down.
@@ -196,9 +218,10 @@ impl<'a> Electorate<'a> {
 
     /// The row of the decision table that the votes fit.
     pub fn row(&self) -> Reason {
-        let failing = self.failing().count();
         if !self.is_capable() {
-            let all_fail = failing > 0 && failing == self.live.len();
+            let mut heard = self.live.iter().filter(|elector| elector.heard).peekable();
+            let all_fail =
+                heard.peek().is_some() && heard.all(|elector| elector.vote.status == Status::Down);
             return if all_fail { Reason::Suspect } else { Reason::Blind };
         }
         if self.holds(Question::Failing, |status| status == Status::Down) {

@@ -207,3 +207,13 @@ fn a_token_that_would_confuse_is_refused() {
     }
     assert_eq!(world.state.tokens.len(), 1);
 }
+
+#[test]
+fn no_token_is_called_like_those_who_need_none() {
+    let mut world = World::default();
+    for name in ["operator_key", "local", "files"] {
+        let reply = world.act(&Command::CreateToken(token(name, name)));
+        assert!(matches!(reply, Reply::Rejected(_)), "{name}: {reply:?}");
+    }
+    assert!(world.state.tokens.is_empty());
+}

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crosscheck_core::command::Reply;
+use crosscheck_core::operator::{NewToken, Role};
 use crosscheck_core::outbox::{Key, Progress, SendResult};
+use crosscheck_core::token::Grant;
 use crosscheck_core::{Command, State, apply};
 use crosscheck_model::config::{Channel, Contact, Route};
+use crosscheck_model::join::Fingerprint;
 use crosscheck_model::{Config, ContactId, Timestamp};
 
 fn config() -> Config {
@@ -107,4 +110,29 @@ fn what_was_sent_stays_sent_and_later_trouble_is_told_under_a_key_of_its_own() {
     };
     assert!(!later(&new).is_empty(), "nobody is told of what happens now");
     assert!(later(&new).iter().all(|key| !later(&old).contains(key)), "two clusters, one key");
+}
+
+#[test]
+fn people_stay_let_in_and_nobody_joins_by_what_the_other_cluster_issued() {
+    let mut cluster = Cluster::alarmed();
+    let token = NewToken {
+        id: "id".into(),
+        name: "li".into(),
+        role: Role::Administrator,
+        customers: None,
+        hash: "$argon2id$..".into(),
+        ttl: None,
+        by: "operator_key".into(),
+    };
+    assert_eq!(cluster.ask(Command::CreateToken(token)), Reply::Done);
+    let issued = cluster.ask(Command::IssueJoinToken {
+        token: Fingerprint([7; 32]),
+        grant: Grant::Member,
+        lifetime: Duration::from_secs(3600),
+        by: "li".into(),
+    });
+    assert_eq!(issued, Reply::Done);
+    let (new, _) = cluster.restored();
+    assert_eq!(new.state.token("id").map(|token| token.name.as_str()), Some("li"));
+    assert!(new.state.join_tokens.is_empty());
 }

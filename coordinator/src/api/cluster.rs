@@ -73,8 +73,9 @@ pub(super) async fn remove(
 pub(super) async fn transfer(
     Shared(api): Shared<Api>,
     Path(node): Path<u64>,
+    caller: Caller,
 ) -> Result<Json<Changes>, ApiError> {
-    change(&api, node, Change::Transfer { node }).await
+    change(&api, node, Change::Transfer { node, by: caller.actor }).await
 }
 
 async fn change(api: &Api, node: u64, change: Change) -> Result<Json<Changes>, ApiError> {

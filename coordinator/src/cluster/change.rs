@@ -65,7 +65,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, change: Change) -> Changed {
         match change {
             Change::Admit { node, url } => admit(inner, node, &url).await,
             Change::Remove { node, by } => remove(inner, node, by).await,
-            Change::Transfer { node } => Ok(transfer(inner, node).await),
+            Change::Transfer { node, by } => Ok(transfer(inner, node, by).await),
         }
     };
     match timeout(limit, work).await {
@@ -116,7 +116,7 @@ async fn remove(inner: &Arc<Inner>, node: u64, by: Actor) -> Result<Changed, Cha
     let enrolled = inner.shared.read(|state| state.members.contains_key(&node));
     let Some(known) = group.get(&node) else {
         return match enrolled {
-            true => Ok(dismiss(inner, node, by).await),
+            true => Ok(record(inner, by, &Command::Dismiss { node }).await),
             false => Ok(Changed::Refused(format!(
                 "there is no coordinator {node}: `crosscheck cluster status` lists them"
             ))),
@@ -136,13 +136,13 @@ async fn remove(inner: &Arc<Inner>, node: u64, by: Actor) -> Result<Changed, Cha
     }
     inner.node.expel(node).await?;
     tracing::warn!(node, "a coordinator was removed from the cluster");
-    Ok(dismiss(inner, node, by).await)
+    // From now on nobody of that number gets in.
+    Ok(record(inner, by, &Command::Dismiss { node }).await)
 }
 
-/// From now on nobody of that number gets in.
-async fn dismiss(inner: &Arc<Inner>, node: u64, by: Actor) -> Changed {
-    let command = Enclosed::new(&Command::Dismiss { node });
-    match inner.submit(Command::Act { actor: by, command }).await {
+/// Commits an operator's act, which leaves its entry in the audit trail.
+async fn record(inner: &Arc<Inner>, actor: Actor, command: &Command) -> Changed {
+    match inner.submit(Command::Act { actor, command: Enclosed::new(command) }).await {
         Ok(_) => Changed::Done,
         Err(error) => Changed::Unknown(error.to_string()),
     }
@@ -179,7 +179,7 @@ async fn answers(inner: &Inner, group: &BTreeMap<u64, Known>, node: u64) -> bool
     inner.peers.call::<Timestamp>(to, "clock", &(), ANSWER_LIMIT).await.is_ok()
 }
 
-async fn transfer(inner: &Arc<Inner>, node: u64) -> Changed {
+async fn transfer(inner: &Arc<Inner>, node: u64, by: Actor) -> Changed {
     let group = inner.node.group();
     match group.get(&node).map(|known| known.role) {
         None => return Changed::Refused(format!("there is no coordinator {node}")),
@@ -193,6 +193,11 @@ async fn transfer(inner: &Arc<Inner>, node: u64) -> Changed {
         return Changed::Refused(format!(
             "coordinator {node} does not answer or lags behind: `crosscheck cluster status`"
         ));
+    }
+    // Recorded by the one who has the say until then: afterwards there may be nobody to do it.
+    let recorded = record(inner, by, &Command::HandOver { to: node }).await;
+    if recorded != Changed::Done {
+        return recorded;
     }
     match inner.node.transfer(node, inner.profile.submit_limit()).await {
         true => Changed::Done,

@@ -25,10 +25,12 @@ const EXAMPLE: &str = "A cluster of three, each machine with a coordinator.yaml 
 
   first machine   crosscheck cluster init --config coordinator.yaml
                   crosscheck coordinator --config coordinator.yaml
-                  crosscheck cluster token --url http://127.0.0.1:7403
+                  export CROSSCHECK_URL=http://127.0.0.1:7403   # listen.operators
+                  export CROSSCHECK_TOKEN='${file:/etc/crosscheck/operator-key}'
+                  crosscheck cluster token
   each other one  crosscheck cluster join --config coordinator.yaml --token T https://10.0.1.1:7401
                   crosscheck coordinator --config coordinator.yaml
-  anywhere        crosscheck cluster status --url http://127.0.0.1:7403
+  first machine   crosscheck cluster status
 
 A machine that is lost: `cluster remove` its number on one that runs, then `cluster join` the new
 machine. A number is never used again: a coordinator that lost its disk must not vote for what it

@@ -1,8 +1,8 @@
 //! `crosscheck probe`: who may be a probe.
 
 use std::io::Write;
-use std::time::Duration;
 
+use crosscheck_checks::text::Span;
 use serde_json::{Value, json};
 
 use super::FINE;
@@ -51,8 +51,8 @@ struct CreateArgs {
     #[arg(long)]
     name: Option<String>,
     /// How long the token is good for, at most 7 days.
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
-    ttl: Duration,
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    ttl: Span,
     #[command(flatten)]
     common: Common,
 }
@@ -118,8 +118,8 @@ pub async fn probe(args: &ProbeArgs, out: &mut dyn Write, colour: bool) -> anyho
 }
 
 async fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let body =
-        json!({ "site": args.site, "name": args.name, "lifetime_seconds": args.ttl.as_secs() });
+    let lifetime = args.ttl.get().as_secs();
+    let body = json!({ "site": args.site, "name": args.name, "lifetime_seconds": lifetime });
     let token: Value = args.common.remote.post("/api/v1/probes/tokens", &body).await?;
     match args.common.json {
         true => writeln!(out, "{token:#}")?,

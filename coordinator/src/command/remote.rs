@@ -18,7 +18,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(45);
 /// Where the coordinator is, and how to be let in.
 #[derive(Debug, clap::Args)]
 pub struct RemoteArgs {
-    /// The coordinator: its listener for operators, or the page's.
+    /// The coordinator: its listener for operators, or a standalone's for the page.
     #[arg(
         long,
         value_name = "URL",

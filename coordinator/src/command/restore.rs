@@ -15,10 +15,11 @@ const TOLD_EVERY: u64 = 16 << 20;
 /// Makes a backup a new cluster of one, in an empty data directory; others then join it.
 ///
 /// It is another cluster, with a name of its own. So that nobody is told twice: what was owed when
-/// the backup was made is not sent, since its cluster went on and sent it; `crosscheck` lists it
-/// as given up. What was alarmed and is over by now gets its recovery, and what fails now is
-/// judged anew from fresh votes: an outage that began after the backup may be alarmed again.
-/// Stop the old cluster first, or both will watch and alarm.
+/// the backup was made is not sent, since its cluster went on and sent it; `GET /api/v1/outbox`
+/// lists it as given up. What was alarmed and is over by now gets its recovery, and what fails now
+/// is judged anew from fresh votes: an outage that began after the backup may be alarmed again.
+/// Operators' tokens stay good; tokens to join by do not. Stop the old cluster first, or both will
+/// watch and alarm.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: crosscheck restore --config coordinator.yaml monday.backup")]
 pub struct RestoreArgs {

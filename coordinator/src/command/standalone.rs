@@ -57,7 +57,7 @@ pub struct StandaloneArgs {
     pub data: PathBuf,
     /// Let further probes (`crosscheck-probe`) in at this address; the configured sites and
     /// quorums then hold. Beyond loopback they talk TLS and must join: `crosscheck probe token
-    /// create`.
+    /// create`, which asks `--listen` on loopback.
     #[arg(long, value_name = "ADDRESS")]
     pub probes: Option<SocketAddr>,
     /// With `--probes`: which configured site the probe in this process stands for; left out, it

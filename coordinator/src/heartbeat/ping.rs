@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Effect, Event, Heart};
+use crate::raft::causes;
 use crate::replica::Replica;
 
 /// The most that one ping may take, its answer included.
@@ -172,7 +173,7 @@ impl Pings {
         match request.send().await {
             Ok(answer) if answer.status().is_success() => Ok(()),
             Ok(answer) => Err(format!("it answers {}", answer.status())),
-            Err(error) => Err(self.secrets.redact(&in_words(error.without_url()))),
+            Err(error) => Err(self.secrets.redact(&causes(&error.without_url()))),
         }
     }
 
@@ -197,17 +198,6 @@ impl Pings {
         }
         None
     }
-}
-
-/// The error with what led to it: reqwest's own first line says too little.
-fn in_words(error: reqwest::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        words = format!("{words}: {inner}");
-        source = inner.source();
-    }
-    words
 }
 
 #[cfg(test)]

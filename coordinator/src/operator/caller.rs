@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use crosscheck_core::command::{Command, Enclosed};
 use crosscheck_core::incident::{Incident, Subject};
-use crosscheck_core::operator::{Actor, Role};
+use crosscheck_core::operator::{Actor, LOCAL, Role};
 use crosscheck_core::state::CheckState;
 use crosscheck_core::{State, outbox::Owed};
 use crosscheck_model::{CheckId, CustomerId};
@@ -36,7 +36,7 @@ pub(crate) enum Sight {
 impl Caller {
     /// Whoever reached a listener that lets everybody in; `from` is where they are.
     pub(crate) fn local(from: String) -> Self {
-        let actor = Actor { name: "local".to_owned(), role: Role::Administrator, from };
+        let actor = Actor { name: LOCAL.to_owned(), role: Role::Administrator, from };
         Self { actor, sight: Sight::Everything }
     }
 

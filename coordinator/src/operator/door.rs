@@ -10,7 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use crosscheck_core::operator::{Actor, Role};
+use crosscheck_core::operator::{Actor, KEY, Role};
 use http::{HeaderMap, Method, header};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -21,6 +21,7 @@ use super::secret::Shown;
 use super::verified::Verified;
 use crate::api::{ApiError, harden};
 use crate::bearer::BearerKey;
+use crate::loopback::names_this_host;
 use crate::page::{Reader, ask};
 
 /// What one token may ask: a page that polls, and a script that walks over all checks.
@@ -31,8 +32,6 @@ const PER_ADDRESS: Rate = Rate { burst: 600, every: Duration::from_millis(10) };
 const FAILURES: Rate = Rate { burst: 10, every: Duration::from_secs(6) };
 /// Tokens that are checked at once: each takes 19 MiB and a core.
 const CHECKS_AT_ONCE: usize = 2;
-/// The name of who shows the key of the settings.
-const KEY_NAME: &str = "operator_key";
 
 /// Lets operators in.
 #[derive(Clone)]
@@ -58,7 +57,9 @@ impl Door {
         Self::new(reader, key, false)
     }
 
-    /// Lets in everybody, as an administrator; who shows a token all the same is let in by it.
+    /// Lets in everybody who asks for this host by its own name, as an administrator; who shows a
+    /// token all the same is let in by it. Who came by another name (a proxy's, or a page's in a
+    /// browser on this host) is the public.
     pub fn open(reader: Arc<dyn Reader>) -> Self {
         Self::new(reader, None, true)
     }
@@ -82,9 +83,9 @@ impl Door {
         routes.layer(middleware::from_fn_with_state(self, pass))
     }
 
-    /// Who it is.
-    async fn caller(&self, asking: Asking) -> Result<Caller, Response> {
-        let Asking { address, token, silent } = asking;
+    /// Who it is; `None`: the public, where the door is open.
+    async fn caller(&self, asking: Asking) -> Result<Option<Caller>, Response> {
+        let Asking { address, token, silent, here } = asking;
         let neighbour = Neighbour::of(address);
         let local = address.is_some_and(|address| address.is_loopback());
         if !local {
@@ -93,7 +94,7 @@ impl Door {
         let from = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         let Some(token) = token else {
             if self.0.open && silent {
-                return Ok(Caller::local(from));
+                return Ok(here.then(|| Caller::local(from)));
             }
             return Err(ApiError::nobody().into_response());
         };
@@ -102,13 +103,13 @@ impl Door {
             None => self.check(token, neighbour, from).await?,
         };
         take(&self.0.tokens, caller.actor.name.clone(), self.now()).map_err(too_many)?;
-        Ok(caller)
+        Ok(Some(caller))
     }
 
     /// Who shows what costs nothing to check.
     fn known(&self, token: &str, from: &str) -> Option<Caller> {
         if self.0.key.as_ref().is_some_and(|key| key.is(token)) {
-            let (name, role) = (KEY_NAME.to_owned(), Role::Administrator);
+            let (name, role) = (KEY.to_owned(), Role::Administrator);
             let actor = Actor { name, role, from: from.to_owned() };
             return Some(Caller { actor, sight: Sight::Everything });
         }
@@ -163,12 +164,15 @@ struct Asking {
     token: Option<String>,
     /// It claims nothing.
     silent: bool,
+    /// It names this host.
+    here: bool,
 }
 
 impl Asking {
     fn of(request: &Request) -> Self {
         let silent = !request.headers().contains_key(header::AUTHORIZATION);
-        Self { address: address_of(request), token: shown(request), silent }
+        let here = names_this_host(request);
+        Self { address: address_of(request), token: shown(request), silent, here }
     }
 }
 
@@ -180,7 +184,9 @@ async fn pass(Shared(door): Shared<Door>, mut request: Request, next: Next) -> R
     }
     match door.caller(Asking::of(&request)).await {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
             next.run(request).await
         }
         Err(refusal) => harden(refusal),

@@ -203,7 +203,7 @@ fn sites(state: &State, scope: &Scope) -> Vec<SitePresence> {
         running.filter_map(|probe| Some(&state.probes.get(probe)?.site)).collect();
     let presence = |(id, site): (&SiteId, &crosscheck_model::config::Site)| {
         let here = || state.probes.values().filter(|probe| &probe.site == id);
-        let live = || here().filter(|probe| state.is_live(probe));
+        let live = || here().filter(|probe| state.counts_as_heard(probe));
         let fit = |probe: &&crosscheck_core::state::ProbeState| {
             probe.suspect.is_none() && !matches!(probe.health.v4, Fitness::Unfit(_))
         };

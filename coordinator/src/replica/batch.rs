@@ -12,8 +12,10 @@ use super::Inner;
 
 /// How long the first report of a batch waits for others.
 const LINGER: Duration = Duration::from_millis(100);
-/// Observations that make a batch full: an entry of about 300 KiB.
+/// Observations that make a batch full: usually an entry of about 300 KiB.
 const BATCH_OBSERVATIONS: usize = 1_000;
+/// Texts that make a batch full, in bytes, where they are long.
+const BATCH_TEXT_BYTES: usize = 1024 * 1024;
 /// Reports that make a batch full, for those with few observations.
 const BATCH_REPORTS: usize = 1_000;
 /// Reports that may wait; more are refused, and the probes come again.
@@ -64,14 +66,24 @@ pub(super) async fn run(inner: Arc<Inner>, mut queue: mpsc::Receiver<Pending>) {
 async fn gather(queue: &mut mpsc::Receiver<Pending>) -> Option<Vec<Pending>> {
     let first = queue.recv().await?;
     let until = Instant::now() + LINGER;
-    let mut observations = first.0.observations.len();
+    let (mut observations, mut text) = (first.0.observations.len(), text_bytes(&first.0));
     let mut batch = vec![first];
-    while observations < BATCH_OBSERVATIONS && batch.len() < BATCH_REPORTS {
+    while observations < BATCH_OBSERVATIONS
+        && text < BATCH_TEXT_BYTES
+        && batch.len() < BATCH_REPORTS
+    {
         let Ok(Some(next)) = timeout_at(until, queue.recv()).await else { break };
         observations += next.0.observations.len();
+        text += text_bytes(&next.0);
         batch.push(next);
     }
     Some(batch)
+}
+
+/// What is long in a report when anything is.
+fn text_bytes(report: &Report) -> usize {
+    let outcomes = report.observations.iter().map(|observation| &observation.outcome);
+    outcomes.map(|outcome| outcome.detail.len() + outcome.excerpt.len()).sum()
 }
 
 #[cfg(test)]

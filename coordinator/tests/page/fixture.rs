@@ -266,6 +266,7 @@ fn probe(site: &str) -> ProbeState {
         calm_since: None,
         troubled_since: None,
         incident: None,
+        excused_until: Timestamp::ZERO,
     }
 }
 

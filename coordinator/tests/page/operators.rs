@@ -102,6 +102,21 @@ async fn a_token_opens_and_nothing_else_does() {
 }
 
 #[tokio::test]
+async fn an_open_door_lets_in_only_who_asks_for_this_host() {
+    let server = Server::show(fixture::two_customers()).await;
+    for (host, sees) in [("localhost", true), ("status.example.com", false)] {
+        let named = |request: reqwest::RequestBuilder| request.header("host", host);
+        for path in ["/", "/api/v2/summary.json"] {
+            let answer = server.ask(Method::GET, path, named).await;
+            assert_eq!(answer.status, 200, "{host}{path}");
+            assert_eq!(answer.body.contains("acme-shop"), sees, "{host}{path}");
+        }
+        let listed = server.ask(Method::GET, "/api/v1/checks", named).await;
+        assert_eq!(listed.status, if sees { 200 } else { 401 }, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn a_browser_shows_a_token_as_password_and_can_only_look() {
     let operator = ("li", Role::Operator, None);
     let (fixture, [token]) = with_tokens(fixture::one_down(), [operator]).await;

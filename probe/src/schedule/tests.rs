@@ -175,6 +175,22 @@ fn an_edit_keeps_what_is_unchanged() {
 }
 
 #[test]
+fn a_shorter_interval_does_not_start_everything_at_once() {
+    let mut schedule = schedule(1000);
+    let every = |seconds| (0..600).map(|n| assigned(&format!("c{n}"), seconds, seconds)).collect();
+    let first = schedule.assign(Mono::ZERO, every(300));
+    play(&mut schedule, first, 290 * S, |_| (S, UP));
+    let effects = schedule.assign(290 * S, every(60));
+    assert!(starts(effects).len() < 30);
+    let mut most = 0;
+    for second in 290..350 {
+        most = most.max(starts(schedule.time(second * S)).len());
+    }
+    // Ten a second, and chance.
+    assert!((10..30).contains(&most), "{most}");
+}
+
+#[test]
 fn after_standing_still_only_the_newest_slot_runs() {
     let mut schedule = schedule(10);
     let first = schedule.assign(Mono::ZERO, vec![assigned("c", 10, 10)]);

@@ -13,7 +13,9 @@ use crosscheck_model::{CheckId, Observation, ProbeId, Status, Timestamp};
 use super::plan::Plan;
 
 /// A probe is heard while its echo is not older, in milliseconds (decisions.md, 3.2).
-const SESSION_MILLIS: u128 = 15_000;
+const SESSION_MILLIS: u64 = 15_000;
+/// After a change of leader no vote lapses for lack of contact for so long (decisions.md, 3.4).
+const GRACE_MILLIS: u64 = 30_000;
 
 /// Probes, one bit each.
 pub(super) type Set = u32;
@@ -42,8 +44,11 @@ pub(super) struct Seen {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ballot {
     pub(super) assigned: Set,
+    /// Those whose votes count.
     pub(super) live: Set,
     pub(super) failing: Set,
+    /// Those of the live who are heard, and not only excused while a leader is new.
+    pub(super) heard: Set,
 }
 
 /// The row of the decision table.
@@ -62,6 +67,10 @@ pub(super) struct Evidence {
     /// For each dimension, the probes of each value.
     dimensions: [Vec<Set>; 3],
     sessions: BTreeMap<usize, Session>,
+    /// Until when, in milliseconds, those are counted who were heard when a leader fell.
+    excused: BTreeMap<usize, u64>,
+    /// The log time of the entry read last, in milliseconds.
+    now: u64,
     /// By check, and then by probe.
     seen: BTreeMap<CheckId, Vec<Option<Seen>>>,
     /// How everybody votes as of the newest tick.
@@ -84,6 +93,8 @@ impl Evidence {
             probes: (0..count).map(|n| (ProbeId::new(format!("p{n}")), n)).collect(),
             dimensions: [(0..count).map(|n| 1 << n).collect(), by(plan.carriers), by(plan.regions)],
             sessions: BTreeMap::new(),
+            excused: BTreeMap::new(),
+            now: 0,
             seen: BTreeMap::new(),
             ballots: BTreeMap::new(),
             taken: 0,
@@ -97,7 +108,13 @@ impl Evidence {
     /// Reads an entry; `state` is what it led to.
     pub(super) fn read(&mut self, stamped: &Stamped, applied: &Applied, state: &State) {
         self.taken = 0;
+        let before = std::mem::replace(&mut self.now, state.now.as_millis());
         match (&stamped.command, &applied.reply) {
+            (Command::Lead { .. }, _) => {
+                let heard = |session: &Session| session.echo.as_millis() + SESSION_MILLIS >= before;
+                let live = self.sessions.iter().filter(|(_, session)| heard(session));
+                self.excused.extend(live.map(|(probe, _)| (*probe, self.now + GRACE_MILLIS)));
+            }
             (Command::Open(hello), Reply::Opened(Ok(welcome))) => {
                 let Some(&probe) = self.probes.get(&hello.probe) else { return };
                 let known = self.sessions.get(&probe);
@@ -181,13 +198,18 @@ impl Evidence {
         self.seen.get(check)?[probe].as_ref()
     }
 
-    /// The probe is heard, hears, and is fit.
+    /// The probe is heard and hears.
+    fn is_heard(&self, probe: usize) -> bool {
+        let heard = |session: &Session| session.echo.as_millis() + SESSION_MILLIS >= self.now;
+        self.sessions.get(&probe).is_some_and(heard)
+    }
+
+    /// The probe is fit, and a lack of contact does not count against it.
     fn may_vote(&self, probe: usize, id: &ProbeId, state: &State) -> bool {
         let suspect = state.probes.get(id).is_none_or(|probe| probe.suspect.is_some());
-        self.sessions.get(&probe).is_some_and(|session| {
-            let age = state.now.as_millis().saturating_sub(session.echo.as_millis());
-            !suspect && u128::from(age) <= SESSION_MILLIS && session.health.v4.may_vote()
-        })
+        let excused = self.excused.get(&probe).is_some_and(|until| self.now < *until);
+        let fit = self.sessions.get(&probe).is_some_and(|session| session.health.v4.may_vote());
+        fit && !suspect && (excused || self.is_heard(probe))
     }
 
     pub(super) fn ballot(&self, id: &CheckId, state: &State) -> Ballot {
@@ -207,6 +229,7 @@ impl Evidence {
             {
                 ballot.live |= 1 << probe;
                 ballot.failing |= u32::from(down) << probe;
+                ballot.heard |= u32::from(self.is_heard(probe)) << probe;
             }
         }
         ballot
@@ -236,10 +259,13 @@ impl Evidence {
             .any(|values| values.iter().any(|value| members & !value == 0))
     }
 
+    /// What the votes come to. Nothing, where those who are heard could not say anything by
+    /// themselves: the excused have a say, but no answer rests on them alone.
     pub(super) fn row(&self, ballot: &Ballot) -> Row {
-        let Ballot { assigned, live, failing } = *ballot;
-        if live == 0 || !self.suffices(assigned, live, live) {
-            return if failing != 0 && failing == live { Row::Suspect } else { Row::Blind };
+        let Ballot { assigned, live, failing, heard } = *ballot;
+        if heard == 0 || !self.suffices(assigned, heard, heard) {
+            let all_fail = heard != 0 && failing & heard == heard;
+            return if all_fail { Row::Suspect } else { Row::Blind };
         }
         if self.suffices(assigned, live, failing) {
             Row::Failing

@@ -291,6 +291,11 @@ impl World {
         self.propose(Command::Lead { node: term % 3, term, cluster: "test".to_owned() });
     }
 
+    /// The leader falls, and another is elected after so many seconds.
+    pub(crate) fn depose(&mut self, secs: u64) {
+        self.leaderless_until = self.now.plus(Duration::from_secs(secs));
+    }
+
     pub(crate) fn propose(&mut self, command: Command) -> Reply {
         self.log.push((self.now, command.clone()));
         let Applied { reply, effects } = apply(&mut self.state, self.now, command);

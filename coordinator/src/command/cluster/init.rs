@@ -41,7 +41,9 @@ pub(super) async fn init(args: &InitArgs, out: &mut dyn Write) -> anyhow::Result
             out,
             "This is coordinator {node} of the new cluster {cluster}.\n\
              Start it:       crosscheck coordinator --config {config}\n\
-             Then, for each further machine, a token:  crosscheck cluster token",
+             Then a token for each further machine; --url is `listen.operators`, --token the \
+             `operator_key`:\n\
+             \x20               crosscheck cluster token --url URL --token KEY",
             config = args.config.display(),
         )?;
     }

@@ -1,8 +1,8 @@
 //! `crosscheck cluster token`: lets one more machine in, once.
 
 use std::io::Write;
-use std::time::Duration;
 
+use crosscheck_checks::text::Span;
 use serde_json::json;
 
 use crate::api::cluster::Token;
@@ -13,11 +13,11 @@ use crate::command::remote::RemoteArgs;
 ///
 /// Only its digest is kept, so it is printed here and nowhere else.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: crosscheck cluster token --lifetime 10m")]
+#[command(after_help = "Example: crosscheck cluster token --ttl 10m")]
 pub(super) struct TokenArgs {
     /// How long it is good for, at most 7 days.
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
-    lifetime: Duration,
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    ttl: Span,
     #[command(flatten)]
     remote: RemoteArgs,
     /// Print JSON.
@@ -26,7 +26,7 @@ pub(super) struct TokenArgs {
 }
 
 pub(super) async fn token(args: &TokenArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let body = json!({ "lifetime_seconds": args.lifetime.as_secs() });
+    let body = json!({ "lifetime_seconds": args.ttl.get().as_secs() });
     let token: Token = args.remote.post("/api/v1/cluster/tokens", &body).await?;
     match args.json {
         true => writeln!(out, "{}", serde_json::to_string(&token)?)?,

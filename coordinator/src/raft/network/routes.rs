@@ -17,7 +17,7 @@ use super::{Answer, Asked, NODE_HEADER, SnapshotMessage};
 use crate::raft::machine::Machine;
 use crate::raft::wire::Types;
 
-/// The most that an append may carry: 64 entries (see `node.rs`) of two full reports each.
+/// The most that an append may carry: 16 entries (see `node.rs`) of at most 9 MB.
 const APPEND_LIMIT_BYTES: usize = 256 * 1024 * 1024;
 /// The largest state that can be sent whole.
 const SNAPSHOT_LIMIT_BYTES: usize = 1024 * 1024 * 1024;

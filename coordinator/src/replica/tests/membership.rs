@@ -22,9 +22,12 @@ impl Cluster {
     }
 }
 
+fn ada() -> Actor {
+    Actor { name: "ada".into(), role: operator::Role::Administrator, from: "here".into() }
+}
+
 fn removal(node: u64) -> Change {
-    let by = Actor { name: "ada".into(), role: operator::Role::Administrator, from: "here".into() };
-    Change::Remove { node, by }
+    Change::Remove { node, by: ada() }
 }
 
 async fn enrol(replica: &Replica, token: u8) -> u64 {
@@ -140,10 +143,14 @@ async fn the_lead_moves_on_demand_and_with_a_leader_that_is_removed() {
     let first = cluster.leader().await;
     let others: Vec<u64> = cluster.members.keys().copied().filter(|id| *id != first).collect();
     let replica = cluster.replica(others[1]);
-    assert_eq!(replica.change(Change::Transfer { node: others[0] }).await, Changed::Done);
+    let transfer = Change::Transfer { node: others[0], by: ada() };
+    assert_eq!(replica.change(transfer).await, Changed::Done);
     let mut leadership = replica.leadership();
     let moved = leadership.wait_for(|leadership| leadership.leader == Some(others[0]));
     drop(within(moved).await.expect("runs"));
+    let last = cluster.replica(others[0]).read(|state| state.audit.entries().last().cloned());
+    let last = last.expect("it is on record");
+    assert_eq!((last.actor.as_str(), last.act.as_str()), ("ada", "transfer leadership"));
     // By way of a follower, which must find who leads then.
     assert_eq!(replica.change(removal(others[0])).await, Changed::Done);
     let ending = within(cluster.replica(others[0]).ended()).await;

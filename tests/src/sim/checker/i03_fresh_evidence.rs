@@ -7,6 +7,7 @@ use crosscheck_core::state::CheckState;
 use crosscheck_core::verdict::Reason;
 use crosscheck_model::{CheckId, Status};
 
+use super::super::evidence::Row;
 use super::{Checker, Entry, Finding, View};
 
 #[derive(Default)]
@@ -55,7 +56,7 @@ fn decided(view: &View<'_>, id: &CheckId, check: &CheckState) -> Finding {
         }
     }
     let ballot = evidence.ballot(id, state);
-    if !evidence.suffices(ballot.assigned, ballot.live, ballot.failing) {
+    if evidence.row(&ballot) != Row::Failing {
         return Err(format!("{id} is called down, and the log does not bear it: {ballot:?}"));
     }
     Ok(())
