@@ -1,10 +1,12 @@
 //! The kinds of check: the traits they implement and the one list of them.
 
 pub mod dns;
+pub mod exec;
 pub mod ftp;
 pub mod http;
 pub mod icmp;
 pub mod imap;
+pub mod journey;
 pub mod mysql;
 mod negate;
 pub mod pop3;
@@ -33,6 +35,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(icmp::Icmp),
     &Negatable(dns::Dns),
     &Negatable(tls::Tls),
+    &journey::Journey,
     &Negatable(smtp::Smtp),
     &Negatable(imap::Imap),
     &Negatable(pop3::Pop3),
@@ -41,6 +44,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(telnet::Telnet),
     &Negatable(redis::Redis),
     &Negatable(mysql::Mysql),
+    &exec::Exec,
 ];
 
 /// The kind of that name.

@@ -21,6 +21,7 @@ pub mod excerpt;
 pub mod guard;
 pub mod kind;
 pub mod mail;
+pub mod programs;
 pub mod resolve;
 pub mod text;
 pub mod tls;

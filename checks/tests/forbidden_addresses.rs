@@ -14,6 +14,7 @@ use std::time::Duration;
 use crosscheck_checks::env::{Env, Secrets};
 use crosscheck_checks::guard::Guard;
 use crosscheck_checks::kind;
+use crosscheck_checks::programs::Programs;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_model::{Cause, Outcome};
 use hickory_proto::op::{Message, ResponseCode};
@@ -156,7 +157,12 @@ async fn inside() {
     }
     let names = name_server().await;
     let secrets = Secrets::default();
-    let env = Env { guard: Guard::Public, resolver: Resolver::new(vec![names]), secrets };
+    let env = Env {
+        guard: Guard::Public,
+        resolver: Resolver::new(vec![names]),
+        secrets,
+        programs: Programs::default(),
+    };
     the_recorder_hears(&env, &knocked).await;
     let echoes = pings();
     by_address(&env).await;
@@ -243,7 +249,7 @@ async fn by_second_answer(env: &Env, knocked: &Knocked) {
 }
 
 /// A check of each kind whose target is `host`.
-fn each_kind(host: &str) -> [(&'static str, Value); 5] {
+fn each_kind(host: &str) -> [(&'static str, Value); 6] {
     let family = if host.contains(':') { "v6" } else { "v4" };
     let at = |port: u16| format!("{}:{port}", bracketed(host));
     [
@@ -252,6 +258,12 @@ fn each_kind(host: &str) -> [(&'static str, Value); 5] {
         ("tls", json!({ "address": at(443), "family": family })),
         ("dns", json!({ "name": "a.test", "type": "A", "server": host })),
         ("icmp", json!({ "host": host, "family": family, "count": 1 })),
+        (
+            "journey",
+            json!({ "steps": [
+                { "url": format!("http://{}/", bracketed(host)), "family": family, "always": true },
+            ] }),
+        ),
     ]
 }
 

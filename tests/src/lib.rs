@@ -19,6 +19,7 @@ pub mod binary;
 pub mod cluster;
 pub mod command;
 pub mod crash;
+pub mod django;
 pub mod eventually;
 pub mod mailbox;
 pub mod nginx;

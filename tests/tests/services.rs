@@ -7,6 +7,7 @@ use std::time::Duration;
 use crosscheck_checks::env::{Env, Secrets};
 use crosscheck_checks::guard::Guard;
 use crosscheck_checks::kind;
+use crosscheck_checks::programs::Programs;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_model::{Cause, Outcome, Phase};
 use crosscheck_tests::authority::{Authority, Identity};
@@ -67,6 +68,7 @@ async fn run(kind: &str, settings: &Value) -> Outcome {
         guard: Guard::Internal,
         resolver: Resolver::new(Vec::new()),
         secrets: Secrets::fixed(BTreeMap::from(secrets)),
+        programs: Programs::default(),
     };
     let check = kind::find(kind).expect("a kind").parse(settings);
     let check = check.unwrap_or_else(|errors| panic!("{kind} {settings}: {errors:?}"));

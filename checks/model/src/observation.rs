@@ -155,6 +155,26 @@ causes! {
     HostKey = "host_key",
     /// It answers, and must not.
     Answers = "answers",
+    /// The plugin warns (exit code 1).
+    PluginWarning = "plugin_warning",
+    /// The plugin finds its target in a critical state (exit code 2).
+    PluginCritical = "plugin_critical",
+    /// The plugin could not find out (exit code 3).
+    PluginUnknown = "plugin_unknown",
+    /// The probe's own configuration does not allow the program.
+    ExecForbidden = "exec_forbidden",
+    /// The program, or the interpreter it needs, is not there on the probe.
+    ExecMissing = "exec_missing",
+    /// The probe may not, or cannot, execute the program.
+    ExecNotExecutable = "exec_not_executable",
+    /// The program was ended by a signal.
+    ExecSignal = "exec_signal",
+    /// The program's exit code is no state.
+    ExecExitCode = "exec_exit_code",
+    /// The program printed more than allowed.
+    ExecOutput = "exec_output",
+    /// The program did not end in time and was killed.
+    ExecTimeout = "exec_timeout",
 }
 
 impl fmt::Display for Cause {

@@ -147,6 +147,7 @@ mod tests {
     use crate::env::Secrets;
     use crate::guard::Guard;
     use crate::kind::{dns::Dns, tcp::Tcp};
+    use crate::programs::Programs;
     use crate::resolve::Resolver;
     use crate::resolve::scripted::{NameServer, record, reply};
 
@@ -154,7 +155,12 @@ mod tests {
 
     async fn run(kind: &dyn Kind, mut settings: Value, guard: Guard) -> Outcome {
         settings["negate"] = json!(true);
-        let env = Env { guard, resolver: Resolver::new(Vec::new()), secrets: Secrets::default() };
+        let env = Env {
+            guard,
+            resolver: Resolver::new(Vec::new()),
+            secrets: Secrets::default(),
+            programs: Programs::default(),
+        };
         kind.parse(&settings).expect("well-formed").run(&env, PLENTY).await
     }
 

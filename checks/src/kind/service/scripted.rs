@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::env::{Env, Secrets};
 use crate::guard::Guard;
 use crate::kind::Kind;
+use crate::programs::Programs;
 use crate::resolve::Resolver;
 use crate::tls::scripted::{Authority, Server};
 
@@ -114,6 +115,7 @@ pub(super) async fn check(
         guard: Guard::Internal,
         resolver: Resolver::new(Vec::new()),
         secrets: Secrets::fixed(variables),
+        programs: Programs::default(),
     };
     let check = kind.parse(&settings).unwrap_or_else(|errors| panic!("{settings}: {errors:?}"));
     check.run(&env, limit).await

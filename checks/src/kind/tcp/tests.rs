@@ -15,6 +15,7 @@ use super::script::SEARCH_LIMIT_BYTES;
 use super::*;
 use crate::env::{Env, Secrets};
 use crate::guard::Guard;
+use crate::programs::Programs;
 use crate::resolve::Resolver;
 use crate::resolve::scripted::NameServer;
 use crate::tls::scripted::Authority;
@@ -51,7 +52,12 @@ async fn serving<F: Future<Output = ()> + Send>(
 
 fn env(guard: Guard) -> Env {
     let variables = BTreeMap::from([("PASSWORD".to_owned(), "hunter22".to_owned())]);
-    Env { guard, resolver: Resolver::new(Vec::new()), secrets: Secrets::fixed(variables) }
+    Env {
+        guard,
+        resolver: Resolver::new(Vec::new()),
+        secrets: Secrets::fixed(variables),
+        programs: Programs::default(),
+    }
 }
 
 async fn run(address: SocketAddr, more: Value, limit: Duration) -> Outcome {
