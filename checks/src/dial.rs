@@ -31,6 +31,8 @@ pub struct Connected {
 pub struct Timer {
     started: Instant,
     deadline: Instant,
+    /// What the run was given, for its messages.
+    limit: Duration,
     phases: Phases,
     address: Option<SocketAddr>,
 }
@@ -41,8 +43,24 @@ const DETAIL_LIMIT_BYTES: usize = 1024;
 impl Timer {
     /// Starts a run that must end within `limit`.
     pub fn start(limit: Duration) -> Self {
-        let started = Instant::now();
-        Self { started, deadline: started + limit, phases: Phases::default(), address: None }
+        let (started, phases) = (Instant::now(), Phases::default());
+        Self { started, deadline: started + limit, limit, phases, address: None }
+    }
+
+    /// A clock for a part of the run, which begins now and ends `reserve` before the whole.
+    pub fn part(&self, reserve: Duration) -> Self {
+        let (started, phases) = (Instant::now(), Phases::default());
+        let deadline = self.deadline.checked_sub(reserve).unwrap_or(started);
+        let limit = self.limit.saturating_sub(reserve);
+        Self { started, deadline, limit, phases, address: None }
+    }
+
+    /// Takes over what a part has measured.
+    pub fn join(&mut self, part: &Self) {
+        for (phase, time) in part.phases.iter() {
+            self.phases.add(phase, time);
+        }
+        self.address = part.address.or(self.address);
     }
 
     /// The time left.
@@ -117,8 +135,7 @@ impl Timer {
             Phase::FirstByte => (Cause::FirstByteTimeout, "no answer"),
             Phase::Transfer => (Cause::TransferTimeout, "no end of the answer"),
         };
-        let limit = self.deadline - self.started;
-        Failure { cause, detail: format!("{what} within the run's {limit:?}") }
+        Failure { cause, detail: format!("{what} within the run's {:?}", self.limit) }
     }
 }
 
@@ -126,14 +143,23 @@ impl Timer {
 /// that does not stop users is Degraded.
 pub const fn status_of(cause: Cause) -> Status {
     match cause {
-        Cause::Slow | Cause::CertificateExpiring => Status::Degraded,
+        Cause::Slow | Cause::CertificateExpiring | Cause::PluginWarning => Status::Degraded,
         // The probe may or could not look. A throttled probe is told nothing about other users
         // of the target, and a vote for Down would punish the target for defending itself.
         Cause::BlockedAddress
         | Cause::Throttled
         | Cause::ProbeUnfit
         | Cause::ProbeLate
-        | Cause::Setup => Status::Unknown,
+        | Cause::Setup
+        | Cause::PluginUnknown
+        | Cause::ExecForbidden
+        | Cause::ExecMissing
+        | Cause::ExecNotExecutable
+        | Cause::ExecSignal
+        | Cause::ExecExitCode
+        | Cause::ExecOutput => Status::Unknown,
+        // A program that does not end (`ExecTimeout`) waits most often for its target: Nagios
+        // calls that critical too (`service_check_timeout_state`).
         _ => Status::Down,
     }
 }

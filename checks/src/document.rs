@@ -13,7 +13,7 @@ mod check;
 mod diagnostic;
 mod fields;
 mod finding;
-mod hint;
+pub(crate) mod hint;
 mod layout;
 mod maintenance;
 mod merge;

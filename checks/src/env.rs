@@ -7,6 +7,7 @@ use crosscheck_model::Text;
 use crosscheck_model::secret::{Part, Reference};
 
 use crate::guard::Guard;
+use crate::programs::Programs;
 use crate::resolve::Resolver;
 
 /// The surroundings of a run.
@@ -18,6 +19,8 @@ pub struct Env {
     pub resolver: Resolver,
     /// How references to secrets become values.
     pub secrets: Secrets,
+    /// Which programs may be started.
+    pub programs: Programs,
 }
 
 /// Reads secrets where the check runs, and remembers their values to blot them out of what is
@@ -27,6 +30,8 @@ pub struct Secrets {
     /// Replaces the process environment, for tests.
     fixed: Option<Arc<BTreeMap<String, String>>>,
     seen: Arc<Mutex<Vec<String>>>,
+    /// What is blotted out in one run only; `None`: all is remembered for good.
+    of_run: Option<Arc<Mutex<Vec<String>>>>,
 }
 
 /// A secret that could not be read.
@@ -51,7 +56,13 @@ impl Secrets {
 
     /// Environment variables given here instead of the process's.
     pub fn fixed(variables: BTreeMap<String, String>) -> Self {
-        Self { fixed: Some(Arc::new(variables)), seen: Arc::default() }
+        Self { fixed: Some(Arc::new(variables)), ..Self::default() }
+    }
+
+    /// The same for one run, which [remembers](Self::remember) what only it has: a session's
+    /// token differs each time, and must not be looked for ever after.
+    pub fn of_run(&self) -> Self {
+        Self { of_run: Some(Arc::default()), ..self.clone() }
     }
 
     /// The text with its references replaced.
@@ -63,7 +74,7 @@ impl Secrets {
         for part in text.parts() {
             match part {
                 Part::Plain(plain) => out.push_str(plain),
-                Part::Secret(reference) => out.push_str(&self.read(reference)?),
+                Part::Secret(reference) => out.push_str(&self.value(reference)?),
             }
         }
         Ok(out)
@@ -71,21 +82,23 @@ impl Secrets {
 
     /// The text with every secret value read so far replaced by `<redacted>`.
     pub fn redact(&self, text: &str) -> String {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "<redacted>"))
+        let lists = std::iter::once(&self.seen).chain(&self.of_run);
+        lists.fold(text.to_owned(), |text, list| {
+            let list = list.lock().unwrap_or_else(PoisonError::into_inner);
+            list.iter().fold(text, |text, secret| text.replace(secret, "<redacted>"))
+        })
     }
 
     /// Blots out this value too: one made of secrets, as the base64 of a password is.
     pub fn remember(&self, value: &str) {
-        if value.len() >= REDACT_FROM_BYTES {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if !seen.iter().any(|known| known == value) {
-                seen.push(value.to_owned());
-            }
-        }
+        push(self.of_run.as_ref().unwrap_or(&self.seen), value);
     }
 
-    fn read(&self, reference: Reference<'_>) -> Result<String, SecretError> {
+    /// The value of one reference.
+    ///
+    /// # Errors
+    /// A variable or a file that is not there.
+    pub fn value(&self, reference: Reference<'_>) -> Result<String, SecretError> {
         let value = match reference {
             Reference::Env(name) => match &self.fixed {
                 Some(fixed) => fixed.get(name).cloned(),
@@ -96,7 +109,16 @@ impl Secrets {
                 .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
                 .map_err(|error| SecretError::File(path.to_owned(), error))?,
         };
-        self.remember(&value);
+        push(&self.seen, &value);
         Ok(value)
+    }
+}
+
+fn push(list: &Mutex<Vec<String>>, value: &str) {
+    if value.len() >= REDACT_FROM_BYTES {
+        let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+        if !list.iter().any(|known| known == value) {
+            list.push(value.to_owned());
+        }
     }
 }

@@ -11,7 +11,12 @@ pub const KEEP_BYTES: usize = 8 * EXCERPT_LIMIT_BYTES;
 
 /// The beginning of what came back, of at most [`EXCERPT_LIMIT_BYTES`].
 pub fn of(bytes: &[u8], secrets: &Secrets) -> String {
-    let kept = &bytes[..bytes.len().min(KEEP_BYTES)];
+    of_first(KEEP_BYTES, bytes, secrets)
+}
+
+/// The same, where secrets may be so long that they are only whole in so many first bytes.
+pub fn of_first(count: usize, bytes: &[u8], secrets: &Secrets) -> String {
+    let kept = &bytes[..bytes.len().min(count)];
     let text = secrets.redact(&String::from_utf8_lossy(kept));
     shorten(&plain(&text), EXCERPT_LIMIT_BYTES)
 }

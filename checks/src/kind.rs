@@ -1,9 +1,21 @@
 //! The kinds of check: the traits they implement and the one list of them.
 
 pub mod dns;
+pub mod exec;
+pub mod ftp;
 pub mod http;
 pub mod icmp;
+pub mod imap;
+pub mod journey;
+pub mod mysql;
+mod negate;
+pub mod pop3;
+pub mod redis;
+mod service;
+pub mod smtp;
+pub mod ssh;
 pub mod tcp;
+pub mod telnet;
 pub mod tls;
 
 use std::time::Duration;
@@ -13,10 +25,27 @@ use futures_util::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
+use self::negate::Negatable;
 use crate::env::Env;
 
 /// Every kind, in the order of the manual. The order of the names in messages follows it.
-pub const KINDS: &[&dyn Kind] = &[&http::Http, &tcp::Tcp, &icmp::Icmp, &dns::Dns, &tls::Tls];
+pub const KINDS: &[&dyn Kind] = &[
+    &Negatable(http::Http),
+    &Negatable(tcp::Tcp),
+    &Negatable(icmp::Icmp),
+    &Negatable(dns::Dns),
+    &Negatable(tls::Tls),
+    &journey::Journey,
+    &Negatable(smtp::Smtp),
+    &Negatable(imap::Imap),
+    &Negatable(pop3::Pop3),
+    &Negatable(ftp::Ftp),
+    &Negatable(ssh::Ssh),
+    &Negatable(telnet::Telnet),
+    &Negatable(redis::Redis),
+    &Negatable(mysql::Mysql),
+    &exec::Exec,
+];
 
 /// The kind of that name.
 pub fn find(name: &str) -> Option<&'static dyn Kind> {

@@ -14,12 +14,14 @@
 pub mod channel_kind;
 pub mod clock;
 pub mod dial;
+mod dialogue;
 pub mod document;
 pub mod env;
 pub mod excerpt;
 pub mod guard;
 pub mod kind;
 pub mod mail;
+pub mod programs;
 pub mod resolve;
 pub mod text;
 pub mod tls;

@@ -3,6 +3,8 @@
 //! and says what to write instead of what it refuses.
 
 mod address;
+mod byte_pattern;
+mod hex;
 mod list;
 mod pattern;
 mod percent;
@@ -15,7 +17,9 @@ use std::str::FromStr;
 
 use serde::de::{Deserializer, Error, Visitor};
 
-pub use address::{Address, Host};
+pub use address::{Address, Host, HostPort};
+pub use byte_pattern::BytePattern;
+pub use hex::Hex;
 pub use list::List;
 pub use pattern::Pattern;
 pub use percent::Percent;

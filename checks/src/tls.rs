@@ -58,6 +58,14 @@ pub struct Identity {
     pub key: String,
 }
 
+/// What a certificate must be beyond trusted.
+#[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateWanted {
+    /// Degraded when it expires within this many days.
+    pub warn_days: u16,
+}
+
 /// TLS as one check uses it. Building it reads files and costs far more than a run, so a check
 /// builds it once.
 #[derive(Clone, Debug)]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crosscheck_checks::env::{Env, Secrets};
 use crosscheck_checks::guard::Guard;
 use crosscheck_checks::kind;
+use crosscheck_checks::programs::Programs;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_model::{Cause, Outcome};
 use hickory_proto::op::{Message, ResponseCode};
@@ -123,16 +124,24 @@ impl Knocked {
                 last.push(stream.expect("everything listens"));
             }
         }
-        let is_last = |address: &IpAddr| LAST.iter().any(|last| ip(last) == *address);
         loop {
             let more = self.0.more.notified();
-            let mut heard = self.0.addresses.lock().expect("no panic");
-            if heard.iter().filter(|address| is_last(address)).count() == last.len() {
-                return std::mem::take(&mut *heard).into_iter().filter(|a| !is_last(a)).collect();
+            if let Some(heard) = self.up_to(last.len()) {
+                return heard;
             }
-            drop(heard);
             more.await;
         }
+    }
+
+    /// All knocks, without the last ones, if so many of these have been heard.
+    fn up_to(&self, count: usize) -> Option<Vec<IpAddr>> {
+        let is_last = |address: &IpAddr| LAST.iter().any(|last| ip(last) == *address);
+        let mut heard = self.0.addresses.lock().expect("no panic");
+        let (last, other): (Vec<_>, Vec<_>) = heard.iter().partition(|address| is_last(address));
+        (last.len() == count).then(|| {
+            heard.clear();
+            other
+        })
     }
 }
 
@@ -148,7 +157,12 @@ async fn inside() {
     }
     let names = name_server().await;
     let secrets = Secrets::default();
-    let env = Env { guard: Guard::Public, resolver: Resolver::new(vec![names]), secrets };
+    let env = Env {
+        guard: Guard::Public,
+        resolver: Resolver::new(vec![names]),
+        secrets,
+        programs: Programs::default(),
+    };
     the_recorder_hears(&env, &knocked).await;
     let echoes = pings();
     by_address(&env).await;
@@ -177,7 +191,7 @@ async fn the_recorder_hears(env: &Env, knocked: &Knocked) {
 
 async fn by_address(env: &Env) {
     for host in FORBIDDEN {
-        for (kind, settings) in each_kind(host) {
+        for (kind, settings) in each_kind(host).into_iter().chain(each_service(host)) {
             let outcome = run(env, kind, &settings).await;
             assert_eq!(outcome.cause, Some(Cause::BlockedAddress), "{kind} {host}: {outcome:?}");
         }
@@ -190,7 +204,7 @@ async fn by_address(env: &Env) {
 
 async fn by_name(env: &Env) {
     for host in ["inside.test", "alias.test"] {
-        for (kind, settings) in each_kind(host) {
+        for (kind, settings) in each_kind(host).into_iter().chain(each_service(host)) {
             if kind == "dns" {
                 continue; // Its server is an address.
             }
@@ -235,7 +249,7 @@ async fn by_second_answer(env: &Env, knocked: &Knocked) {
 }
 
 /// A check of each kind whose target is `host`.
-fn each_kind(host: &str) -> [(&'static str, Value); 5] {
+fn each_kind(host: &str) -> [(&'static str, Value); 6] {
     let family = if host.contains(':') { "v6" } else { "v4" };
     let at = |port: u16| format!("{}:{port}", bracketed(host));
     [
@@ -244,7 +258,23 @@ fn each_kind(host: &str) -> [(&'static str, Value); 5] {
         ("tls", json!({ "address": at(443), "family": family })),
         ("dns", json!({ "name": "a.test", "type": "A", "server": host })),
         ("icmp", json!({ "host": host, "family": family, "count": 1 })),
+        (
+            "journey",
+            json!({ "steps": [
+                { "url": format!("http://{}/", bracketed(host)), "family": family, "always": true },
+            ] }),
+        ),
     ]
+}
+
+/// A check of each kind that talks with a service, and one that is turned round.
+fn each_service(host: &str) -> impl Iterator<Item = (&'static str, Value)> {
+    let family = if host.contains(':') { "v6" } else { "v4" };
+    let settings = json!({ "address": format!("{}:80", bracketed(host)), "family": family });
+    let mut negated = settings.clone();
+    negated["negate"] = json!(true);
+    let kinds = ["smtp", "imap", "pop3", "ftp", "ssh", "telnet", "redis", "mysql"];
+    kinds.into_iter().map(move |kind| (kind, settings.clone())).chain([("tcp", negated)])
 }
 
 async fn run(env: &Env, kind: &str, settings: &Value) -> Outcome {

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod cluster;
 pub mod coordinator;
 pub mod demo;
+pub mod exec;
 pub mod incidents;
 pub mod probe;
 pub mod remote;

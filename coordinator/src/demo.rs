@@ -31,6 +31,7 @@ use anyhow::Context;
 use axum::Router;
 use crosscheck_checks::env::{Env, Secrets};
 use crosscheck_checks::guard::Guard;
+use crosscheck_checks::programs::Programs;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_probe::Running;
 use crosscheck_probe::runner::KindProber;
@@ -150,6 +151,7 @@ fn probes(cluster: &Cluster, switches: &Switchboard) -> anyhow::Result<Vec<Runni
             guard: Guard::Internal,
             resolver: Resolver::system(),
             secrets: Secrets::of_process(),
+            programs: Programs::default(),
         };
         let prober = CutProber::new(KindProber::new(env), site, switches.watch());
         crosscheck_probe::start_with(&config, link, prober).context("start a probe")

@@ -96,6 +96,7 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
                 guard: Guard::Internal,
                 resolver: Resolver::system(),
                 secrets: Secrets::of_process(),
+                programs: args.exec.programs(),
             };
             let progress = stderr().is_terminal();
             let (out, notes) = (&mut out, &mut notes);

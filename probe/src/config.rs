@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crosscheck_checks::guard::Guard;
 use crosscheck_checks::mail::direct::DirectMail;
+use crosscheck_checks::programs::Programs;
 use crosscheck_model::{ProbeId, SiteId};
 use reqwest::Url;
 use serde::Deserialize;
@@ -39,6 +40,10 @@ pub struct Config {
     /// Whether checks may connect to private addresses.
     #[serde(default)]
     pub internal: bool,
+    /// Programs that checks of kind `exec` may start; left out: none. Whoever defines checks
+    /// chooses their arguments.
+    #[serde(default)]
+    pub exec: Programs,
     /// Where `/metrics` is served; left out: nowhere.
     #[serde(default)]
     pub metrics: Option<SocketAddr>,
@@ -95,6 +100,7 @@ impl Config {
             coordinators: Vec::new(),
             data: None,
             internal: false,
+            exec: Programs::default(),
             metrics: None,
             limits: Limits::default(),
             last_resort: None,
@@ -191,6 +197,7 @@ impl Config {
         if different.len() < self.coordinators.len() {
             wrong.push("`coordinators` names one of them twice".to_owned());
         }
+        wrong.extend(self.exec.wrong().into_iter().map(|what| format!("`exec.allow`: {what}")));
         for (key, value) in [("concurrency", self.limits.concurrency), ("spool", self.limits.spool)]
         {
             if value == 0 {
@@ -237,6 +244,7 @@ site: bj-ct
 coordinators: ["https://a.example:8443", "http://[::1]:9000/x"]
 data: /var/lib/crosscheck-probe
 internal: true
+exec: { allow: [/usr/lib/nagios/plugins/], variables: [PGPASSWORD] }
 metrics: 127.0.0.1:9464
 limits: { concurrency: 50 }
 last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: probe@example.com, after: 5m }
@@ -248,6 +256,8 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
         assert_eq!(config.probe, ProbeId::new("bj-1"));
         assert_eq!(config.limits, Limits { concurrency: 50, spool: SPOOL });
         assert_eq!(config.guard(), Guard::Internal);
+        let allow = vec![PathBuf::from("/usr/lib/nagios/plugins/")];
+        assert_eq!(config.exec, Programs::new(allow, vec!["PGPASSWORD".to_owned()]));
         let after = config.last_resort.as_ref().and_then(|mail| mail.after);
         assert_eq!(after, Some(std::time::Duration::from_secs(300)));
         assert_eq!(base(&config.coordinators[1]).expect("a URL").as_str(), "http://[::1]:9000/x/");
@@ -258,6 +268,7 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
         let text = "probe: p\nsite: s\ncoordinators: [\"http://127.0.0.1\"]\n";
         let config = Config::parse("probe.yaml", text).expect("valid");
         assert_eq!(config.guard(), Guard::Public);
+        assert_eq!(config.exec, Programs::default());
         assert!(config.data.is_none() && config.metrics.is_none());
         assert!(config.identity().expect("none is needed").is_none());
     }
@@ -272,6 +283,7 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
             (&*base.replace("data: /d\n", ""), vec!["without `data`"]),
             (&*base.replace("https://a", "http://a"), vec!["`http://a`", "crosscheck-probe join"]),
             (&*base.replace("https://a", "http://localhost"), vec!["clear text"]),
+            (&*format!("{base}exec: {{ allow: [plugins] }}"), vec!["`exec.allow`: `plugins`"]),
             (&*format!("{base}metrics: here"), vec!["socket address"]),
             (
                 &*format!("{base}last_resort: {{ smtp: \"smtp://h\", from: nobody }}"),

@@ -66,8 +66,12 @@ pub type Mono = Duration;
 /// # Errors
 /// When the data directory cannot be used or a thread not be made.
 pub fn start(config: &Config, link: impl Link) -> io::Result<Running> {
-    let env =
-        Env { guard: config.guard(), resolver: Resolver::system(), secrets: Secrets::of_process() };
+    let env = Env {
+        guard: config.guard(),
+        resolver: Resolver::system(),
+        secrets: Secrets::of_process(),
+        programs: config.exec.clone(),
+    };
     start_with(config, link, KindProber::new(env))
 }
 

@@ -6,6 +6,8 @@ mod standalone {
     mod causes;
     mod commands;
     mod edits;
+    mod exec;
+    mod journey;
     mod life;
     mod operators;
     mod process;

@@ -145,6 +145,36 @@ causes! {
     ProbeLate = "probe_late",
     /// A secret or file that the check needs cannot be read on the probe.
     Setup = "setup",
+    /// The server answered with an error.
+    ServerError = "server_error",
+    /// The server did not accept the user and password.
+    Login = "login",
+    /// The server does not offer what is wanted of it.
+    NotOffered = "not_offered",
+    /// The server's host key is not the one wanted.
+    HostKey = "host_key",
+    /// It answers, and must not.
+    Answers = "answers",
+    /// The plugin warns (exit code 1).
+    PluginWarning = "plugin_warning",
+    /// The plugin finds its target in a critical state (exit code 2).
+    PluginCritical = "plugin_critical",
+    /// The plugin could not find out (exit code 3).
+    PluginUnknown = "plugin_unknown",
+    /// The probe's own configuration does not allow the program.
+    ExecForbidden = "exec_forbidden",
+    /// The program, or the interpreter it needs, is not there on the probe.
+    ExecMissing = "exec_missing",
+    /// The probe may not, or cannot, execute the program.
+    ExecNotExecutable = "exec_not_executable",
+    /// The program was ended by a signal.
+    ExecSignal = "exec_signal",
+    /// The program's exit code is no state.
+    ExecExitCode = "exec_exit_code",
+    /// The program printed more than allowed.
+    ExecOutput = "exec_output",
+    /// The program did not end in time and was killed.
+    ExecTimeout = "exec_timeout",
 }
 
 impl fmt::Display for Cause {

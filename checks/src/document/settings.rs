@@ -45,25 +45,90 @@ pub(crate) fn parse<T>(
     findings: &mut Findings,
 ) -> Option<(T, Json)> {
     let mut settings = scalar::to_json(node);
+    let mut gone = Gone::default();
     for round in 0..ROUNDS {
         let errors = match parse(&settings) {
             Ok(made) if round == 0 => return Some((made, settings)),
             Ok(_) => return None,
             Err(errors) => errors,
         };
-        let mut removed = false;
-        for error in errors {
-            // What was taken out before must not be reported as missing now.
-            if round == 0 || !error.message.starts_with("missing field") {
+        let mut paths: Vec<Vec<String>> = Vec::new();
+        for mut error in errors {
+            error.path = gone.original(error.path);
+            // What was taken out before must not be missed now.
+            if !error.message.starts_with("missing field") && !gone.is_within(&error.path)
+                || round == 0
+            {
                 show(entry, node, &error, findings);
             }
-            removed |= remove(&mut settings, &error.path);
+            paths.push(error.path);
+        }
+        // From the end of lists, so that what is still to be taken out stays where it is.
+        paths.sort();
+        let mut removed = false;
+        for path in paths.into_iter().rev() {
+            if remove(&mut settings, &gone.present(&path)) {
+                gone.0.push(path);
+                removed = true;
+            }
         }
         if !removed {
             break;
         }
     }
     None
+}
+
+/// What was taken out of settings, by its path before anything was.
+#[derive(Default)]
+struct Gone(Vec<Vec<String>>);
+
+impl Gone {
+    /// Whether something was taken out of what the path leads to.
+    fn is_within(&self, path: &[String]) -> bool {
+        self.0.iter().any(|gone| gone.starts_with(path))
+    }
+
+    /// The items that were taken out of a list, in order.
+    fn items(&self, list: &[String]) -> Vec<usize> {
+        let of_list = self
+            .0
+            .iter()
+            .filter(|gone| gone.split_last().is_some_and(|(_, before)| before == list));
+        let mut items: Vec<usize> = of_list.filter_map(|gone| gone.last()?.parse().ok()).collect();
+        items.sort_unstable();
+        items
+    }
+
+    /// The path as it was before anything was taken out.
+    fn original(&self, path: Vec<String>) -> Vec<String> {
+        let mut original: Vec<String> = Vec::with_capacity(path.len());
+        for step in path {
+            let step = match step.parse::<usize>() {
+                Ok(mut index) => {
+                    for item in self.items(&original) {
+                        index += usize::from(item <= index);
+                    }
+                    index.to_string()
+                }
+                Err(_) => step,
+            };
+            original.push(step);
+        }
+        original
+    }
+
+    /// Where a path leads now.
+    fn present(&self, path: &[String]) -> Vec<String> {
+        let now = |(at, step): (usize, &String)| match step.parse::<usize>() {
+            Ok(index) => {
+                let before = self.items(&path[..at]);
+                (index - before.iter().filter(|item| **item < index).count()).to_string()
+            }
+            Err(_) => step.clone(),
+        };
+        path.iter().enumerate().map(now).collect()
+    }
 }
 
 fn show(entry: &Entry, node: &Node, error: &SettingsError, findings: &mut Findings) {

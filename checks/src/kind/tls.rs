@@ -314,6 +314,7 @@ mod tests {
     use super::*;
     use crate::env::Secrets;
     use crate::guard::Guard;
+    use crate::programs::Programs;
     use crate::resolve::Resolver;
     use crate::tls::scripted::{Authority, Leaf, Server};
 
@@ -338,6 +339,7 @@ mod tests {
             guard: Guard::Internal,
             resolver: Resolver::new(Vec::new()),
             secrets: Secrets::default(),
+            programs: Programs::default(),
         };
         Tls.parse(&more).expect("well-formed").run(&env, AMPLE).await
     }

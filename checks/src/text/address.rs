@@ -174,6 +174,46 @@ typed_text!(Address, "an address such as `db.example.com:3306`", {
     "examples": ["db.example.com:3306"]
 });
 
+/// A host, and a port where it is not the usual one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    host: Host,
+    port: Option<u16>,
+}
+
+impl HostPort {
+    /// The address, with this port when none was written.
+    pub fn or_port(&self, port: u16) -> Address {
+        Address::new(self.host.clone(), self.port.unwrap_or(port))
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = Refused;
+
+    fn from_str(text: &str) -> Result<Self, Refused> {
+        /// Stands for "none": it is no port (RFC 6335, section 6).
+        const NONE: u16 = 0;
+        let Address { host, port } = Address::or_port(text, NONE)?;
+        Ok(Self { host, port: Some(port).filter(|port| *port != NONE) })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => Address::new(self.host.clone(), port).fmt(f),
+            None => self.host.fmt(f),
+        }
+    }
+}
+
+typed_text!(HostPort, "a host such as `mail.example.com`, or `mail.example.com:587`", {
+    "type": "string",
+    "description": "a host, and a port where it is not the usual one: `mail.example.com`, `192.0.2.1:587`, `[2001:db8::1]:587`",
+    "examples": ["mail.example.com"]
+});
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +270,21 @@ mod tests {
         for text in ["", "ns1:", "ns1:x", "[::1", "dns://ns1"] {
             assert!(Address::or_port(text, 53).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_host_may_come_with_a_port() {
+        for (text, address) in [
+            ("mail.example.com", "mail.example.com:25"),
+            ("mail.example.com:587", "mail.example.com:587"),
+            ("2001:db8::1", "[2001:db8::1]:25"),
+            ("[2001:db8::1]:587", "[2001:db8::1]:587"),
+        ] {
+            let place: HostPort = text.parse().expect(text);
+            assert_eq!(place.or_port(25).to_string(), address);
+            assert_eq!(place.to_string(), text);
+        }
+        assert!("mail.example.com:0".parse::<HostPort>().is_err());
     }
 
     #[test]

@@ -12,11 +12,11 @@ use super::{Refused, typed_text};
 #[derive(Clone)]
 pub struct Pattern(Regex);
 
-/// Most memory for a compiled expression: 50 times what a long alternation of words takes, and
-/// small beside a probe's thousands of checks.
-const COMPILED_LIMIT_BYTES: usize = 1 << 20;
-
 impl Pattern {
+    /// Most memory for a compiled expression: 50 times what a long alternation of words takes,
+    /// and small beside a probe's thousands of checks.
+    pub(super) const COMPILED_LIMIT_BYTES: usize = 1 << 20;
+
     /// Whether it matches anywhere in `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
@@ -31,22 +31,23 @@ impl Pattern {
     pub fn regex(&self) -> &Regex {
         &self.0
     }
+
+    /// The reason alone: the parser's message draws the expression over several lines, the reason
+    /// last.
+    pub(super) fn explain(text: &str, error: &regex::Error) -> String {
+        let message = error.to_string();
+        let reason = message.rsplit("error: ").next().unwrap_or(&message).trim();
+        format!("`{text}` is no regular expression: {reason}")
+    }
 }
 
 impl FromStr for Pattern {
     type Err = Refused;
 
     fn from_str(text: &str) -> Result<Self, Refused> {
-        let built = RegexBuilder::new(text).size_limit(COMPILED_LIMIT_BYTES).build();
-        built.map(Self).map_err(|error| Refused::new(explain(text, &error)))
+        let built = RegexBuilder::new(text).size_limit(Self::COMPILED_LIMIT_BYTES).build();
+        built.map(Self).map_err(|error| Refused::new(Self::explain(text, &error)))
     }
-}
-
-/// The reason alone: the parser's message draws the expression over several lines, the reason last.
-fn explain(text: &str, error: &regex::Error) -> String {
-    let message = error.to_string();
-    let reason = message.rsplit("error: ").next().unwrap_or(&message).trim();
-    format!("`{text}` is no regular expression: {reason}")
 }
 
 impl PartialEq for Pattern {

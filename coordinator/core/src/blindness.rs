@@ -94,14 +94,43 @@ impl State {
     /// A check leaves its incident when enough sites judge it again, or when it is gone; an edit
     /// or a maintenance ends no blindness. The incident ends with its last check.
     fn close_blindness(&mut self, effects: &mut Vec<Effect>) {
-        let open: BTreeSet<IncidentId> = self.blind.values().copied().collect();
         let checks = &self.checks;
-        self.blind.retain(|id, _| checks.get(id).is_some_and(|c| c.tally.lame.is_some()));
-        let left: BTreeSet<IncidentId> = self.blind.values().copied().collect();
-        for over in open.difference(&left) {
-            let text = "enough sites report again".to_owned();
-            self.resolve(*over, self.now, text, Vec::new(), Edge::Recovery, effects);
+        let is_lame = |id: &CheckId| checks.get(id).is_some_and(|c| c.tally.lame.is_some());
+        let seen: Vec<(CheckId, IncidentId)> = self
+            .blind
+            .iter()
+            .filter(|(id, _)| !is_lame(id))
+            .map(|(id, incident)| (id.clone(), *incident))
+            .collect();
+        for (id, _) in &seen {
+            self.blind.remove(id);
         }
+        let over: BTreeSet<IncidentId> = seen.iter().map(|(_, incident)| *incident).collect();
+        for incident in over {
+            if self.blind.values().all(|open| *open != incident) {
+                let text = "enough sites report again".to_owned();
+                self.resolve(incident, self.now, text, Vec::new(), Edge::Recovery, effects);
+            } else {
+                self.relieve(incident, effects);
+            }
+        }
+    }
+
+    /// Whoever has no check left in an open incident hears that it is over for them: others' checks
+    /// are not theirs to wait for.
+    fn relieve(&mut self, incident: IncidentId, effects: &mut Vec<Effect>) {
+        let mut relieved = self.alarmed(incident);
+        let left = self.blind.iter().filter(|(_, open)| **open == incident);
+        for check in left.filter_map(|(id, _)| self.checks.get(id)) {
+            for recipient in self.recipients(check, check.spec.severity) {
+                relieved.remove(&recipient);
+            }
+        }
+        for operator in self.operators() {
+            relieved.remove(&operator);
+        }
+        let summary = Some("enough sites report again to judge your checks".to_owned());
+        self.notify_of(incident, Edge::Recovery, relieved, summary, effects);
     }
 
     fn is_blind_for(&self, id: &CheckId, since: Timestamp, factor: u32) -> bool {

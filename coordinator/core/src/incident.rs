@@ -10,7 +10,7 @@ use crate::effect::Effect;
 use crate::outbox::{Edge, SiteOpinion};
 use crate::quorum::Domain;
 use crate::state::{CheckState, SiteView, State};
-use crate::verdict::{Electorate, MIXED_ROUNDS, Reason};
+use crate::verdict::{Electorate, MIXED_ROUNDS, RECOVERY_ROUNDS, Reason};
 
 /// What an incident is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -377,6 +377,9 @@ impl State {
         let alarm = |status, severity, operators| Call::Alarm { status, severity, operators };
         match check.verdict.reason {
             Reason::Failing => alarm(Status::Down, severity, false),
+            // It has been told of as worse: that is over, and what is left is told anew, so that
+            // the next failure is told, too.
+            Reason::Slow if self.is_past_the_worst(check) && self.is_stable(check) => Call::Close,
             Reason::Slow => alarm(Status::Degraded, severity.lower(), false),
             Reason::Mixed if tally.split_rounds >= MIXED_ROUNDS => {
                 alarm(Status::Degraded, severity.lower(), false)
@@ -391,6 +394,19 @@ impl State {
             }
             _ => Call::Nothing,
         }
+    }
+
+    /// A check that is slow now was told of as failing, and has answered for as long as a recovery
+    /// takes.
+    fn is_past_the_worst(&self, check: &CheckState) -> bool {
+        let tally = &check.tally;
+        let worse = |told: &Status| badness(*told) > badness(Status::Degraded);
+        let incident = check.incident.and_then(|id| self.incidents.get(&id));
+        incident.is_some_and(|incident| incident.told.iter().any(worse))
+            && tally.lame.is_none()
+            && tally.row == Reason::Slow
+            && tally.rounds >= RECOVERY_ROUNDS
+            && self.now.since(tally.since) >= check.spec.recovery_hold
     }
 
     /// Those who are left have each been asked again since they were left alone, and still fail.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crosscheck_model::config::Route;
 use crosscheck_model::mutant::{self, Mutant};
-use crosscheck_model::{CheckId, ContactId, CustomerId, IncidentId, Severity, pattern};
+use crosscheck_model::{CheckId, ContactId, CustomerId, IncidentId, Severity, Timestamp, pattern};
 use sha2::{Digest, Sha256};
 
 use crate::effect::Effect;
@@ -44,6 +44,32 @@ impl State {
         self.alarms(id).map(|owed| (owed.contact.clone(), owed.channel.clone())).collect()
     }
 
+    /// An alarm that will never reach its contact goes to the operators, with the reason: somebody
+    /// must know of the outage. They hear of its end, too.
+    pub(crate) fn escalate_lost_alarm(&mut self, key: Key, effects: &mut Vec<Effect>) {
+        let Some(owed) = self.outbox.get(&key) else { return };
+        let Notice { incident, edge, .. } = owed.notice;
+        let is_final = matches!(owed.progress, Progress::Refused { .. } | Progress::GivenUp { .. });
+        if !is_final || !matches!(edge, Edge::Alarm(_)) {
+            return;
+        }
+        let why = owed.last_error.as_deref().unwrap_or("it was never taken");
+        let untold = format!("{} was not told by {}: {why}", owed.contact, owed.channel);
+        let mut operators = self.operators();
+        operators.remove(&(owed.contact.clone(), owed.channel.clone()));
+        let Some(about) = self.incidents.get(&incident) else { return };
+        let (summary, is_over) =
+            (format!("{} ({untold})", about.summary), about.resolved_at.is_some());
+        let of_this = |owed: &&Owed| owed.notice.incident == incident;
+        let is_end = |edge: &Edge| !matches!(edge, Edge::Alarm(_));
+        let mut edges = self.outbox.values().filter(of_this).map(|owed| owed.notice.edge);
+        let end = edges.find(is_end);
+        self.notify_of(incident, edge, operators.clone(), Some(summary), effects);
+        if let Some(end) = end.filter(|_| is_over) {
+            self.notify(incident, end, operators, effects);
+        }
+    }
+
     fn alarms(&self, id: IncidentId) -> impl Iterator<Item = &Owed> {
         let is_alarm = |owed: &&Owed| matches!(owed.notice.edge, Edge::Alarm(_));
         self.outbox.values().filter(move |owed| owed.notice.incident == id).filter(is_alarm)
@@ -72,6 +98,9 @@ impl State {
         let Some(incident) = self.incidents.get(&id) else { return };
         let mut notice = self.notice(incident, edge);
         notice.summary = summary.unwrap_or(notice.summary);
+        if edge == Edge::Recovery {
+            notice.ended = notice.ended.or(Some(self.now));
+        }
         let mut names = Vec::new();
         for (contact, channel) in recipients {
             let mut key = key(&self.cluster, id, edge, &contact, &channel);
@@ -84,9 +113,13 @@ impl State {
             if matches!(edge, Edge::Alarm(_)) {
                 let to = |owed: &&Owed| owed.contact == contact && owed.channel == channel;
                 let milder: Vec<Key> = self.alarms(id).filter(to).map(|owed| owed.key).collect();
-                self.merge_milder(&milder);
+                self.merge_unsent(&milder);
             }
-            let owed = self.owe(key, &notice, contact, channel);
+            let mut owed = self.owe(key, &notice, contact, channel);
+            if let Some(ended) = self.merge_recoveries(&owed) {
+                owed.notice.summary =
+                    format!("{} (it was well again at {ended})", owed.notice.summary);
+            }
             names.push(format!("{} by {}", owed.contact, owed.channel));
             self.outbox.insert(key, owed);
         }
@@ -103,6 +136,25 @@ impl State {
             }
         }
         effects.push(Effect::Owed);
+    }
+
+    /// A recovery that has not gone out when its check's next alarm is owed would come after it,
+    /// and say that all is well. The alarm says it instead; when the check was well, if so.
+    fn merge_recoveries(&mut self, alarm: &Owed) -> Option<Timestamp> {
+        let notice = &alarm.notice;
+        if !matches!(notice.edge, Edge::Alarm(_)) || notice.check.is_none() {
+            return None;
+        }
+        let earlier = |owed: &&Owed| {
+            owed.notice.edge == Edge::Recovery
+                && owed.notice.check == notice.check
+                && owed.notice.incident != notice.incident
+                && (&owed.contact, &owed.channel) == (&alarm.contact, &alarm.channel)
+        };
+        let unsent: Vec<Key> = self.outbox.values().filter(earlier).map(|owed| owed.key).collect();
+        let merged = self.merge_unsent(&unsent);
+        let ends = merged.iter().filter_map(|key| self.outbox.get(key)?.notice.ended);
+        ends.max()
     }
 
     fn owe(&self, key: Key, notice: &Notice, contact: ContactId, channel: String) -> Owed {

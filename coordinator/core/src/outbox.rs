@@ -50,6 +50,9 @@ pub enum Edge {
 pub const CLAIM_LEASE: Duration = Duration::from_secs(90);
 /// When a notification that could not be delivered is given up (RFC 5321: 4 to 5 days).
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+/// .. but not before this many attempts: a recovery waits for its alarm, and may be as old as that
+/// when its turn comes.
+const LEAST_ATTEMPTS: u32 = 10;
 /// Pauses before the second, third .. attempt; the last one repeats (RFC 6647 on greylisting).
 pub const BACK_OFF_MINUTES: [u64; 6] = [1, 2, 5, 10, 15, 30];
 
@@ -115,7 +118,7 @@ pub enum Progress {
         /// When.
         at: Timestamp,
     },
-    /// It was not needed any more: its alarm never went out, and the recovery said it all.
+    /// It was not needed any more: a worse alarm, or the next one after this recovery, says it all.
     Merged {
         /// When.
         at: Timestamp,
@@ -292,21 +295,26 @@ impl State {
             incident.note(now, kind, text, Vec::new());
         }
         self.mark_lost_alarms(key);
+        self.escalate_lost_alarm(key, effects);
         self.note_attempt(&channel, &noted);
         effects.push(Effect::Owed);
         Reply::Done
     }
 
-    /// A worse alarm says what a milder one, unsent so far, would have said.
-    pub(crate) fn merge_milder(&mut self, keys: &[Key]) {
+    /// Another notification says what these, as far as they are unsent, would have said. Those that
+    /// it was so for.
+    pub(crate) fn merge_unsent(&mut self, keys: &[Key]) -> Vec<Key> {
         let now = self.now;
+        let mut merged = Vec::new();
         for key in keys {
             let Some(owed) = self.outbox.get_mut(key) else { continue };
             let unsent = matches!(owed.progress, Progress::Queued | Progress::Retry { .. });
-            if unsent && owed.ambiguous == 0 {
+            if unsent && owed.ambiguous == 0 && owed.reached.is_empty() {
                 owed.progress = Progress::Merged { at: now };
+                merged.push(*key);
             }
         }
+        merged
     }
 
     /// A recovery whose alarm never reached its contact says it all in one.
@@ -363,7 +371,7 @@ impl State {
 impl Owed {
     fn take_result(&mut self, result: SendResult, now: Timestamp) {
         let again = |attempts: u32, created: Timestamp| {
-            if now.since(created) >= GIVE_UP_AFTER {
+            if now.since(created) >= GIVE_UP_AFTER && attempts >= LEAST_ATTEMPTS {
                 return Progress::GivenUp { at: now };
             }
             let step = (attempts.max(1) as usize - 1).min(BACK_OFF_MINUTES.len() - 1);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::Trail;
 use crate::command::Window;
+use crate::domain::Troubled;
 use crate::identity::Identity;
 use crate::incident::Incident;
 use crate::member::MemberState;
@@ -53,7 +54,7 @@ pub struct State {
     /// The number of the next session, confirmation order and assignment.
     pub next_number: u64,
     /// The open incidents about a domain.
-    pub domains: BTreeMap<Domain, IncidentId>,
+    pub domains: BTreeMap<Domain, Troubled>,
     /// The checks that too few live voters are left for, with their open incident.
     pub blind: BTreeMap<CheckId, IncidentId>,
     /// When probes' conduct was last judged.

@@ -234,15 +234,20 @@ impl<'a> Electorate<'a> {
         }
     }
 
-    /// It works; whether it is slow is the same question one level lower, with the verdict as
-    /// it stands where neither answer has a quorum.
+    /// It works; whether it is slow is the same question one level lower. What is slow from within
+    /// one domain only is that domain's; beyond that, the verdict stays as it is where neither
+    /// answer has a quorum.
     fn second_level(&self) -> Reason {
         let slow = self.holds(Question::Failing, |status| status != Status::Up);
         let fast = self.holds(Question::Fine, |status| status == Status::Up);
         match (slow, fast) {
             (true, _) => Reason::Slow,
             (false, true) => Reason::Working,
-            (false, false) if self.check.verdict.reason == Reason::Slow => Reason::Slow,
+            (false, false) if self.check.verdict.reason == Reason::Slow => {
+                let unwell = self.live.iter().filter(|elector| elector.vote.status != Status::Up);
+                let places = unwell.map(|elector| elector.place.clone());
+                common_domain(places, self.active).map_or(Reason::Slow, |_| Reason::Working)
+            }
             (false, false) => Reason::Working,
         }
     }

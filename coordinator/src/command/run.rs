@@ -13,6 +13,7 @@ use crosscheck_checks::kind::Check;
 use crosscheck_model::{Cause, CheckSpec, Config, Outcome, Status, pattern};
 use futures_util::stream::{self, StreamExt};
 
+use super::exec::ExecArgs;
 use super::{BAD_INPUT, FINE, NOT_WELL};
 
 /// How many checks run at the same time: as many as a slow line and a small target stand.
@@ -35,6 +36,9 @@ pub struct RunArgs {
     /// Print one JSON object per check.
     #[arg(long)]
     pub json: bool,
+    /// Programs for checks of kind `exec`.
+    #[command(flatten)]
+    pub exec: ExecArgs,
 }
 
 /// Where the output goes and what it can show.

@@ -17,6 +17,7 @@ use crosscheck_model::{Config, SiteId};
 use tokio_util::sync::CancellationToken;
 
 use super::catalogue::catalogue;
+use super::exec::ExecArgs;
 use super::{BAD_INPUT, FINE};
 use crate::access::{self, Authority, AuthorityError, Credentials};
 use crate::courier;
@@ -63,6 +64,9 @@ pub struct StandaloneArgs {
     /// has none, and only the others look.
     #[arg(long, value_name = "SITE", requires = "probes")]
     pub site: Option<String>,
+    /// Programs for checks of kind `exec`.
+    #[command(flatten)]
+    pub exec: ExecArgs,
 }
 
 /// Runs until the process is told to end; the exit status.
@@ -219,6 +223,7 @@ fn embedded(
     let mut config = crosscheck_probe::Config::new(site, site);
     config.data = Some(args.data.join("probe"));
     config.internal = true;
+    config.exec = args.exec.programs();
     let link = InsideLink::new(vec![member.gate()]);
     crosscheck_probe::start(&config, link).context("start the probe")
 }
@@ -272,6 +277,7 @@ mod tests {
             data: PathBuf::new(),
             probes: None,
             site: None,
+            exec: ExecArgs::default(),
         };
         let site = |carrier: &str| Site { region: "r".to_owned(), carrier: carrier.to_owned() };
         let config = Config {

@@ -8,6 +8,7 @@ use crosscheck_coordinator::page::{Freshness, ReadError, Reader, Readings, Stret
 use crosscheck_core::State;
 use crosscheck_core::audit::Entry;
 use crosscheck_core::command::Window;
+use crosscheck_core::domain::Troubled;
 use crosscheck_core::incident::{Acknowledgement, Event, EventKind, Incident, Subject};
 use crosscheck_core::outbox::{Edge, Key, Notice, Owed, Progress, SiteOpinion};
 use crosscheck_core::quorum::Domain;
@@ -492,7 +493,7 @@ pub(crate) fn partial() -> Fixture {
     open.summary = "2 checks fail only from carrier china-telecom".to_owned();
     open.checks = vec!["shop home".into(), "image store".into()];
     open.timeline = vec![event(11 * MINUTE, EventKind::Opened, &open.summary, Vec::new())];
-    state.domains.insert(carrier, open.id);
+    state.domains.insert(carrier, Troubled { incident: open.id, calm_since: None });
     state.incidents.insert(open.id, open);
     Fixture { name: "partial", state, minority: false, known_days: 90 }
 }

@@ -101,7 +101,9 @@ impl World {
     fn maintain(&mut self) {
         let mut config = self.state().config.clone();
         let check = self.random.below(self.targets.len());
-        let from = whole_seconds(self.state().now.plus(self.random.secs(5, 120)));
+        // Some begin soon, and some so late that a zone's clocks may change before.
+        let soon = self.random.pick(&[120, 2400]);
+        let from = whole_seconds(self.state().now.plus(self.random.secs(5, soon)));
         let to = whole_seconds(from.plus(self.random.secs(60, 900)));
         let zone = self.random.pick(&ZONES);
         let now = self.state().now;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::env::Secrets;
 use crate::guard::Guard;
+use crate::programs::Programs;
 use crate::resolve::exchange::Transport;
 use crate::resolve::scripted::{NameServer, framed, record, reply};
 
@@ -15,7 +16,12 @@ const PLENTY: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(60);
 
 fn env(guard: Guard, servers: Vec<SocketAddr>) -> Env {
-    Env { guard, resolver: Resolver::new(servers), secrets: Secrets::of_process() }
+    Env {
+        guard,
+        resolver: Resolver::new(servers),
+        secrets: Secrets::of_process(),
+        programs: Programs::default(),
+    }
 }
 
 fn with_address(query: &Message) -> Message {

@@ -143,6 +143,17 @@ impl JsonSchema for Expected {
     }
 }
 
+/// A JSONPath (RFC 9535).
+///
+/// # Errors
+/// What is wrong with it and where.
+pub(in crate::kind) fn path(written: &str) -> Result<JsonPath, String> {
+    JsonPath::parse(written).map_err(|error| {
+        let at = error.position() + 1;
+        format!("`{written}` is no JSONPath: {} at character {at}", error.message())
+    })
+}
+
 /// A path and what it must find.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
@@ -154,11 +165,7 @@ pub(super) struct Rule {
 impl Rule {
     /// Compiles the path.
     pub(super) fn new(written: &str, expected: Expected) -> Result<Self, String> {
-        let path = JsonPath::parse(written).map_err(|error| {
-            let at = error.position() + 1;
-            format!("`{written}` is no JSONPath: {} at character {at}", error.message())
-        })?;
-        Ok(Self { written: written.to_owned(), path, expected })
+        Ok(Self { written: written.to_owned(), path: path(written)?, expected })
     }
 
     /// What is not as wanted.

@@ -10,6 +10,7 @@ use rustls_pki_types::ServerName;
 
 use super::assertions::Wanted;
 use super::json::Rule;
+use super::payload::Payload;
 use super::settings::{Settings, Slower, StatusRange, Version};
 use super::target::{Target, Verb};
 use crate::kind::SettingsError;
@@ -17,11 +18,11 @@ use crate::tls;
 
 /// What a check does, without anything left to parse.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(in crate::kind) struct Plan {
     pub(super) target: Target,
     pub(super) method: Method,
     pub(super) headers: Vec<(HeaderName, Text)>,
-    pub(super) send: Option<Text>,
+    pub(super) payload: Option<Payload>,
     pub(super) login: Option<Login>,
     pub(super) host: Option<HeaderValue>,
     pub(super) server_name: Option<ServerName<'static>>,
@@ -49,18 +50,18 @@ const BODY_AT_MOST_BYTES: u64 = 64 << 20;
 /// Headers that say how the request is framed or where it goes: the probe's to set.
 const RESERVED: [(&str, &str); 5] = [
     ("host", "write the setting `host`"),
-    ("content-length", "leave it out; it follows from `send`"),
-    ("transfer-encoding", "leave it out; it follows from `send`"),
+    ("content-length", "leave it out; it follows from what is sent"),
+    ("transfer-encoding", "leave it out; it follows from what is sent"),
     ("connection", "leave it out; each run has its own connection"),
     ("upgrade", "leave it out; choose with the setting `version`"),
 ];
 
 /// Gathers what is wrong.
 #[derive(Default)]
-struct Faults(Vec<SettingsError>);
+pub(super) struct Faults(Vec<SettingsError>);
 
 impl Faults {
-    fn add(&mut self, path: &[&str], message: impl Display, hint: Option<&str>) {
+    pub(super) fn add(&mut self, path: &[&str], message: impl Display, hint: Option<&str>) {
         self.0.push(SettingsError {
             path: path.iter().map(|key| (*key).to_owned()).collect(),
             message: message.to_string(),
@@ -71,7 +72,7 @@ impl Faults {
 
 impl Plan {
     /// Compiles the settings.
-    pub(super) fn new(settings: Settings) -> Result<Self, Vec<SettingsError>> {
+    pub(in crate::kind) fn new(settings: Settings) -> Result<Self, Vec<SettingsError>> {
         let mut faults = Faults::default();
         check_bounds(&settings, &mut faults);
         check_contradictions(&settings, &mut faults);
@@ -96,15 +97,16 @@ impl Plan {
             }
             parsed
         });
+        let payload = Payload::of(&settings, &mut faults);
         let wanted = wanted(&settings, &mut faults);
         if !faults.0.is_empty() {
             return Err(faults.0);
         }
-        let default_method = if settings.send.is_some() { Method::POST } else { Method::GET };
+        let default_method = if payload.is_some() { Method::POST } else { Method::GET };
         Ok(Self {
             method: settings.method.map_or(default_method, |Verb(method)| method),
             headers,
-            send: settings.send,
+            payload,
             login,
             host,
             server_name,

@@ -10,7 +10,7 @@ use http::{Method, Request, StatusCode, response};
 use super::body::ACCEPT_ENCODING;
 use super::plan::{Login, Plan};
 use super::target::Target;
-use crate::env::Secrets;
+use super::words::Words;
 use crate::resolve::Failure;
 
 /// Who asks, so that a target's owner finds out what the requests are.
@@ -21,7 +21,7 @@ const CREDENTIALS: [HeaderName; 3] =
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
 
 /// What is sent, with its secrets read.
-pub(super) struct Prepared {
+pub(in crate::kind) struct Prepared {
     headers: Vec<Header>,
     body: Bytes,
     body_is_secret: bool,
@@ -45,11 +45,11 @@ pub(super) struct Hop {
 
 impl Prepared {
     /// Reads the secrets.
-    pub(super) fn new(plan: &Plan, secrets: &Secrets) -> Result<Self, Failure> {
-        let read = |text| secrets.resolve(text).map_err(|error| setup(&error.to_string()));
-        let mut headers = Vec::with_capacity(plan.headers.len() + 1);
+    pub(super) fn new(plan: &Plan, words: &Words<'_>) -> Result<Self, Failure> {
+        let read = |text| words.resolve(text);
+        let mut headers = Vec::with_capacity(plan.headers.len() + 2);
         for (name, text) in &plan.headers {
-            let is_secret = text.references().next().is_some() || CREDENTIALS.contains(name);
+            let is_secret = words.is_secret(text) || CREDENTIALS.contains(name);
             headers.push(Header {
                 name: name.clone(),
                 value: value(name, &read(text)?)?,
@@ -61,7 +61,7 @@ impl Prepared {
                 Login::Basic(user, password) => {
                     let pair = format!("{}:{}", read(user)?, read(password.text())?);
                     let encoded = BASE64.encode(pair);
-                    secrets.remember(&encoded);
+                    words.secrets.remember(&encoded);
                     format!("Basic {encoded}")
                 }
                 Login::Bearer(token) => format!("Bearer {}", read(token.text())?),
@@ -70,15 +70,17 @@ impl Prepared {
             value.set_sensitive(true); // Kept out of HTTP/2's compression table.
             headers.push(Header { name: header::AUTHORIZATION, value, is_secret: true });
         }
-        let body = plan.send.as_ref().map(read).transpose()?;
-        Ok(Self {
-            headers,
-            body: body.unwrap_or_default().into(),
-            body_is_secret: plan
-                .send
-                .as_ref()
-                .is_some_and(|text| text.references().next().is_some()),
-        })
+        let Some(payload) = &plan.payload else {
+            return Ok(Self { headers, body: Bytes::new(), body_is_secret: false });
+        };
+        if let Some(kind) = payload.content_type()
+            && headers.iter().all(|header| header.name != header::CONTENT_TYPE)
+        {
+            let value = HeaderValue::from_static(kind);
+            headers.push(Header { name: header::CONTENT_TYPE, value, is_secret: false });
+        }
+        let body = payload.fill(words)?.into();
+        Ok(Self { headers, body, body_is_secret: payload.is_secret(words) })
     }
 
     /// The request of a hop. Its URI is the path alone for HTTP/1.1 (RFC 9112 3.2.1), and
@@ -87,6 +89,7 @@ impl Prepared {
         &self,
         plan: &Plan,
         hop: &Hop,
+        cookies: Option<HeaderValue>,
         is_http2: bool,
     ) -> Result<Request<Bytes>, Failure> {
         let authority = match &plan.host {
@@ -106,11 +109,14 @@ impl Prepared {
             request = request.header(&header.name, &header.value);
         }
         for (name, value) in [
-            (header::USER_AGENT, USER_AGENT),
-            (header::ACCEPT, "*/*"),
-            (header::ACCEPT_ENCODING, ACCEPT_ENCODING),
+            (header::USER_AGENT, Some(HeaderValue::from_static(USER_AGENT))),
+            (header::ACCEPT, Some(HeaderValue::from_static("*/*"))),
+            (header::ACCEPT_ENCODING, Some(HeaderValue::from_static(ACCEPT_ENCODING))),
+            (header::COOKIE, cookies),
         ] {
-            if self.headers.iter().all(|header| header.name != name) {
+            if let Some(value) = value
+                && self.headers.iter().all(|header| header.name != name)
+            {
                 request = request.header(name, value);
             }
         }
@@ -121,11 +127,11 @@ impl Prepared {
 
 impl Hop {
     /// The first one.
-    pub(super) fn first(plan: &Plan) -> Self {
+    pub(super) fn first(plan: &Plan, target: Target) -> Self {
         Self {
-            target: plan.target.clone(),
+            target,
             method: plan.method.clone(),
-            with_body: plan.send.is_some(),
+            with_body: plan.payload.is_some(),
             at_home: true,
         }
     }
@@ -186,8 +192,8 @@ impl Hop {
 }
 
 fn value(name: &HeaderName, text: &str) -> Result<HeaderValue, Failure> {
-    HeaderValue::from_str(text).map_err(|_| {
-        setup(&format!("the secret in header `{name}` cannot be sent: it is not one line of text"))
+    HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
+        setup(&format!("what header `{name}` is given cannot be sent: it is not one line of text"))
     })
 }
 

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::json::Expected;
 use super::target::{Target, Verb};
 use crate::text::{List, Pattern, Size, Span};
-use crate::tls::Identity;
+use crate::tls::{CertificateWanted, Identity};
 
 /// An HTTP request and what its answer must be.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Settings {
+pub(in crate::kind) struct Settings {
     /// Where to, `http://` or `https://`.
     pub(super) url: Target,
     /// The method. Default: POST when something is sent, else GET.
@@ -25,8 +25,13 @@ pub(super) struct Settings {
     /// Headers to send.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, Text>,
-    /// The body to send.
+    /// The body to send, as it stands.
     pub(super) send: Option<Text>,
+    /// A form to send: names and values, which are encoded as browsers do it.
+    #[serde(default)]
+    pub(super) form: BTreeMap<String, Text>,
+    /// A JSON value to send; secrets in its texts are escaped.
+    pub(super) send_json: Option<serde_json::Value>,
     /// Status codes that are wanted: numbers and ranges such as `"200-299"`, the default.
     #[serde(default)]
     pub(super) status: List<StatusRange>,
@@ -114,14 +119,6 @@ pub(super) struct Slower {
     pub(super) first_byte: Option<Span>,
     /// From the first byte to the last.
     pub(super) transfer: Option<Span>,
-}
-
-/// What the certificate must be.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CertificateWanted {
-    /// Degraded when it expires within this many days.
-    pub(super) warn_days: u16,
 }
 
 /// What a header must be.

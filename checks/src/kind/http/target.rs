@@ -13,11 +13,11 @@ use crate::text::{Host, Refused};
 
 /// An absolute `http` or `https` URL with a host, without credentials and fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target(Url);
+pub(in crate::kind) struct Target(Url);
 
 impl Target {
     /// Takes the URL.
-    pub(super) fn new(mut url: Url) -> Result<Self, String> {
+    pub(in crate::kind) fn new(mut url: Url) -> Result<Self, String> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("`{url}` is neither `http://` nor `https://`"));
         }
@@ -31,7 +31,7 @@ impl Target {
         Ok(Self(url))
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::kind) fn parse(text: &str) -> Result<Self, String> {
         if text.contains("${") {
             return Err(
                 "a URL with a secret, which would stand in logs; send it in `headers`, `basic`, \
@@ -49,12 +49,12 @@ impl Target {
     }
 
     /// Where a `Location` of this target leads (RFC 9110 10.2.2).
-    pub(super) fn join(&self, location: &str) -> Result<Self, String> {
+    pub(in crate::kind) fn join(&self, location: &str) -> Result<Self, String> {
         let url = self.0.join(location).map_err(|error| format!("`{location}`: {error}"))?;
         Self::new(url)
     }
 
-    pub(super) fn url(&self) -> &Url {
+    pub(in crate::kind) fn url(&self) -> &Url {
         &self.0
     }
 
@@ -72,7 +72,7 @@ impl Target {
     }
 
     /// The family to use: a literal address has its own.
-    pub(super) fn family(&self, wanted: Option<Family>) -> Result<Family, Refused> {
+    pub(in crate::kind) fn family(&self, wanted: Option<Family>) -> Result<Family, Refused> {
         self.host().parse::<Host>()?.family(wanted)
     }
 
@@ -81,7 +81,7 @@ impl Target {
     }
 
     /// As in the `Host` header: the port only where it is not the scheme's.
-    pub(super) fn authority(&self) -> String {
+    pub(in crate::kind) fn authority(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
         match self.0.port() {
             Some(port) => format!("{host}:{port}"),
@@ -97,7 +97,7 @@ impl Target {
         }
     }
 
-    pub(super) fn same_origin(&self, other: &Self) -> bool {
+    pub(in crate::kind) fn same_origin(&self, other: &Self) -> bool {
         self.0.origin() == other.0.origin()
     }
 }
@@ -150,7 +150,7 @@ impl JsonSchema for Target {
 pub(super) struct Verb(pub(super) Method);
 
 impl Verb {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::kind) fn parse(text: &str) -> Result<Self, String> {
         // Methods are case-sensitive (RFC 9110 9.1), and no server has one in small letters.
         let capitals = text.trim().to_ascii_uppercase();
         match Method::from_bytes(capitals.as_bytes()) {

@@ -3,6 +3,7 @@
 mod answers;
 mod encrypted;
 mod failures;
+mod payloads;
 mod redirects;
 mod settings;
 
@@ -18,6 +19,7 @@ use super::Http;
 use crate::env::{Env, Secrets};
 use crate::guard::Guard;
 use crate::kind::Kind;
+use crate::programs::Programs;
 use crate::resolve::Resolver;
 use crate::tls::scripted::Server;
 
@@ -29,10 +31,10 @@ const SHORT: Duration = Duration::from_millis(300);
 
 /// The requests that a server got: head and body as text.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+pub(in crate::kind) struct Heard(Arc<Mutex<Vec<String>>>);
 
 impl Heard {
-    fn all(&self) -> Vec<String> {
+    pub(in crate::kind) fn all(&self) -> Vec<String> {
         self.0.lock().expect("no test panics with it").clone()
     }
 
@@ -62,6 +64,17 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// Hears one request, and answers with the bytes for its path.
 async fn answer_by<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    heard: Heard,
+    bytes: impl FnOnce(&str) -> Vec<u8>,
+    then: Then,
+) {
+    let by_path = |request: &str| bytes(request.split(' ').nth(1).unwrap_or_default());
+    answer_to(stream, heard, by_path, then).await;
+}
+
+/// Hears one request, and answers with the bytes for it.
+async fn answer_to<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     heard: Heard,
     bytes: impl FnOnce(&str) -> Vec<u8>,
@@ -76,7 +89,7 @@ async fn answer_by<S: AsyncRead + AsyncWrite + Unpin>(
         }
     }
     let request = String::from_utf8_lossy(&request).into_owned();
-    let bytes = bytes(request.split(' ').nth(1).unwrap_or_default());
+    let bytes = bytes(&request);
     heard.0.lock().expect("no test panics with it").push(request);
     if stream.write_all(&bytes).await.is_ok() && then == Then::Close {
         let _ = stream.shutdown().await; // The check may have gone first.
@@ -116,15 +129,33 @@ async fn server_by(
     (Server::plain("127.0.0.1:0", serve).await, heard)
 }
 
+/// A server that answers by the whole request.
+pub(in crate::kind) async fn server_to(
+    bytes: impl Fn(&str) -> String + Clone + Send + Sync + 'static,
+) -> (Server, Heard) {
+    let heard = Heard::default();
+    let hears = heard.clone();
+    let serve = move |stream| {
+        let bytes = bytes.clone();
+        answer_to(stream, hears.clone(), move |asked| bytes(asked).into_bytes(), Then::Close)
+    };
+    (Server::plain("127.0.0.1:0", serve).await, heard)
+}
+
 /// An answer with a body and its length.
-fn ok(body: &str) -> String {
+pub(in crate::kind) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-fn env_with(secrets: &[(&str, &str)], resolver: Resolver) -> Env {
+pub(in crate::kind) fn env_with(secrets: &[(&str, &str)], resolver: Resolver) -> Env {
     let variables: BTreeMap<_, _> =
         secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Env { guard: Guard::Internal, resolver, secrets: Secrets::fixed(variables) }
+    Env {
+        guard: Guard::Internal,
+        resolver,
+        secrets: Secrets::fixed(variables),
+        programs: Programs::default(),
+    }
 }
 
 fn env() -> Env {

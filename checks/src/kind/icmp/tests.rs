@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::env::Secrets;
 use crate::guard::Guard;
+use crate::programs::Programs;
 use crate::resolve::Resolver;
 
 const PLENTY: Duration = Duration::from_secs(20);
@@ -23,7 +24,12 @@ impl Echo for Scripted {
 }
 
 fn env(guard: Guard) -> Env {
-    Env { guard, resolver: Resolver::new(Vec::new()), secrets: Secrets::of_process() }
+    Env {
+        guard,
+        resolver: Resolver::new(Vec::new()),
+        secrets: Secrets::of_process(),
+        programs: Programs::default(),
+    }
 }
 
 fn check(settings: &Value) -> IcmpCheck {

@@ -134,6 +134,12 @@ pub(crate) struct World {
     pub(crate) probes: Vec<Probe>,
     /// The truth about each target.
     pub(crate) down: BTreeSet<CheckId>,
+    /// Targets that answer late.
+    pub(crate) slow: BTreeSet<CheckId>,
+    /// .. from this carrier only, if any.
+    pub(crate) slow_at: Option<String>,
+    /// Contacts whose addresses no channel takes.
+    pub(crate) refusing: BTreeSet<ContactId>,
     pub(crate) log: Vec<(Timestamp, Command)>,
     pub(crate) effects: Vec<(Timestamp, Effect)>,
     pub(crate) mails: Vec<Mail>,
@@ -269,6 +275,9 @@ impl World {
             faults,
             probes,
             down: BTreeSet::new(),
+            slow: BTreeSet::new(),
+            slow_at: None,
+            refusing: BTreeSet::new(),
             log: Vec::new(),
             effects: Vec::new(),
             mails: Vec::new(),
@@ -406,6 +415,10 @@ impl World {
         }
         let outcome = if fails {
             Outcome::new(Status::Down, Some(Cause::Refused), "connection refused")
+        } else if self.slow.contains(check)
+            && self.slow_at.as_ref().is_none_or(|carrier| *carrier == probe.carrier)
+        {
+            Outcome::new(Status::Degraded, Some(Cause::Slow), "3 s, wanted 1 s")
         } else {
             Outcome::new(Status::Up, None, "")
         };
@@ -507,8 +520,10 @@ impl World {
             };
             self.claims.insert((key, attempt));
             let dead = self.dead_channels.contains(&self.state.outbox[&key].channel);
+            let refused = self.refusing.contains(&self.state.outbox[&key].contact);
             let fate = match self.faults.mail {
                 _ if dead => 0,
+                _ if refused => 2 * self.faults.mail.max(1),
                 0 => 999,
                 _ => self.random.below(1000),
             };

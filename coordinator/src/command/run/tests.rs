@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crosscheck_checks::env::Secrets;
 use crosscheck_checks::guard::Guard;
 use crosscheck_checks::kind::{self, Kind, SettingsError};
+use crosscheck_checks::programs::Programs;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_model::{Cause, Family, Phase};
 use futures_util::future::BoxFuture;
@@ -84,11 +85,12 @@ fn ran(document: &str, checks: &[&str], json: bool) -> Ran {
     let path = directory.path().join("a.yaml");
     std::fs::write(&path, document).expect("written");
     let checks = checks.iter().map(|name| (*name).to_owned()).collect();
-    let args = RunArgs { paths: vec![path], checks, json };
+    let args = RunArgs { paths: vec![path], checks, json, exec: ExecArgs::default() };
     let env = Env {
         guard: Guard::Internal,
         resolver: Resolver::new(Vec::new()),
         secrets: Secrets::fixed(BTreeMap::new()),
+        programs: Programs::default(),
     };
     let catalogue = Catalogue { kinds: &[&Made], channels: &[] };
     let (mut out, mut notes) = (Vec::new(), Vec::new());

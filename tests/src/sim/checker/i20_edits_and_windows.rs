@@ -130,7 +130,7 @@ fn edited(before: &State, config: &Config, after: &State) -> Finding {
         // With the last blind check gone, nothing is blind any more.
         if !removed
             && !plain.blind.values().any(|open| open == id)
-            && !plain.domains.values().any(|d| d == id)
+            && !plain.domains.values().any(|open| open.incident == *id)
         {
             return Err(format!("an edit closes incident {id}"));
         }

@@ -1,0 +1,28 @@
+//! Which programs checks may start from a process that somebody has started by hand.
+
+use std::path::{Path, PathBuf};
+
+use crosscheck_checks::programs::Programs;
+
+/// What checks of kind `exec` may start.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ExecArgs {
+    /// Let checks of kind `exec` start this program, or those of this directory; may be given
+    /// several times. Otherwise they start none.
+    #[arg(long = "exec", value_name = "PATH", value_parser = absolute)]
+    pub allow: Vec<PathBuf>,
+    /// With `--exec`: let checks set this environment variable; may be given several times.
+    #[arg(long = "exec-variable", value_name = "NAME", requires = "allow")]
+    pub variables: Vec<String>,
+}
+
+impl ExecArgs {
+    /// As surroundings of checks.
+    pub fn programs(&self) -> Programs {
+        Programs::new(self.allow.clone(), self.variables.clone())
+    }
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(Path::new(text)).map_err(|error| error.to_string())
+}

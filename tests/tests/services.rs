@@ -1,0 +1,283 @@
+//! The kinds of check that speak a protocol, against real servers of it.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use crosscheck_checks::env::{Env, Secrets};
+use crosscheck_checks::guard::Guard;
+use crosscheck_checks::kind;
+use crosscheck_checks::programs::Programs;
+use crosscheck_checks::resolve::Resolver;
+use crosscheck_model::{Cause, Outcome, Phase};
+use crosscheck_tests::authority::{Authority, Identity};
+use crosscheck_tests::eventually::eventually;
+use crosscheck_tests::mailbox::Postfix;
+use crosscheck_tests::scratch::Scratch;
+use crosscheck_tests::service::dovecot::Dovecot;
+use crosscheck_tests::service::mariadb::MariaDb;
+use crosscheck_tests::service::redis::Redis;
+use crosscheck_tests::service::sshd::Sshd;
+use crosscheck_tests::service::telnetd::Telnetd;
+use crosscheck_tests::service::vsftpd::Vsftpd;
+use serde_json::{Value, json};
+
+const PLENTY: Duration = Duration::from_secs(30);
+
+/// A test's certificate for both addresses of loopback, and what it needs of the authority.
+struct Trust {
+    scratch: Scratch,
+    ca: String,
+    identity: Identity,
+}
+
+impl Trust {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let authority = Authority::new(&scratch);
+        let identity = authority.sound(&scratch, "service.test");
+        let ca = authority.file.display().to_string();
+        Self { scratch, ca, identity }
+    }
+
+    /// Settings with what TLS needs.
+    fn tls(&self, port: u16, more: Value) -> Value {
+        with(at(port), with(json!({ "ca": self.ca, "server_name": "service.test" }), more))
+    }
+}
+
+fn at(port: u16) -> Value {
+    json!({ "address": format!("127.0.0.1:{port}") })
+}
+
+fn at_v6(port: u16) -> Value {
+    json!({ "address": format!("[::1]:{port}"), "family": "v6" })
+}
+
+fn with(mut settings: Value, more: Value) -> Value {
+    if let (Value::Object(settings), Value::Object(more)) = (&mut settings, more) {
+        settings.extend(more);
+    }
+    settings
+}
+
+async fn run(kind: &str, settings: &Value) -> Outcome {
+    let secrets = [("RIGHT", "hunter22"), ("WRONG", "hunter33")];
+    let secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let env = Env {
+        guard: Guard::Internal,
+        resolver: Resolver::new(Vec::new()),
+        secrets: Secrets::fixed(BTreeMap::from(secrets)),
+        programs: Programs::default(),
+    };
+    let check = kind::find(kind).expect("a kind").parse(settings);
+    let check = check.unwrap_or_else(|errors| panic!("{kind} {settings}: {errors:?}"));
+    check.run(&env, PLENTY).await
+}
+
+/// Each of these has this cause; none: it is Up.
+async fn each(kind: &str, table: Vec<(Value, Option<Cause>)>) {
+    for (settings, cause) in table {
+        let outcome = run(kind, &settings).await;
+        assert_eq!(outcome.cause, cause, "{kind} {settings}: {outcome:?}");
+        assert!(!format!("{outcome:?}").contains("hunter"), "{outcome:?}");
+    }
+}
+
+fn login(secret: &str) -> Value {
+    json!({ "login": { "user": "probe", "password": format!("${{env:{secret}}}") } })
+}
+
+#[tokio::test]
+async fn a_real_mail_server_greets_and_begins_tls() {
+    let trust = Trust::new();
+    let postfix = Postfix::start(&trust.scratch, &trust.identity).await;
+    let port = postfix.port;
+    let starttls = trust.tls(port, json!({ "starttls": true, "helo": "probe.test" }));
+    each(
+        "smtp",
+        vec![
+            (at(port), None),
+            (with(at(port), json!({ "banner": "ESMTP" })), None),
+            (with(at(port), json!({ "banner": "Exim" })), Some(Cause::Body)),
+            (starttls.clone(), None),
+            (with(starttls.clone(), json!({ "server_name": "other.test" })), Some(Cause::TlsName)),
+            (with(starttls.clone(), json!({ "auth": "PLAIN" })), Some(Cause::NotOffered)),
+            (with(starttls, json!({ "certificate": { "warn_days": 30 } })), None),
+            (trust.tls(port, json!({ "tls": true })), Some(Cause::TlsHandshake)),
+        ],
+    )
+    .await;
+    let outcome = run("smtp", &trust.tls(port, json!({ "starttls": true }))).await;
+    let phases: Vec<Phase> = outcome.phases.iter().map(|(phase, _)| phase).collect();
+    let all = [Phase::Connect, Phase::Tls, Phase::Send, Phase::FirstByte, Phase::Transfer];
+    assert_eq!(phases, all);
+    // The same by a script.
+    let script = json!({ "script": [
+        { "expect": "^220 (\\S+) ESMTP.*\r\n" },
+        { "send": "EHLO {{1}}\r\n", "expect": "250-STARTTLS\r\n(250-.*\r\n)*250 .*\r\n" },
+        { "send": "STARTTLS\r\n", "expect": "^220 .*\r\n", "starttls": true },
+        { "send": "EHLO probe.test\r\n", "expect": { "hex": "32 35 30 2d" } },
+        { "send": "QUIT\r\n", "expect": "221 2[.]0[.]0" },
+    ] });
+    each("tcp", vec![(trust.tls(port, script), None)]).await;
+}
+
+#[tokio::test]
+async fn a_real_mail_store_greets_begins_tls_and_lets_in() {
+    let trust = Trust::new();
+    let dovecot = Dovecot::start(&trust.scratch, &trust.identity).await;
+    for (kind, port, secure) in
+        [("imap", dovecot.imap, dovecot.imaps), ("pop3", dovecot.pop3, dovecot.pop3s)]
+    {
+        let (has, lacks) = if kind == "imap" { ("IDLE", "QUOTA") } else { ("UIDL", "IMPLEMENTED") };
+        let starttls = trust.tls(port, json!({ "starttls": true }));
+        let at_once = trust.tls(secure, json!({ "tls": true }));
+        let over_v6 = with(at_once.clone(), at_v6(secure));
+        each(
+            kind,
+            vec![
+                (with(at(port), json!({ "banner": "Dovecot" })), None),
+                (with(at_v6(port), json!({ "capabilities": has })), None),
+                (with(at(port), json!({ "capabilities": lacks })), Some(Cause::NotOffered)),
+                (starttls.clone(), None),
+                (with(starttls.clone(), login("RIGHT")), None),
+                (with(starttls, login("WRONG")), Some(Cause::Login)),
+                (with(at_once, login("RIGHT")), None),
+                (over_v6, None),
+                (trust.tls(port, json!({ "tls": true })), Some(Cause::TlsHandshake)),
+            ],
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_real_file_server_greets_begins_tls_and_lets_in() {
+    let trust = Trust::new();
+    let vsftpd = Vsftpd::start(&trust.scratch, &trust.identity).await;
+    let starttls = trust.tls(vsftpd.port, json!({ "starttls": true }));
+    let anonymous = json!({ "login": { "user": "anonymous", "password": "${env:RIGHT}" } });
+    each(
+        "ftp",
+        vec![
+            (
+                with(at(vsftpd.port), json!({ "banner": "ready$", "features": ["mdtm", "SIZE"] })),
+                None,
+            ),
+            (with(at(vsftpd.port), json!({ "features": ["MLST"] })), Some(Cause::NotOffered)),
+            (starttls.clone(), None),
+            (with(starttls.clone(), anonymous.clone()), None),
+            (with(at(vsftpd.port), anonymous), None),
+            (with(starttls, login("RIGHT")), Some(Cause::Login)),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_real_ssh_server_shows_and_proves_its_keys() {
+    let scratch = Scratch::new();
+    let sshd = Sshd::start(&scratch).await;
+    let mut table = vec![
+        (with(at(sshd.port), json!({ "banner": "OpenSSH" })), None),
+        (with(at_v6(sshd.port), json!({ "banner": "dropbear" })), Some(Cause::Body)),
+    ];
+    let all: Vec<&String> = sshd.fingerprints.iter().map(|(_, fingerprint)| fingerprint).collect();
+    let other = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
+    table.push((with(at_v6(sshd.port), json!({ "fingerprint": all })), None));
+    for (name, fingerprint) in &sshd.fingerprints {
+        let key = json!({ "fingerprint": [other, fingerprint], "key": name });
+        table.push((with(at(sshd.port), key), None));
+        let key = json!({ "fingerprint": other, "key": name });
+        table.push((with(at(sshd.port), key), Some(Cause::HostKey)));
+    }
+    each("ssh", table).await;
+    let (_, rsa) = sshd.fingerprints.last().expect("a key");
+    let wrong = json!({ "fingerprint": other, "key": "rsa" });
+    let outcome = run("ssh", &with(at(sshd.port), wrong)).await;
+    let detail = format!("host key: the ssh-rsa key is {rsa}, which is not wanted");
+    assert_eq!(outcome.detail, detail);
+}
+
+/// Set in the process that has a network of its own.
+const INSIDE: &str = "CROSSCHECK_TEST_INSIDE";
+
+/// The server listens at every address, so the test runs itself again where there is loopback alone.
+#[test]
+fn a_real_telnet_server_shows_its_prompt() {
+    if std::env::var_os(INSIDE).is_some() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let scratch = Scratch::new();
+            let telnetd = Telnetd::start(&scratch).await;
+            let settings = with(at(telnetd.port), json!({ "expect": "^Enter name: $" }));
+            each("telnet", vec![(settings, None)]).await;
+        });
+        return;
+    }
+    let said = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net"])
+        .args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--exact", "a_real_telnet_server_shows_its_prompt", "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare, of util-linux");
+    let told = [said.stdout, said.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(said.status.success() && told[0].contains("1 passed"), "{}\n{}", told[0], told[1]);
+}
+
+#[tokio::test]
+async fn a_real_redis_answers_who_may_ask() {
+    let trust = Trust::new();
+    let mut redis = Redis::start(&trust.scratch, &trust.identity).await;
+    let (port, secure) = (redis.port, redis.tls_port);
+    let password = |name: &str| json!({ "password": format!("${{env:{name}}}") });
+    let over_tls = trust.tls(secure, with(json!({ "tls": true }), password("RIGHT")));
+    each(
+        "redis",
+        vec![
+            (at(port), Some(Cause::Login)),
+            (with(at(port), password("RIGHT")), None),
+            (with(at_v6(port), password("RIGHT")), None),
+            (with(at(port), password("WRONG")), Some(Cause::Login)),
+            (with(at(port), with(password("RIGHT"), json!({ "user": "default" }))), None),
+            (with(at(port), with(password("RIGHT"), json!({ "user": "ann" }))), Some(Cause::Login)),
+            (over_tls.clone(), None),
+            (with(over_tls, json!({ "server_name": "x.test" })), Some(Cause::TlsName)),
+            (at(secure), Some(Cause::Reset)),
+        ],
+    )
+    .await;
+    let negated = |more| with(with(at(port), json!({ "negate": true })), more);
+    each("redis", vec![(negated(json!({})), None)]).await;
+    each("redis", vec![(negated(password("RIGHT")), Some(Cause::Answers))]).await;
+    redis.stop();
+    each("redis", vec![(at(port), Some(Cause::Refused)), (negated(json!({})), None)]).await;
+}
+
+#[tokio::test]
+async fn a_real_database_greets_and_says_when_it_is_full() {
+    let scratch = Scratch::new();
+    let database = MariaDb::start(&scratch).await;
+    let port = database.port;
+    each(
+        "mysql",
+        vec![
+            (at(port), None),
+            (with(at_v6(port), json!({ "version": "MariaDB" })), None),
+            (with(at(port), json!({ "version": "^8[.]" })), Some(Cause::Body)),
+        ],
+    )
+    .await;
+    let crowd = database.crowd();
+    eventually(PLENTY, "the database is full", || async {
+        let outcome = run("mysql", &at(port)).await;
+        let is_full = outcome.cause == Some(Cause::ServerError)
+            && outcome.detail.starts_with("greeting: the server answered error 1040: ");
+        if is_full { Ok(()) } else { Err(format!("{outcome:?}")) }
+    })
+    .await;
+    drop(crowd);
+}
