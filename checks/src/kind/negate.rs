@@ -229,6 +229,8 @@ mod tests {
                     | Cause::Redirect
                     | Cause::Average
                     | Cause::ServerError
+                    | Cause::PluginCritical
+                    | Cause::ExecTimeout
                     | Cause::Answers => Status::Unknown,
                     _ => Status::Up,
                 },

@@ -121,11 +121,6 @@ impl State {
         probe.running = report.running;
         let (site, boot) = (probe.site.clone(), probe.boot);
         for observation in report.observations {
-            // What was never configured, or is no longer, has no history to go to: a probe makes
-            // nobody's measurements up.
-            if !self.checks.contains_key(&observation.check) {
-                continue;
-            }
             self.take_vote(&report.probe, boot, &observation);
             effects.push(Effect::Record {
                 probe: report.probe.clone(),

@@ -133,7 +133,9 @@ impl Evidence {
         let mut members = Vec::new();
         let mut all = Vec::new();
         for probe in &world.probes {
-            let heard = self.is_heard(&probe.id, now, down);
+            // Whoever is suspect has no vote, by a rule of its own.
+            let suspect = world.state.probes.get(&probe.id).is_some_and(|p| p.suspect.is_some());
+            let heard = !suspect && self.is_heard(&probe.id, now, down);
             let Some(seen) = self.newest.get(&(probe.id.clone(), check.clone())) else { continue };
             if !heard || now.since(seen.at) > validity {
                 continue;

@@ -148,7 +148,7 @@ async fn the_lead_moves_on_demand_and_with_a_leader_that_is_removed() {
     let mut leadership = replica.leadership();
     let moved = leadership.wait_for(|leadership| leadership.leader == Some(others[0]));
     drop(within(moved).await.expect("runs"));
-    let last = cluster.replica(others[0]).read(|state| state.audit.entries().last().cloned());
+    let last = cluster.replica(first).read(|state| state.audit.entries().last().cloned());
     let last = last.expect("it is on record");
     assert_eq!((last.actor.as_str(), last.act.as_str()), ("ada", "transfer leadership"));
     // By way of a follower, which must find who leads then.
