@@ -83,7 +83,7 @@ impl ProbeGate {
         }
     }
 
-    /// Takes a report, cut to its [bounds]; the receipt means that it is on a majority of disks.
+    /// Takes a report, cut to its bounds; the receipt means that it is on a majority of disks.
     ///
     /// # Errors
     /// The state machine's refusal, or [`Refusal::Unavailable`] without a leader: the probe
