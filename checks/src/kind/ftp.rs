@@ -4,7 +4,7 @@
 use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::service::{Credentials, Login, Place, Protocol, Reply, ServiceCheck, settings};
+use super::service::{Credentials, Login, Place, Protocol, Reply, ServiceCheck, fits, settings};
 use super::{Check, Kind, SettingsError};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
@@ -67,12 +67,7 @@ impl Protocol for Settings {
             greeting = Reply::hear(dialogue).await?; // "Ready in some minutes": it will say so.
         }
         let greeting = greeting.must_be(220)?;
-        if let Some(banner) =
-            self.banner.as_ref().filter(|b| !b.is_match(&greeting.lines.join("\n")))
-        {
-            let detail = format!("{} does not match `{banner}`", greeting.shown());
-            return Err(Failure::new(Cause::Body, detail));
-        }
+        fits(self.banner.as_ref(), &greeting.lines.join("\n"), &greeting.shown())?;
         if place.is_secure_later() {
             dialogue.step("AUTH TLS");
             let reply = ask(dialogue, "AUTH TLS").await?;

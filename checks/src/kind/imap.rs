@@ -3,7 +3,7 @@
 use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::service::{Credentials, Login, Place, Protocol, ServiceCheck, settings};
+use super::service::{Credentials, Login, Place, Protocol, ServiceCheck, fits, settings};
 use super::{Check, Kind, SettingsError};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
@@ -107,13 +107,7 @@ impl Settings {
         if !["OK", "PREAUTH"].iter().any(|known| word.eq_ignore_ascii_case(known)) {
             return Err(Failure::new(Cause::Protocol, "what came is no greeting of IMAP"));
         }
-        match &self.banner {
-            Some(banner) if !banner.is_match(greeting) => {
-                let detail = format!("`{greeting}` does not match `{banner}`");
-                Err(Failure::new(Cause::Body, detail))
-            }
-            _ => Ok(()),
-        }
+        fits(self.banner.as_ref(), greeting, &format!("`{greeting}`"))
     }
 }
 

@@ -3,7 +3,7 @@
 use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::service::{Credentials, Login, Place, Protocol, ServiceCheck, settings};
+use super::service::{Credentials, Login, Place, Protocol, ServiceCheck, fits, settings};
 use super::{Check, Kind, SettingsError};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
@@ -66,10 +66,7 @@ impl Protocol for Settings {
     ) -> Result<(), Failure> {
         dialogue.step("greeting");
         let greeting = answer(dialogue, Cause::ServerError).await?;
-        if let Some(banner) = self.banner.as_ref().filter(|banner| !banner.is_match(&greeting)) {
-            let detail = format!("`{greeting}` does not match `{banner}`");
-            return Err(Failure::new(Cause::Body, detail));
-        }
+        fits(self.banner.as_ref(), &greeting, &format!("`{greeting}`"))?;
         if place.is_secure_later() {
             dialogue.step("STLS");
             // Servers without CAPA (RFC 2449) refuse here.

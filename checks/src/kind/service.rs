@@ -25,6 +25,7 @@ use crate::dial::{self, Timer};
 use crate::dialogue::Dialogue;
 use crate::env::{Env, SecretError, Secrets};
 use crate::resolve::Failure;
+use crate::text::Pattern;
 
 /// What is said to a service, and what it must answer.
 pub(super) trait Protocol: Send + Sync + 'static {
@@ -45,6 +46,16 @@ pub(super) trait Protocol: Send + Sync + 'static {
     /// What is said last, after the judgement.
     fn farewell(&self) -> &'static [u8] {
         b""
+    }
+}
+
+/// Whether a greeting is the one wanted, if one is; `shown` is how people are told of it.
+pub(super) fn fits(banner: Option<&Pattern>, greeting: &str, shown: &str) -> Result<(), Failure> {
+    match banner {
+        Some(banner) if !banner.is_match(greeting) => {
+            Err(Failure::new(Cause::Body, format!("{shown} does not match `{banner}`")))
+        }
+        _ => Ok(()),
     }
 }
 

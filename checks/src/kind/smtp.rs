@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::service::{Credentials, Login, Place, Protocol, Reply, ServiceCheck, settings};
+use super::service::{Credentials, Login, Place, Protocol, Reply, ServiceCheck, fits, settings};
 use super::{Check, Kind, SettingsError};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
@@ -72,12 +72,7 @@ impl Protocol for Settings {
     ) -> Result<(), Failure> {
         dialogue.step("greeting");
         let greeting = Reply::hear(dialogue).await?.must_be(220)?;
-        if let Some(banner) =
-            self.banner.as_ref().filter(|b| !b.is_match(&greeting.lines.join("\n")))
-        {
-            let detail = format!("{} does not match `{banner}`", greeting.shown());
-            return Err(Failure::new(Cause::Body, detail));
-        }
+        fits(self.banner.as_ref(), &greeting.lines.join("\n"), &greeting.shown())?;
         let mut offers = self.introduce(dialogue).await?;
         if place.is_secure_later() {
             dialogue.step("STARTTLS");

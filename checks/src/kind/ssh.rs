@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
 use self::fingerprint::Fingerprint;
-use super::service::{Place, Protocol, ServiceCheck, settings};
+use super::service::{Place, Protocol, ServiceCheck, fits, settings};
 use super::{Check, Kind, SettingsError};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
@@ -98,10 +98,7 @@ impl Protocol for Settings {
         dialogue.step("identification");
         let theirs = identification(dialogue).await?;
         dialogue.say(format!("{IDENTIFICATION}\r\n").as_bytes()).await?;
-        if let Some(banner) = self.banner.as_ref().filter(|banner| !banner.is_match(&theirs)) {
-            let detail = format!("`{theirs}` does not match `{banner}`");
-            return Err(Failure::new(Cause::Body, detail));
-        }
+        fits(self.banner.as_ref(), &theirs, &format!("`{theirs}`"))?;
         if self.fingerprint.is_empty() {
             return Ok(());
         }
