@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crosscheck_model::{CheckId, IncidentId, ProbeId, SiteId, Timestamp};
+use crosscheck_model::{CheckId, IncidentId, ProbeId, SiteId, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
 use crate::incident::Subject;
 use crate::notify::listed;
+use crate::notify::named;
 use crate::outbox::Edge;
 use crate::quorum::Domain;
 use crate::state::{ProbeState, State};
@@ -181,7 +182,8 @@ impl State {
             Lapse::Idle => Subject::Idle,
         };
         let summary = format!("{summary}; {consequence}");
-        let incident = self.alarm_operators(subject, &target, &summary, since, effects);
+        let incident =
+            self.alarm_operators(subject, Status::Unknown, &target, &summary, since, effects);
         for id in members {
             let lapsed = Lapsed { incident, back_since: None };
             self.watch.lapsed.insert((lapse, id), lapsed);
@@ -261,7 +263,7 @@ impl State {
         }
         let sites: BTreeSet<&SiteId> =
             members.iter().filter_map(|id| Some(&self.probes.get(id)?.site)).collect();
-        let probes = names(members.iter().map(|id| format!("probe {id}")));
+        let probes = named(members.iter().map(|id| format!("probe {id}")));
         let what = lapse.what(members.len());
         let (whose, summary) = if !sites.iter().all(|site| whole[*site]) {
             (probes.clone(), format!("{probes} {what}, but others at the same site are well"))
@@ -270,7 +272,7 @@ impl State {
         } else if sites.len() == whole.len() {
             (format!("all {} sites", sites.len()), format!("all sites are blind: {probes} {what}"))
         } else {
-            let names = names(sites.iter().map(|site| format!("site {site}")));
+            let names = named(sites.iter().map(|site| format!("site {site}")));
             (names.clone(), format!("{names} are blind: {probes} {what}"))
         };
         Extent { target: format!("{} from {whose}", lapse.missing()), summary }
@@ -323,14 +325,4 @@ fn heard(probe: &ProbeState) -> Timestamp {
 
 fn is_idle(probe: &ProbeState, duty: Option<&Duty>) -> bool {
     duty.is_some_and(|duty| duty.within.is_some() && (probe.running == 0 || !duty.done))
-}
-
-/// A few names for a sentence.
-pub(crate) fn names(names: impl Iterator<Item = String>) -> String {
-    const NAMED: usize = 5;
-    let all: Vec<String> = names.collect();
-    match all.len().saturating_sub(NAMED) {
-        0 => all.join(", "),
-        more => format!("{} and {more} more", all[..NAMED].join(", ")),
-    }
 }

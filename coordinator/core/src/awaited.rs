@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use crosscheck_model::spec::SiteChoice;
-use crosscheck_model::{IncidentId, SiteId, Timestamp, pattern};
+use crosscheck_model::{IncidentId, SiteId, Status, Timestamp, pattern};
 use serde::{Deserialize, Serialize};
 
-use crate::absence::names;
 use crate::effect::Effect;
 use crate::incident::Subject;
+use crate::notify::named;
 use crate::outbox::Edge;
 use crate::state::{CheckState, State};
 use crate::watch::{PATIENCE, TOGETHER};
@@ -82,7 +82,7 @@ impl State {
             return;
         };
         let left = self.watch.awaited.iter().filter(|(_, other)| other.incident == Some(open));
-        let left = names(left.map(|(site, _)| format!("site {site}")));
+        let left = named(left.map(|(site, _)| format!("site {site}")));
         if !left.is_empty() {
             return self.restate(open, format!("still never heard: {left}"), effects);
         }
@@ -105,12 +105,19 @@ impl State {
             .filter(|(_, since)| self.is_overdue(*since, PATIENCE - TOGETHER))
             .collect();
         let since = missed.iter().map(|(_, since)| *since).min().unwrap_or(self.now);
-        let sites = names(missed.iter().map(|(site, _)| format!("site {site}")));
+        let sites = named(missed.iter().map(|(site, _)| format!("site {site}")));
         let target = format!("first report from {sites}");
         let summary = format!(
             "{sites}: configured, and no probe was ever heard from there; start one, or take the site out of the configuration"
         );
-        let id = self.alarm_operators(Subject::Awaited, &target, &summary, since, effects);
+        let id = self.alarm_operators(
+            Subject::Awaited,
+            Status::Unknown,
+            &target,
+            &summary,
+            since,
+            effects,
+        );
         for (site, _) in missed {
             if let Some(awaited) = self.watch.awaited.get_mut(&site) {
                 awaited.incident = Some(id);

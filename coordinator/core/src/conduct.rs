@@ -128,14 +128,12 @@ impl State {
                     let summary = format!("probe {id} at site {site}: {what}");
                     let subject = Subject::Probe(id.clone());
                     let target = format!("probe {id}");
+                    let status = Status::Unknown;
                     let incident =
-                        self.open_own(subject, Status::Unknown, &target, &summary, since);
+                        self.alarm_operators(subject, status, &target, &summary, since, effects);
                     if let Some(probe) = self.probes.get_mut(&id) {
                         probe.incident = Some(incident);
                     }
-                    let operators = self.operators();
-                    self.notify(incident, Edge::Alarm(Status::Unknown), operators, effects);
-                    effects.push(Effect::Incident(incident));
                 }
                 (None, _, Some(open)) => {
                     probe.incident = None;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crosscheck_model::config::Site;
-use crosscheck_model::{CheckId, IncidentId, Severity, SiteId, Status, Timestamp};
+use crosscheck_model::{CheckId, IncidentId, SiteId, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
-use crate::incident::{EventKind, Incident, Subject, TIMELINE_LIMIT};
+use crate::incident::Subject;
 use crate::notify::listed;
 use crate::outbox::Edge;
 use crate::quorum::Domain;
@@ -157,52 +157,9 @@ impl State {
     ) {
         let summary = format!("fails only from {domain}: {}", listed(&checks));
         let subject = Subject::Domain(domain.clone());
-        let id = self.open_own(subject, Status::Degraded, &domain.to_string(), &summary, since);
+        let target = domain.to_string();
+        let id = self.alarm_operators(subject, Status::Degraded, &target, &summary, since, effects);
         self.note_checks(id, &checks);
         self.domains.insert(domain, Troubled { incident: id, calm_since: None });
-        let operators = self.operators();
-        self.notify(id, Edge::Alarm(Status::Degraded), operators, effects);
-        effects.push(Effect::Incident(id));
-    }
-
-    /// Opens an incident of the installation's own.
-    pub(crate) fn open_own(
-        &mut self,
-        subject: Subject,
-        status: Status,
-        target: &str,
-        summary: &str,
-        since: Timestamp,
-    ) -> IncidentId {
-        let (id, now) = (self.next_incident_id(), self.now);
-        let mut incident = Incident {
-            id,
-            subject,
-            target: target.to_owned(),
-            customer: None,
-            severity: Severity::Warning,
-            status,
-            summary: summary.to_owned(),
-            opened_at: now,
-            first_failed_at: since,
-            acknowledged: None,
-            resolved_at: None,
-            timeline: Vec::new(),
-            checks: Vec::new(),
-            told: Vec::new(),
-            flapping: false,
-        };
-        incident.note(now, EventKind::Opened, summary.to_owned(), Vec::new());
-        self.incidents.insert(id, incident);
-        id
-    }
-
-    /// Lists checks that an incident of the installation's own concerns.
-    pub(crate) fn note_checks(&mut self, id: IncidentId, checks: &[CheckId]) {
-        let Some(incident) = self.incidents.get_mut(&id) else { return };
-        let known: BTreeSet<CheckId> = incident.checks.iter().cloned().collect();
-        let new = checks.iter().filter(|check| !known.contains(*check)).cloned();
-        let room = TIMELINE_LIMIT.saturating_sub(incident.checks.len());
-        incident.checks.extend(new.take(room));
     }
 }

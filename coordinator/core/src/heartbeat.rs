@@ -1,7 +1,7 @@
 //! Receivers of the installation's heartbeat, which would raise the alarm if all of it were gone:
 //! the leader says in the log that one does not answer, and that it does again.
 
-use crosscheck_model::Timestamp;
+use crosscheck_model::{Status, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Reply;
@@ -56,7 +56,7 @@ impl State {
             "heartbeats do not reach {receiver}; as long as that is so, it cannot tell a lost \
              cluster from a lost connection"
         );
-        let id = self.alarm_operators(subject, &target, &summary, since, effects);
+        let id = self.alarm_operators(subject, Status::Unknown, &target, &summary, since, effects);
         self.watch.heartbeats.insert(receiver, id);
     }
 }

@@ -103,11 +103,9 @@ impl State {
              space, or give it a larger disk"
         );
         let subject = Subject::Member(node);
-        let id = self.open_own(subject, Status::Degraded, &target, &summary, self.now);
+        let (status, since) = (Status::Degraded, self.now);
+        let id = self.alarm_operators(subject, status, &target, &summary, since, effects);
         self.change_member(node, |member| member.incident = Some(id));
-        let operators = self.operators();
-        self.notify(id, Edge::Alarm(Status::Degraded), operators, effects);
-        effects.push(Effect::Incident(id));
     }
 
     fn change_member(&mut self, node: u64, change: impl FnOnce(&mut MemberState)) {

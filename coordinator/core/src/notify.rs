@@ -262,10 +262,15 @@ fn key(cluster: &str, id: IncidentId, edge: Edge, contact: &ContactId, channel: 
 
 /// The checks' names for a sentence, not all of them when they are many.
 pub(crate) fn listed(checks: &[CheckId]) -> String {
+    named(checks.iter().map(ToString::to_string))
+}
+
+/// Names for a sentence, not all of them when they are many.
+pub(crate) fn named(names: impl Iterator<Item = String>) -> String {
     const NAMED: usize = 5;
-    let names: Vec<&str> = checks.iter().take(NAMED).map(CheckId::as_str).collect();
-    match checks.len().saturating_sub(NAMED) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
+    let all: Vec<String> = names.collect();
+    match all.len().saturating_sub(NAMED) {
+        0 => all.join(", "),
+        more => format!("{} and {more} more", all[..NAMED].join(", ")),
     }
 }

@@ -12,14 +12,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crosscheck_model::{CheckId, IncidentId, ProbeId, SiteId, Status, Timestamp};
+use crosscheck_model::{CheckId, IncidentId, ProbeId, Severity, SiteId, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::absence::{Idle, Lapse, Lapsed};
 use crate::awaited::Awaited;
 use crate::delivery::Delivery;
 use crate::effect::Effect;
-use crate::incident::{EventKind, Subject};
+use crate::incident::{EventKind, Incident, Subject, TIMELINE_LIMIT};
 use crate::outbox::Edge;
 use crate::state::State;
 use crate::verdict::LEADER_GRACE;
@@ -63,16 +63,58 @@ impl State {
     pub(crate) fn alarm_operators(
         &mut self,
         subject: Subject,
+        status: Status,
         target: &str,
         summary: &str,
         since: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> IncidentId {
-        let id = self.open_own(subject, Status::Unknown, target, summary, since);
+        let id = self.open_own(subject, status, target, summary, since);
         let operators = self.operators();
-        self.notify(id, Edge::Alarm(Status::Unknown), operators, effects);
+        self.notify(id, Edge::Alarm(status), operators, effects);
         effects.push(Effect::Incident(id));
         id
+    }
+
+    /// Opens an incident of the installation's own.
+    pub(crate) fn open_own(
+        &mut self,
+        subject: Subject,
+        status: Status,
+        target: &str,
+        summary: &str,
+        since: Timestamp,
+    ) -> IncidentId {
+        let (id, now) = (self.next_incident_id(), self.now);
+        let mut incident = Incident {
+            id,
+            subject,
+            target: target.to_owned(),
+            customer: None,
+            severity: Severity::Warning,
+            status,
+            summary: summary.to_owned(),
+            opened_at: now,
+            first_failed_at: since,
+            acknowledged: None,
+            resolved_at: None,
+            timeline: Vec::new(),
+            checks: Vec::new(),
+            told: Vec::new(),
+            flapping: false,
+        };
+        incident.note(now, EventKind::Opened, summary.to_owned(), Vec::new());
+        self.incidents.insert(id, incident);
+        id
+    }
+
+    /// Lists checks that an incident of the installation's own concerns.
+    pub(crate) fn note_checks(&mut self, id: IncidentId, checks: &[CheckId]) {
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        let known: BTreeSet<CheckId> = incident.checks.iter().cloned().collect();
+        let new = checks.iter().filter(|check| !known.contains(*check)).cloned();
+        let room = TIMELINE_LIMIT.saturating_sub(incident.checks.len());
+        incident.checks.extend(new.take(room));
     }
 
     /// What is the case in an open incident of the installation's own has changed.

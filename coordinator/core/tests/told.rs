@@ -173,3 +173,35 @@ fn nobody_waits_for_the_sight_of_others_checks() {
     world.seconds(200);
     assert_eq!((to(&world, "li").len(), to(&world, "zoe").len()), (2, 2));
 }
+
+#[test]
+fn a_recovery_whose_alarm_was_given_up_is_tried_for_long_as_well() {
+    let mut world = steady("AABBC", 1);
+    world.dead_channels.insert("mail".to_owned());
+    world.set_down(0, true);
+    world.seconds(90);
+    world.set_down(0, false);
+    world.seconds(200);
+    let ends = |world: &World| -> Vec<_> {
+        let owed = world.state.outbox.values().filter(|owed| is_recovery(&owed.notice.edge));
+        owed.filter(|owed| owed.notice.check.is_some()).cloned().collect()
+    };
+    assert_eq!(ends(&world).len(), 2);
+    // Five days later, when the alarm has been tried often enough.
+    world.now = world.now.plus(std::time::Duration::from_secs(5 * 24 * 60 * 60));
+    let began = |world: &World| ends(world).iter().all(|owed| owed.attempts > 0);
+    for _ in 0..6 * 60 {
+        if !began(&world) {
+            world.seconds(60);
+        }
+    }
+    assert!(began(&world));
+    world.seconds(10);
+    assert!(ends(&world).iter().all(|owed| !owed.progress.is_settled()), "one try is not enough");
+    world.dead_channels.clear();
+    world.seconds(3600);
+    for end in ends(&world) {
+        assert!(end.progress.is_settled() && !end.progress.is_lost());
+        assert!(end.notice.alarm_was_lost, "it says it all");
+    }
+}
