@@ -14,7 +14,7 @@ use crate::notify::listed;
 use crate::notify::named;
 use crate::outbox::Edge;
 use crate::quorum::Domain;
-use crate::state::{ProbeState, State};
+use crate::state::{CheckState, ProbeState, State, Vote};
 use crate::watch::{PATIENCE, TOGETHER};
 
 /// A probe must be back for this long: one that comes and goes is one episode.
@@ -47,15 +47,6 @@ pub struct Idle {
     pub assignment: u64,
     /// .. and when it got that: the first result of a new check may take an interval.
     pub assigned_at: Timestamp,
-}
-
-/// What is to come from a probe.
-#[derive(Default)]
-struct Duty {
-    /// The least time within which one of its checks must give a result.
-    within: Option<Duration>,
-    /// Such a result is there.
-    done: bool,
 }
 
 /// Those that lapsed together, and what they have in common.
@@ -95,11 +86,10 @@ impl State {
 
     /// Keeps book of who is heard and runs nothing.
     fn note_idle(&mut self) {
-        let duties = self.duties();
         let idle: Vec<(ProbeId, u64)> = self
             .probes
             .iter()
-            .filter(|(id, probe)| self.is_live(probe) && is_idle(probe, duties.get(*id)))
+            .filter(|(id, probe)| self.is_live(probe) && self.is_idle(id, probe))
             .map(|(id, probe)| (id.clone(), probe.assignment))
             .collect();
         let (now, mut before) = (self.now, std::mem::take(&mut self.watch.idle));
@@ -113,21 +103,17 @@ impl State {
         }
     }
 
-    fn duties(&self) -> BTreeMap<ProbeId, Duty> {
-        let mut duties: BTreeMap<ProbeId, Duty> = BTreeMap::new();
-        for check in self.checks.values() {
-            let within = check.spec.validity();
-            for id in &check.assigned {
-                if !duties.contains_key(id) {
-                    duties.insert(id.clone(), Duty::default());
-                }
-                let Some(duty) = duties.get_mut(id) else { continue };
-                duty.within = Some(duty.within.map_or(within, |least| least.min(within)));
-                let fresh = |at| self.now.since(at) <= within;
-                duty.done |= check.votes.get(id).is_some_and(|vote| fresh(vote.at));
-            }
-        }
-        duties
+    /// Whether the probe is to run something and runs nothing, or gives no result of any of it.
+    /// The first result that is there ends the search.
+    fn is_idle(&self, id: &ProbeId, probe: &ProbeState) -> bool {
+        let mut duties =
+            self.checks.values().filter(|check| check.assigned.contains(id)).peekable();
+        let has_duties = duties.peek().is_some();
+        let is_done = |check: &CheckState| {
+            let fresh = |vote: &Vote| self.now.since(vote.at) <= check.spec.validity();
+            check.votes.get(id).is_some_and(fresh)
+        };
+        has_duties && (probe.running == 0 || !duties.any(is_done))
     }
 
     /// Since when a probe lapses, and for how long it may.
@@ -155,11 +141,11 @@ impl State {
         let lapsing: Vec<(&ProbeId, Timestamp, Duration)> = self
             .probes
             .iter()
-            .filter(|(id, _)| !self.watch.lapsed.contains_key(&(lapse, (*id).clone())))
             .filter_map(|(id, probe)| {
                 let (since, patience) = self.lapse_of(lapse, id, probe)?;
                 Some((id, since, patience))
             })
+            .filter(|(id, ..)| !self.watch.lapsed.contains_key(&(lapse, (*id).clone())))
             .collect();
         if !lapsing.iter().any(|(_, since, patience)| self.is_overdue(*since, *patience)) {
             return;
@@ -321,8 +307,4 @@ impl Lapse {
 /// When a probe was last heard, or first asked to be.
 fn heard(probe: &ProbeState) -> Timestamp {
     if probe.echo == Timestamp::ZERO { probe.opened_at } else { probe.echo }
-}
-
-fn is_idle(probe: &ProbeState, duty: Option<&Duty>) -> bool {
-    duty.is_some_and(|duty| duty.within.is_some() && (probe.running == 0 || !duty.done))
 }

@@ -182,8 +182,8 @@ impl State {
     /// probes asked to look again.
     fn conclude(&mut self, scope: Scope, effects: &mut Vec<Effect>) {
         let (ids, all): (BTreeSet<CheckId>, bool) = match scope {
-            Scope::All => (self.checks.keys().cloned().collect(), true),
-            Scope::These(ids) => (ids, false),
+            Scope::All => (self.unsettled(), true),
+            Scope::These(ids) => (self.unsettled_of(ids), false),
             Scope::Nothing => return,
         };
         for id in &ids {

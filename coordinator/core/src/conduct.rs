@@ -3,6 +3,7 @@
 //! together are a carrier in trouble, and are to be seen.) Operators are told of probes that are
 //! suspect or unfit for long.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crosscheck_model::wire::Fitness;
@@ -11,7 +12,7 @@ use crosscheck_model::{ProbeId, Status};
 use crate::effect::Effect;
 use crate::incident::Subject;
 use crate::outbox::Edge;
-use crate::state::{CheckState, ProbeState, State};
+use crate::state::{CheckState, ProbeState, State, Vote};
 use crate::verdict::Electorate;
 
 /// Fewer checks than this say nothing about a probe.
@@ -76,14 +77,18 @@ impl State {
     /// Judges every probe by how it votes compared with the quorum of the others.
     pub(crate) fn judge_conduct(&mut self, effects: &mut Vec<Effect>) {
         let now = self.now;
-        let ids: Vec<ProbeId> = self
+        let dissenters = self.dissenters();
+        let conducts: Vec<(ProbeId, Conduct)> = self
             .probes
             .iter()
             .filter(|(_, probe)| self.is_live(probe))
-            .map(|(id, _)| id.clone())
+            .map(|(id, _)| match dissenters.contains(id) {
+                true => (id.clone(), self.conduct_of(id)),
+                // On how much it agrees makes no difference.
+                false => (id.clone(), Conduct::default()),
+            })
             .collect();
-        for id in ids {
-            let conduct = self.conduct_of(&id);
+        for (id, conduct) in conducts {
             let Some(probe) = self.probes.get_mut(&id) else { continue };
             if conduct.is_refuted() {
                 (probe.suspect, probe.doubted_since, probe.calm_since) = (None, None, None);
@@ -145,15 +150,39 @@ impl State {
         }
     }
 
+    /// The probes that contradict the quorum of the others on any check. Mostly there are none, and
+    /// then no look at every probe's part in every check is needed.
+    fn dissenters(&self) -> BTreeSet<&ProbeId> {
+        let mut dissenters = BTreeSet::new();
+        for check in self.checks.values().filter(|check| self.is_contested(check)) {
+            let electorate = Electorate::of(self, check).heard();
+            for id in
+                check.assigned.iter().filter(|id| !dissenters.contains(id)).collect::<Vec<_>>()
+            {
+                let Some(says_down) = self.says_down(check, id) else { continue };
+                if electorate.verdict_without(id).is_some_and(|down| down != says_down) {
+                    dissenters.insert(id);
+                }
+            }
+        }
+        dissenters
+    }
+
+    /// Whether any of its fresh votes says Down, and any does not.
+    fn is_contested(&self, check: &CheckState) -> bool {
+        let mut said = check.votes.values().filter_map(|vote| self.fresh_word(check, vote));
+        let first = said.next();
+        said.any(|down| Some(down) != first)
+    }
+
     /// How the probe's votes compare with the quorum of the others.
     fn conduct_of(&self, id: &ProbeId) -> Conduct {
         let mut conduct = Conduct::default();
         for check in self.checks.values().filter(|check| check.assigned.contains(id)) {
             let Some(says_down) = self.says_down(check, id) else { continue };
             // Nobody is doubted for what those say whom nobody hears.
-            let mut others = Electorate::of(self, check).heard();
-            others.live.retain(|elector| elector.probe != id);
-            let Some(down) = others.verdict_on_failing() else { continue };
+            let electorate = Electorate::of(self, check).heard();
+            let Some(down) = electorate.verdict_without(id) else { continue };
             conduct.judged += 1;
             conduct.patience = conduct.patience.max(2 * check.spec.schedule.interval);
             if down == says_down {
@@ -175,7 +204,10 @@ impl State {
     /// Whether the probe's newest vote, fresh, says Down. A suspect probe's counts here, so that
     /// it can be seen to agree again.
     fn says_down(&self, check: &CheckState, id: &ProbeId) -> Option<bool> {
-        let vote = check.votes.get(id)?;
+        self.fresh_word(check, check.votes.get(id)?)
+    }
+
+    fn fresh_word(&self, check: &CheckState, vote: &Vote) -> Option<bool> {
         let fresh = vote.rev == check.rev && self.now.since(vote.at) <= check.spec.validity();
         (fresh && vote.status != Status::Unknown).then_some(vote.status == Status::Down)
     }

@@ -43,6 +43,7 @@ pub mod quorum;
 pub mod restore;
 pub mod rival;
 pub mod session;
+mod settled;
 pub mod snapshot;
 pub mod state;
 pub mod token;

@@ -56,20 +56,23 @@ const DIMENSIONS: [Dimension; 3] = [
 ];
 
 /// The dimensions in which the assigned probes differ: only there can one domain be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Active([bool; 3]);
 
 impl Active {
     /// The active dimensions of these assigned places.
     pub fn of<'a>(mut assigned: impl Iterator<Item = Place<'a>>) -> Self {
-        let mut active = [false; 3];
-        let Some(first) = assigned.next() else { return Self(active) };
-        for place in assigned {
-            for (active, dimension) in active.iter_mut().zip(&DIMENSIONS) {
-                *active |= (dimension.value)(&place) != (dimension.value)(&first);
-            }
+        let mut active = Self::default();
+        let Some(first) = assigned.next() else { return active };
+        assigned.for_each(|place| active.compare(&first, &place));
+        active
+    }
+
+    /// Another assigned place, and the first of them.
+    pub(crate) fn compare(&mut self, first: &Place<'_>, other: &Place<'_>) {
+        for (active, dimension) in self.0.iter_mut().zip(&DIMENSIONS) {
+            *active = *active || (dimension.value)(other) != (dimension.value)(first);
         }
-        Self(active)
     }
 
     fn dimensions(self) -> impl Iterator<Item = &'static Dimension> {
@@ -100,16 +103,43 @@ pub fn leave_one_domain_out(live: &[Voter<'_>], active: Active) -> bool {
     if members < 2 || !majority(members, live.len()) {
         return false;
     }
+    // Of one mind: a majority remains wherever anybody does.
+    if members == live.len() {
+        return active.dimensions().all(|dimension| {
+            let mut values = live.iter().map(|voter| (dimension.value)(&voter.place));
+            let first = values.next();
+            values.any(|value| Some(value) != first)
+        });
+    }
+    let mut shares = Vec::with_capacity(live.len());
     active.dimensions().all(|dimension| {
-        // A value that several share is left out several times: cheaper than to find it out.
-        live.iter().map(|voter| (dimension.value)(&voter.place)).all(|out| {
-            let rest = live.iter().filter(|voter| (dimension.value)(&voter.place) != out);
-            let (all, members) = rest.fold((0, 0), |(all, members), voter| {
-                (all + 1, members + usize::from(voter.member))
-            });
-            all > 0 && majority(members, all)
+        count_shares(live, dimension, &mut shares);
+        shares.iter().all(|out| {
+            let rest = live.len() - out.voters;
+            rest > 0 && majority(members - out.members, rest)
         })
     })
+}
+
+/// The voters of one value of a dimension.
+struct Share<'a> {
+    value: &'a str,
+    voters: usize,
+    members: usize,
+}
+
+/// Counts each value's voters; sites are few, so that a list is searched faster than a map.
+fn count_shares<'a>(live: &[Voter<'a>], dimension: &Dimension, shares: &mut Vec<Share<'a>>) {
+    shares.clear();
+    for voter in live {
+        let (value, member) = ((dimension.value)(&voter.place), usize::from(voter.member));
+        match shares.iter_mut().find(|share| share.value == value) {
+            Some(share) => {
+                (share.voters, share.members) = (share.voters + 1, share.members + member)
+            }
+            None => shares.push(Share { value, voters: 1, members: member }),
+        }
+    }
 }
 
 /// The question put to a site quorum.
@@ -148,6 +178,17 @@ pub fn suffices(
         (SiteQuorum::Count(n), Question::Fine) => {
             all >= n.max(1) as usize && others < n.max(1) as usize
         }
+    }
+}
+
+/// Whether voters of one mind suffice by a quorum that asks for numbers only, whatever they say.
+pub(crate) fn is_unanimous(quorum: SiteQuorum, all: usize, assigned: usize) -> bool {
+    match quorum {
+        // Where they stand counts, too.
+        SiteQuorum::Diverse => false,
+        SiteQuorum::Majority | SiteQuorum::All => all >= assigned.clamp(1, 2),
+        SiteQuorum::Single | SiteQuorum::Any => all > 0,
+        SiteQuorum::Count(n) => all >= n.max(1) as usize,
     }
 }
 

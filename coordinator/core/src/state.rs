@@ -1,6 +1,7 @@
 //! The state that all replicas share. Its serde form, behind a format version, is the snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crosscheck_model::config::Site;
 use crosscheck_model::join::Fingerprint;
@@ -250,8 +251,7 @@ impl State {
         if vote.rev != check.rev {
             return Err("no result yet with the present settings");
         }
-        let expires = !mutant::is(Mutant::NoExpiry);
-        if expires && self.now.since(vote.at) > check.spec.validity() {
+        if !self.is_fresh(vote, check.spec.validity()) {
             return Err("the last result is too old");
         }
         if vote.status == Status::Unknown {
@@ -262,6 +262,11 @@ impl State {
             return Err("no result yet since the last incident");
         }
         Ok(vote)
+    }
+
+    /// Whether the vote is not too old to count.
+    pub(crate) fn is_fresh(&self, vote: &Vote, validity: Duration) -> bool {
+        self.now.since(vote.at) <= validity || mutant::is(Mutant::NoExpiry)
     }
 
     /// A number never given before.

@@ -154,23 +154,18 @@ pub fn place<'a>(site: &'a SiteId, at: &'a Site) -> Place<'a> {
 impl<'a> Electorate<'a> {
     /// The electorate of `check` now.
     pub fn of(state: &'a State, check: &'a CheckState) -> Self {
-        let places: Vec<_> = check
-            .assigned
-            .iter()
-            .filter_map(|id| {
-                let probe = state.probes.get(id)?;
-                Some((id, probe, place(&probe.site, state.config.sites.get(&probe.site)?)))
-            })
-            .collect();
-        let active = Active::of(places.iter().map(|(_, _, place)| place.clone()));
-        let assigned = places.len();
-        let live = places
-            .into_iter()
-            .filter_map(|(id, probe, place)| {
-                let vote = state.vote_that_counts(check, id, probe).ok()?;
-                Some(Elector { probe: id, place, vote, heard: state.is_live(probe) })
-            })
-            .collect();
+        let mut live = Vec::with_capacity(check.assigned.len());
+        let (mut first, mut active, mut assigned) = (None, Active::default(), 0);
+        for id in &check.assigned {
+            let Some(probe) = state.probes.get(id) else { continue };
+            let Some(at) = state.config.sites.get(&probe.site) else { continue };
+            let place = place(&probe.site, at);
+            assigned += 1;
+            active.compare(first.get_or_insert_with(|| place.clone()), &place);
+            if let Ok(vote) = state.vote_that_counts(check, id, probe) {
+                live.push(Elector { probe: id, place, vote, heard: state.is_live(probe) });
+            }
+        }
         Self { live, assigned, active, check }
     }
 
@@ -252,11 +247,13 @@ impl<'a> Electorate<'a> {
         }
     }
 
-    /// Whether these voters alone call it failing (`true`) or fine; `None` when they cannot tell.
-    pub fn verdict_on_failing(&self) -> Option<bool> {
-        if self.holds(Question::Failing, |status| status == Status::Down) {
+    /// Whether the voters but this one call it failing (`true`) or fine; `None` when they cannot
+    /// tell.
+    pub fn verdict_without(&self, probe: &ProbeId) -> Option<bool> {
+        let others = || self.live.iter().filter(|elector| elector.probe != probe);
+        if self.hold(others(), Question::Failing, |status| status == Status::Down) {
             Some(true)
-        } else if self.holds(Question::Fine, |status| status != Status::Down) {
+        } else if self.hold(others(), Question::Fine, |status| status != Status::Down) {
             Some(false)
         } else {
             None

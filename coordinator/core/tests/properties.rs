@@ -10,8 +10,9 @@ use crosscheck_core::command::Window;
 use crosscheck_core::outbox::{Edge, Key};
 use crosscheck_core::{Command, Effect, State, apply, snapshot};
 use crosscheck_model::config::Maintenance;
+use crosscheck_model::join::Fingerprint;
 use crosscheck_model::observation::{Clock, Firmness};
-use crosscheck_model::{CheckId, Observation, ProbeId, Status, Timestamp};
+use crosscheck_model::{CheckId, Observation, ProbeId, SiteId, Status, Timestamp};
 use proptest::prelude::*;
 use world::{Faults, Honesty, INTERVAL, World, config, is_down, is_recovery, spec};
 
@@ -408,6 +409,35 @@ proptest! {
         prop_assert_eq!(world.state.checks[&CheckId::new("check 1")].incident, open);
         let told = world.mails_of(is_down);
         prop_assert!(told.iter().any(|mail| Some(mail.notice.incident) == open));
+    }
+
+    /// A tick leaves out only checks that would stay as they are: judged at the same moment by an
+    /// entry that looks at all of them, every check is as it was, but for counts of rounds.
+    #[test]
+    fn a_tick_leaves_out_only_what_stays_as_it_is(seed: u64) {
+        let mut left = None;
+        rough_history(seed, 12, |world| {
+            // A token that nobody was given: refused, and every check is looked at.
+            let refused = Command::Enrol {
+                token: Fingerprint([0; 32]),
+                probe: ProbeId::new("nobody"),
+                site: SiteId::new("nowhere"),
+                key: Fingerprint([0; 32]),
+            };
+            let mut all = world.state.clone();
+            apply(&mut all, world.state.now, Command::Tick);
+            let ticked = all.clone();
+            apply(&mut all, world.state.now, refused);
+            for (id, check) in &mut all.checks {
+                let tally = &ticked.checks[id].tally;
+                (check.tally.rounds, check.tally.round_from) = (tally.rounds, tally.round_from);
+                check.tally.fine = tally.fine;
+            }
+            if all.checks != ticked.checks || all.incidents != ticked.incidents {
+                left.get_or_insert((world.state.now, all.checks, ticked.checks));
+            }
+        });
+        prop_assert!(left.is_none(), "{left:?}");
     }
 
     /// I20: inside a window nothing about its checks becomes owed; at its end, what is still
