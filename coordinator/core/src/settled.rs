@@ -50,8 +50,8 @@ impl Spread {
             self.first = place;
         }
         self.count += 1;
-        for dimension in 0..3 {
-            self.differs[dimension] |= self.first[dimension] != place[dimension];
+        for (differs, (first, value)) in self.differs.iter_mut().zip(self.first.iter().zip(place)) {
+            *differs |= *first != value;
         }
     }
 }
