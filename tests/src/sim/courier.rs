@@ -1,6 +1,8 @@
 //! The shell around the production dispatcher, as `courier` is it in production: claims and
 //! results go to the log, sends to the sink.
 
+use std::time::Duration;
+
 use crosscheck_coordinator::dispatch::{Due, Effect, Event};
 use crosscheck_core::outbox::Key;
 use crosscheck_core::{Command, Reply};
@@ -19,6 +21,10 @@ impl World {
 
     pub(super) fn dispatch_if_alive(&mut self, node: usize, life: u64, event: Event) {
         if self.nodes[node].up && self.nodes[node].life == life {
+            if let Some(wait) = self.stands_still(node) {
+                let act = move |world: &mut Self| world.dispatch_if_alive(node, life, event);
+                return self.after(wait, "resume", act);
+            }
             let look = matches!(event, Event::Settled(_));
             self.dispatch(node, event);
             if look && self.log.is_leader(node) {
@@ -61,11 +67,31 @@ impl World {
         };
         self.perhaps_kill(node, life);
         let delay = self.random.millis(5, 100);
+        self.ask_majority(delay, node, life, key, (term, attempt));
+    }
+
+    /// Who stands still meanwhile has no answer yet.
+    fn ask_majority(
+        &mut self,
+        delay: Duration,
+        node: usize,
+        life: u64,
+        key: Key,
+        (term, attempt): (u64, u32),
+    ) {
         self.after(delay, "still leads", move |world| {
+            if let Some(wait) = world.stands_still(node) {
+                return world.ask_majority(wait, node, life, key, (term, attempt));
+            }
             let leads = world.log.leads(node, term) && !world.nodes[node].isolated;
             let event = if leads { Event::Claimed(key, attempt) } else { Event::NotClaimed(key) };
             world.dispatch_if_alive(node, life, event);
         });
+    }
+
+    fn stands_still(&self, node: usize) -> Option<Duration> {
+        let wait = self.nodes[node].paused_until.saturating_sub(self.now);
+        (!wait.is_zero()).then_some(wait)
     }
 
     /// At each step on the way of a notification its node may die.

@@ -19,6 +19,15 @@ const ROWS: [&str; 10] = [
     "row Maintenance",
 ];
 
+/// Pairs of runs and replays, likewise.
+const PAIRS: [&str; 5] = [
+    "pair the same seed",
+    "pair probes' clocks",
+    "pair a coordinator's clock",
+    "pair snapshot and tail",
+    "pair reports again",
+];
+
 /// Counters by name.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage(BTreeMap<String, u64>);
@@ -35,6 +44,11 @@ impl Coverage {
                 self.0.insert(name.to_owned(), count);
             }
         }
+    }
+
+    /// Two runs, or two replays, that must agree.
+    pub(super) fn pair(&mut self, what: &str) {
+        self.hit(&format!("pair {what}"));
     }
 
     pub(super) fn fault(&mut self, fault: Fault) {
@@ -59,7 +73,7 @@ impl Coverage {
     /// What should have been met and was not.
     pub fn missing(&self) -> Vec<String> {
         let faults = Fault::ALL.iter().map(|fault| format!("fault {fault:?}"));
-        let rows = ROWS.iter().map(|row| (*row).to_owned());
+        let rows = ROWS.iter().chain(&PAIRS).map(|row| (*row).to_owned());
         let invariants = self.0.keys().filter(|name| name.starts_with("tested")).cloned();
         faults.chain(rows).chain(invariants).filter(|name| self.of(name) == 0).collect()
     }

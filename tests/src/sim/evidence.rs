@@ -8,7 +8,7 @@ use crosscheck_core::command::{Applied, Stamped};
 use crosscheck_core::{Command, Reply, State};
 use crosscheck_model::observation::{Clock, Firmness};
 use crosscheck_model::wire::{Health, Report};
-use crosscheck_model::{CheckId, Observation, ProbeId, Status, Timestamp};
+use crosscheck_model::{CheckId, Family, Observation, ProbeId, Status, Timestamp};
 
 use super::plan::Plan;
 
@@ -134,8 +134,16 @@ impl Evidence {
                 self.seen.retain(|check, _| state.checks.contains_key(check));
             }
             (Command::Tick, _) => {
-                let checks = state.checks.keys();
-                self.ballots = checks.map(|id| (id.clone(), self.ballot(id, state))).collect();
+                let mut ballots = std::mem::take(&mut self.ballots);
+                ballots.retain(|id, _| state.checks.contains_key(id));
+                for id in state.checks.keys() {
+                    let ballot = self.ballot(id, state);
+                    match ballots.get_mut(id) {
+                        Some(known) => *known = ballot,
+                        None => drop(ballots.insert(id.clone(), ballot)),
+                    }
+                }
+                self.ballots = ballots;
             }
             _ => {}
         }
@@ -205,10 +213,11 @@ impl Evidence {
     }
 
     /// The probe is fit, and a lack of contact does not count against it.
-    fn may_vote(&self, probe: usize, id: &ProbeId, state: &State) -> bool {
+    fn may_vote(&self, probe: usize, id: &ProbeId, family: Family, state: &State) -> bool {
         let suspect = state.probes.get(id).is_none_or(|probe| probe.suspect.is_some());
         let excused = self.excused.get(&probe).is_some_and(|until| self.now < *until);
-        let fit = self.sessions.get(&probe).is_some_and(|session| session.health.v4.may_vote());
+        let fit = |session: &Session| session.health.of(family).may_vote();
+        let fit = self.sessions.get(&probe).is_some_and(fit);
         fit && !suspect && (excused || self.is_heard(probe))
     }
 
@@ -225,7 +234,7 @@ impl Evidence {
             if fresh
                 && !old
                 && seen.status != Status::Unknown
-                && self.may_vote(probe, probe_id, state)
+                && self.may_vote(probe, probe_id, check.spec.family, state)
             {
                 ballot.live |= 1 << probe;
                 ballot.failing |= u32::from(down) << probe;

@@ -33,6 +33,12 @@ faults! {
     Loss,
     /// Messages come twice.
     Duplicate,
+    /// Links are clogged one after the other, and freed in another order.
+    SwizzleClog,
+    /// Messages get through one at a time, each long after the one before.
+    SlowDrip,
+    /// Reports of minutes ago come again.
+    Replay,
     /// A probe dies; its disk stays.
     ProbeCrash,
     /// A probe dies and loses its disk.
@@ -41,18 +47,30 @@ faults! {
     ProbeRestart,
     /// A probe stands still.
     ProbePause,
+    /// A probe starts anew, and its wall clock is off by up to a year.
+    WallJump,
+    /// After a probe's restart somebody goes on in its former session.
+    EpochReuse,
     /// A probe's references do not answer, and nor do its targets.
     ReferencesFail,
+    /// A probe's resolver does not answer.
+    ResolverFail,
+    /// A probe reaches nothing over IPv6.
+    V6Fail,
     /// Something answers for everyone.
     CaptivePortal,
     /// A probe's disk takes nothing.
     DiskFail,
+    /// A probe's spool is full: observations are lost.
+    SpoolFull,
     /// A probe always says Up.
     LiarUp,
     /// A probe always says Down.
     LiarDown,
     /// A probe says anything.
     LiarRandom,
+    /// A probe says again and again what it found first.
+    LiarStale,
     /// Single runs fail for no reason.
     Noise,
     /// A target refuses connections.
@@ -63,6 +81,12 @@ faults! {
     TargetError,
     /// A target is slow.
     TargetSlow,
+    /// A target asks to be left alone (429).
+    TargetThrottled,
+    /// A target's certificate expires soon.
+    TargetExpiring,
+    /// A target's answer is larger than allowed.
+    TargetTooLarge,
     /// A target comes and goes about as often as it is looked at.
     TargetFlap,
     /// A target fails from one carrier only.
@@ -75,6 +99,12 @@ faults! {
     LeaderCrash,
     /// The leader is cut off from the others and does not know.
     LeaderIsolated,
+    /// The leader's process stands still, and then goes on as if nothing had been.
+    LeaderPause,
+    /// Another coordinator's process dies.
+    FollowerCrash,
+    /// A snapshot is taken and started from, at any moment.
+    Snapshot,
     /// All coordinators are down.
     AllCoordinatorsDown,
     /// A leader takes over whose clock is off.
@@ -89,6 +119,10 @@ faults! {
     MailRetry,
     /// A channel refuses for good.
     MailRefused,
+    /// A channel reaches some of a contact's addresses, and not the others.
+    MailPartly,
+    /// A channel takes its time.
+    MailSlow,
     /// A channel takes a message and loses its answer.
     MailAmbiguous,
     /// A channel loses the connection before it has taken the message.
@@ -103,4 +137,6 @@ faults! {
     Maintenance,
     /// Somebody acknowledges an incident.
     Acknowledge,
+    /// Two people acknowledge the same incident at once.
+    AcknowledgeRace,
 }

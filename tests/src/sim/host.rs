@@ -1,10 +1,11 @@
 //! The machines that probes run on: process, disk, and what a run finds. The probe itself is the
 //! production state machine; this is its shell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Outcome, ProbeId, SiteId, Status};
+use crosscheck_model::wire::Report;
+use crosscheck_model::{Cause, CheckSpec, Family, Outcome, ProbeId, SiteId, Status};
 use crosscheck_probe::Mono;
 use crosscheck_probe::health::{Reference, Round};
 use crosscheck_probe::probe::{Effect, Event, Probe, Setup};
@@ -13,7 +14,7 @@ use crosscheck_probe::spool::DiskOp;
 use crosscheck_probe::store::{MemoryStore, Store};
 
 use super::fault::Fault;
-use super::plan::Plan;
+use super::plan::{Plan, RESOLVERS};
 use super::random::Random;
 use super::target::{Mode, hang, look, outcome};
 use super::world::World;
@@ -24,6 +25,8 @@ pub(super) enum Lie {
     Up,
     Down,
     Anything,
+    /// What it found first.
+    Stale,
 }
 
 /// What is wrong with a machine.
@@ -37,6 +40,11 @@ pub(super) struct Trouble {
     pub(super) delay: bool,
     pub(super) loss: bool,
     pub(super) duplicate: bool,
+    pub(super) clogged: bool,
+    pub(super) drip: bool,
+    pub(super) replay: bool,
+    pub(super) resolver: bool,
+    pub(super) v6: bool,
     pub(super) references: bool,
     pub(super) portal: bool,
     pub(super) disk: bool,
@@ -59,6 +67,14 @@ pub(super) struct Host {
     pub(super) changed: Duration,
     /// When it began to lie as it does.
     pub(super) lied_since: Duration,
+    /// What a stale liar found first, by check.
+    pub(super) found_first: BTreeMap<usize, (Outcome, Duration)>,
+    /// Added to its wall clock, in milliseconds.
+    pub(super) wall_jump: i64,
+    /// Until then its line is taken by the messages before.
+    pub(super) line_free: Duration,
+    /// The newest report that it sent.
+    pub(super) reported: Option<Report>,
     paused_until: Duration,
     wake_at: Duration,
     running: BTreeSet<u64>,
@@ -82,6 +98,10 @@ impl Host {
             trouble: Trouble::default(),
             changed: Duration::ZERO,
             lied_since: Duration::ZERO,
+            found_first: BTreeMap::new(),
+            wall_jump: 0,
+            line_free: Duration::ZERO,
+            reported: None,
             paused_until: Duration::ZERO,
             wake_at: Duration::MAX,
             running: BTreeSet::new(),
@@ -101,7 +121,9 @@ impl Host {
 impl World {
     pub(super) fn start_host(&mut self, index: usize) {
         let skews = [0, 3_600_000, -3_600_000, 31_536_000_000, -31_536_000_000];
-        let skew: i64 = skews[index % skews.len()] + self.plan.wall_shift;
+        let shift =
+            if index.is_multiple_of(2) { self.plan.wall_shift } else { -self.plan.wall_shift };
+        let skew: i64 = skews[index % skews.len()] + self.hosts[index].wall_jump + shift;
         let wall = self.plan.start.as_millis().saturating_add_signed(skew)
             + u64::try_from(self.now.as_millis()).unwrap_or(0);
         let (now, spool) = (self.now, self.plan.spool);
@@ -130,6 +152,7 @@ impl World {
 
     /// The process ends at once.
     pub(super) fn kill_host(&mut self, index: usize, with_disk: bool) {
+        self.note_losses(index);
         let now = self.now;
         let host = &mut self.hosts[index];
         host.probe = None;
@@ -139,6 +162,15 @@ impl World {
             host.store = MemoryStore::default();
         }
         self.network.forget_streams(index);
+    }
+
+    /// Whether its spool was full, ever since its start.
+    pub(super) fn note_losses(&mut self, index: usize) {
+        let host = &self.hosts[index];
+        let mono = self.now.saturating_sub(host.started);
+        if host.probe.as_ref().is_some_and(|probe| probe.figures(mono).dropped > 0) {
+            self.coverage.fault(Fault::SpoolFull);
+        }
     }
 
     /// Something happens to the process that was alive when it was arranged.
@@ -219,7 +251,7 @@ impl World {
         let Some(check) = self.check_index(&spec.id) else { return };
         self.counts.runs += 1;
         self.check(|checker, view| checker.run(view, index, &run.check));
-        let (outcome, took) = self.find(index, check, spec.schedule.timeout);
+        let (outcome, took) = self.find(index, check, spec);
         let host = &mut self.hosts[index];
         host.running.insert(run.id);
         let (run, life) = (run.id, host.life);
@@ -236,8 +268,8 @@ impl World {
     }
 
     /// What a run from here finds now.
-    fn find(&mut self, index: usize, check: usize, timeout: Duration) -> (Outcome, Duration) {
-        let (now, target) = (self.now, self.targets[check]);
+    fn find(&mut self, index: usize, check: usize, spec: &CheckSpec) -> (Outcome, Duration) {
+        let (now, target, timeout) = (self.now, self.targets[check], spec.schedule.timeout);
         let noise = !self.is_one_domain() && self.plan.has(Fault::Noise) && !self.healing;
         let host = &mut self.hosts[index];
         let brief = host.random.millis(5, 200);
@@ -248,14 +280,23 @@ impl World {
         };
         match lie {
             Some(Lie::Down) => return (outcome(Status::Down, Some(Cause::Refused)), brief),
-            Some(_) => return (outcome(Status::Up, None), brief),
+            Some(Lie::Up | Lie::Anything) => return (outcome(Status::Up, None), brief),
+            Some(Lie::Stale) => {
+                let (carrier, random) = (host.carrier, &mut host.random);
+                let first = || look(target, now, carrier, timeout, random);
+                return host.found_first.entry(check).or_insert_with(first).clone();
+            }
             None => {}
         }
         if host.trouble.portal {
             return (outcome(Status::Up, None), brief);
         }
-        if host.trouble.cut_targets || host.trouble.references {
+        let trouble = host.trouble;
+        if trouble.cut_targets || trouble.references || trouble.v6 && spec.family == Family::V6 {
             return hang(timeout);
+        }
+        if trouble.resolver && host.random.chance(500) {
+            return (outcome(Status::Down, Some(Cause::DnsTimeout)), timeout / 2);
         }
         if noise && host.random.chance(5) {
             self.coverage.fault(Fault::Noise);
@@ -270,8 +311,12 @@ impl World {
         let delay = self.hosts[index].random.millis(10, 400);
         let answer = |reference: &Reference| match reference {
             Reference::MustFail { .. } => trouble.portal,
-            Reference::Connect { .. } | Reference::Name { .. } => {
-                !trouble.references || trouble.portal
+            _ if trouble.portal => true,
+            Reference::Connect { family: Family::V6, .. } => !trouble.references && !trouble.v6,
+            Reference::Connect { .. } => !trouble.references,
+            Reference::Name { resolver, .. } => {
+                let is_lost = trouble.resolver && resolver.as_deref() == Some(RESOLVERS[0]);
+                !trouble.references && !is_lost
             }
         };
         for (place, reference) in round.references.iter().enumerate() {

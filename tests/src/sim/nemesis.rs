@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::fault::Fault;
-use super::host::{Lie, Trouble};
 use super::plan::Class;
 use super::target::Mode;
 use super::world::World;
@@ -12,7 +11,7 @@ use super::world::World;
 const APART: (u64, u64) = (300, 420);
 
 /// Faults that a machine, or all machines of a domain, can have.
-const OF_HOSTS: [Fault; 18] = [
+const OF_HOSTS: [Fault; 26] = [
     Fault::CutFromTargets,
     Fault::CutOut,
     Fault::CutBack,
@@ -22,23 +21,34 @@ const OF_HOSTS: [Fault; 18] = [
     Fault::Delay,
     Fault::Loss,
     Fault::Duplicate,
+    Fault::SwizzleClog,
+    Fault::SlowDrip,
+    Fault::Replay,
     Fault::ProbeCrash,
     Fault::ProbeReplaced,
     Fault::ProbeRestart,
     Fault::ProbePause,
+    Fault::WallJump,
+    Fault::EpochReuse,
     Fault::ReferencesFail,
+    Fault::ResolverFail,
+    Fault::V6Fail,
     Fault::CaptivePortal,
     Fault::DiskFail,
     Fault::LiarDown,
     Fault::LiarUp,
+    Fault::LiarStale,
 ];
 
 /// Faults of targets.
-const OF_TARGETS: [Fault; 8] = [
+const OF_TARGETS: [Fault; 11] = [
     Fault::TargetRefused,
     Fault::TargetHang,
     Fault::TargetError,
     Fault::TargetSlow,
+    Fault::TargetThrottled,
+    Fault::TargetExpiring,
+    Fault::TargetTooLarge,
     Fault::TargetFlap,
     Fault::TargetPartial,
     Fault::TargetMixed,
@@ -46,13 +56,21 @@ const OF_TARGETS: [Fault; 8] = [
 ];
 
 /// Faults of coordinators.
-const OF_NODES: [Fault; 3] =
-    [Fault::LeaderCrash, Fault::LeaderIsolated, Fault::AllCoordinatorsDown];
+const OF_NODES: [Fault; 6] = [
+    Fault::LeaderCrash,
+    Fault::LeaderIsolated,
+    Fault::LeaderPause,
+    Fault::FollowerCrash,
+    Fault::Snapshot,
+    Fault::AllCoordinatorsDown,
+];
 
 /// Faults of channels.
-const OF_CHANNELS: [Fault; 5] = [
+const OF_CHANNELS: [Fault; 7] = [
     Fault::MailRetry,
     Fault::MailRefused,
+    Fault::MailPartly,
+    Fault::MailSlow,
     Fault::MailAmbiguous,
     Fault::MailBroken,
     Fault::MailHang,
@@ -146,7 +164,7 @@ impl World {
         if let Some(fault) = self.enabled(of) {
             self.hurt(&hosts, fault);
         }
-        let lasts = self.random.secs(10, 400);
+        let lasts = self.random.secs(10, 600);
         self.after(lasts, "heal", move |world| world.heal_hosts(&hosts));
         self.again(20, 240, Self::hurt_hosts);
     }
@@ -160,9 +178,10 @@ impl World {
             Fault::LiarDown,
             Fault::LiarUp,
             Fault::LiarRandom,
+            Fault::LiarStale,
         ];
         let fault = self.enabled(&of).filter(|_| self.random.chance(700));
-        let liar = matches!(fault, Some(Fault::LiarDown | Fault::LiarUp | Fault::LiarRandom));
+        let liar = fault.is_some_and(|fault| of[3..].contains(&fault));
         let hosts =
             if liar { vec![self.random.below(self.hosts.len())] } else { self.some_domain() };
         if let Some(fault) = fault {
@@ -172,72 +191,6 @@ impl World {
         self.after(lasts, "heal", move |world| world.heal_hosts(&hosts));
         let next = lasts.as_secs() + 200;
         self.again(next, next + 400, Self::hurt_one_host);
-    }
-
-    fn hurt(&mut self, hosts: &[usize], fault: Fault) {
-        self.coverage.fault(fault);
-        let names: Vec<&str> = hosts.iter().map(|host| self.hosts[*host].id.as_str()).collect();
-        let text = format!("{fault:?} hits {}", names.join(" "));
-        self.tell(text);
-        for &host in hosts {
-            self.hurt_host(host, fault);
-        }
-    }
-
-    fn hurt_host(&mut self, index: usize, fault: Fault) {
-        let (now, node) = (self.now, self.random.below(3));
-        let down = self.random.secs(1, 90);
-        match fault {
-            Fault::ProbeCrash | Fault::ProbeReplaced => {
-                self.kill_host(index, fault == Fault::ProbeReplaced);
-                self.after(down, "start", move |world| world.start_host(index));
-            }
-            Fault::ProbeRestart => {
-                let stop = crosscheck_probe::probe::Event::Stop;
-                self.tell_host_after(Duration::ZERO, index, stop);
-            }
-            Fault::ProbePause => self.pause_host(index, down),
-            _ => {}
-        }
-        let host = &mut self.hosts[index];
-        host.changed = now;
-        let trouble = &mut host.trouble;
-        match fault {
-            Fault::CutFromTargets => trouble.cut_targets = true,
-            Fault::CutOut => trouble.cut_out = true,
-            Fault::CutBack => trouble.cut_back = true,
-            Fault::CutBoth => (trouble.cut_out, trouble.cut_back) = (true, true),
-            Fault::CutFromAll => {
-                (trouble.cut_out, trouble.cut_back, trouble.cut_targets) = (true, true, true);
-            }
-            Fault::CutFromOne => trouble.cut_node = Some(node),
-            Fault::Delay => trouble.delay = true,
-            Fault::Loss => trouble.loss = true,
-            Fault::Duplicate => trouble.duplicate = true,
-            Fault::ReferencesFail => trouble.references = true,
-            Fault::CaptivePortal => trouble.portal = true,
-            Fault::DiskFail => trouble.disk = true,
-            Fault::ProbePause => trouble.paused = true,
-            Fault::LiarUp => trouble.lie = Some(Lie::Up),
-            Fault::LiarDown => trouble.lie = Some(Lie::Down),
-            Fault::LiarRandom => trouble.lie = Some(Lie::Anything),
-            _ => {}
-        }
-        if trouble.lie.is_some() {
-            host.lied_since = now;
-        }
-    }
-
-    pub(super) fn heal_hosts(&mut self, hosts: &[usize]) {
-        for &index in hosts {
-            let now = self.now;
-            let host = &mut self.hosts[index];
-            if host.trouble != Trouble::default() {
-                host.trouble = Trouble::default();
-                host.changed = now;
-            }
-        }
-        self.tell(format!("probes {hosts:?} are healed"));
     }
 
     fn hurt_targets(&mut self, from: u64, to: u64) {
@@ -251,6 +204,9 @@ impl World {
                 Fault::TargetRefused => Mode::Refused,
                 Fault::TargetError => Mode::Error,
                 Fault::TargetSlow => Mode::Slow,
+                Fault::TargetThrottled => Mode::Throttled,
+                Fault::TargetExpiring => Mode::Expiring,
+                Fault::TargetTooLarge => Mode::TooLarge,
                 Fault::TargetFlap => Mode::Flap(self.random.secs(20, 130)),
                 Fault::TargetPartial => Mode::Without(one),
                 Fault::TargetMixed => Mode::WithoutTwo(one, two),
@@ -297,6 +253,21 @@ impl World {
                     self.coverage.fault(fault);
                     self.isolate_node(node, pause);
                 }
+                (Fault::LeaderPause, Some(node)) => {
+                    self.coverage.fault(fault);
+                    let still = self.random.secs(0, 300);
+                    self.pause_node(node, still);
+                }
+                // With another one gone nothing could be committed: that is the case of all down.
+                (Fault::FollowerCrash, Some(leader)) if self.electable().len() == 3 => {
+                    self.coverage.fault(fault);
+                    let other = (leader + 1 + self.random.below(2)) % 3;
+                    self.kill_node(other, down);
+                }
+                (Fault::Snapshot, _) => {
+                    self.coverage.fault(fault);
+                    self.replay_from_snapshot();
+                }
                 _ => {}
             }
         }
@@ -319,7 +290,9 @@ impl World {
     /// Everything that goes wrong is over.
     pub(super) fn heal(&mut self) {
         self.healing = true;
+        self.healed_at = self.now;
         self.tell("everything heals".to_owned());
+        (0..self.hosts.len()).for_each(|host| self.note_losses(host));
         let hosts: Vec<usize> = (0..self.hosts.len()).collect();
         self.heal_hosts(&hosts);
         for check in 0..self.targets.len() {
@@ -328,6 +301,7 @@ impl World {
         self.sink.troubles.clear();
         let all: Vec<usize> = (0..self.nodes.len()).collect();
         for node in all {
+            self.nodes[node].paused_until = self.now;
             if self.nodes[node].isolated {
                 self.nodes[node].isolated = false;
                 if !self.log.is_leader(node) {

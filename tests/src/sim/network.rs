@@ -8,7 +8,6 @@ use crosscheck_model::wire::{HEARTBEAT_SECONDS, Order, Receipt, Refusal, Report,
 use crosscheck_probe::probe::Event;
 use crosscheck_probe::uplink::{self, Failure, OPEN_TIMEOUT, REPORT_TIMEOUT};
 
-use super::fault::Fault;
 use super::log::Origin;
 use super::world::World;
 
@@ -60,6 +59,7 @@ impl World {
                 let event = Event::Reported { attempt, answer: late };
                 self.tell_host_after(2 * REPORT_TIMEOUT, host, event);
                 let life = self.hosts[host].life;
+                self.repeat_later(host, &report);
                 self.send_out(host, coordinator, move |world| {
                     world.take_report(coordinator, Report::clone(&report), (host, life, attempt));
                 });
@@ -78,8 +78,13 @@ impl World {
 
     fn latency(&mut self, host: usize) -> Duration {
         if self.hosts[host].trouble.delay {
-            self.coverage.fault(Fault::Delay);
             return self.random.millis(20, 8000);
+        }
+        if self.hosts[host].trouble.drip {
+            let gap = self.random.millis(300, 2500);
+            let line = &mut self.hosts[host].line_free;
+            *line = (*line).max(self.now) + gap;
+            return *line - self.now;
         }
         self.random.millis(10, 120)
     }
@@ -87,10 +92,9 @@ impl World {
     fn gets_lost(&mut self, host: usize, cut: bool, node: usize) -> bool {
         let trouble = self.hosts[host].trouble;
         if trouble.loss && self.random.chance(LOSS) {
-            self.coverage.fault(Fault::Loss);
             return true;
         }
-        cut || trouble.cut_node == Some(node)
+        cut || trouble.clogged || trouble.cut_node == Some(node)
     }
 
     /// A request on its way to a coordinator.
@@ -100,7 +104,7 @@ impl World {
         }
         let delay = self.latency(host);
         self.after(delay, "request", move |world| {
-            if world.nodes[node].up {
+            if world.nodes[node].up && world.nodes[node].paused_until <= world.now {
                 arrive(world);
             }
         });
@@ -113,7 +117,6 @@ impl World {
         }
         let delay = self.latency(host);
         if self.hosts[host].trouble.duplicate && self.random.chance(200) {
-            self.coverage.fault(Fault::Duplicate);
             let (again, event) = (delay + self.random.millis(0, 3000), event.clone());
             self.after(again, "answer", move |world| world.tell_host(host, life, event));
         }

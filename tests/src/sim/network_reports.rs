@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use crosscheck_core::Command;
+use crosscheck_model::Status;
 use crosscheck_model::wire::{Receipt, Refusal, Report};
 
+use super::fault::Fault;
 use super::log::Origin;
 use super::world::World;
 
@@ -31,11 +33,54 @@ impl World {
         }
     }
 
+    /// Copies of a report may come again, soon or minutes later, at any coordinator.
+    pub(super) fn repeat_later(&mut self, host: usize, report: &Report) {
+        self.hosts[host].reported = Some(report.clone());
+        let trouble = self.hosts[host].trouble;
+        let twice = trouble.duplicate && self.random.chance(200);
+        let late = trouble.replay && self.random.chance(300);
+        for (copied, most) in [(twice, 3_000), (late, 300_000)] {
+            if copied {
+                let (delay, node) = (self.random.millis(10, most), self.random.below(3));
+                let report = report.clone();
+                self.after(delay, "copy", move |world| world.take_copy(host, node, report));
+            }
+        }
+    }
+
+    /// Goes on in a session that is over, as if the probe that had it were still there.
+    pub(super) fn forge(&mut self, host: usize, mut report: Report, step: u64) {
+        let known = self.state().probes.get(&report.probe);
+        // Until the probe has another session this would not be somebody else's.
+        if known.is_none_or(|known| known.epoch == report.epoch) {
+            return;
+        }
+        self.coverage.fault(Fault::EpochReuse);
+        (report.seq, report.echo) = (report.seq + step, self.state().now);
+        for seen in &mut report.observations {
+            (seen.seq, seen.at, seen.started) = (seen.seq + 1000 * step, report.echo, report.echo);
+            seen.outcome.status = Status::Down;
+        }
+        let node = self.random.below(3);
+        self.take_copy(host, node, report);
+    }
+
+    /// Nobody waits for the receipt of a copy.
+    fn take_copy(&mut self, host: usize, node: usize, report: Report) {
+        if self.nodes[node].up && self.nodes[node].paused_until <= self.now {
+            self.take_report(node, report, (host, u64::MAX, 0));
+        }
+    }
+
     fn gather(&mut self, node: usize) {
         let life = self.nodes[node].life;
-        self.after(LINGER, "batch", move |world| {
+        let delay = LINGER.max(self.nodes[node].paused_until.saturating_sub(self.now));
+        self.after(delay, "batch", move |world| {
             if world.nodes[node].life != life {
                 return;
+            }
+            if world.now < world.nodes[node].paused_until {
+                return world.gather(node);
             }
             let waiting = std::mem::take(&mut world.nodes[node].reports.waiting);
             let (reports, askers) = waiting.into_iter().unzip();

@@ -17,6 +17,8 @@ pub(super) struct Node {
     pub(super) up: bool,
     /// It reaches no other coordinator, and does not know.
     pub(super) isolated: bool,
+    /// Its process stands still until then.
+    pub(super) paused_until: Duration,
     /// Counts starts.
     pub(super) life: u64,
     /// Its clock is ahead of the true time, in milliseconds.
@@ -86,6 +88,18 @@ impl World {
                 }
             }
         });
+    }
+
+    /// The process stands still for a while: the others go on without it. When it goes on, it
+    /// learns of that a little later.
+    pub(super) fn pause_node(&mut self, node: usize, time: Duration) {
+        if !self.nodes[node].up {
+            return;
+        }
+        self.tell(format!("coordinator {node} stands still for {time:?}"));
+        self.nodes[node].paused_until = self.now + time;
+        let notices = time + self.random.millis(0, 2000);
+        self.isolate_node(node, notices);
     }
 
     /// Who could lead.

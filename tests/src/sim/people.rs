@@ -25,14 +25,14 @@ pub(super) struct Planned {
 
 impl World {
     pub(super) fn begin_people(&mut self) {
-        let acts = [Fault::Edit, Fault::Remove, Fault::Maintenance, Fault::Acknowledge];
-        let act = self.random.pick(&acts);
+        let acknowledges = self.random.pick(&[Fault::Acknowledge, Fault::AcknowledgeRace]);
+        let act = self.random.pick(&[Fault::Edit, Fault::Remove, Fault::Maintenance, acknowledges]);
         if self.plan.has(act) && self.log.is_led() {
             match act {
                 Fault::Edit => self.edit(),
                 Fault::Remove => self.remove(),
                 Fault::Maintenance => self.maintain(),
-                _ => self.acknowledge(),
+                race => self.acknowledge(race),
             }
         }
         let pause = self.random.secs(60, 900);
@@ -126,7 +126,7 @@ impl World {
         self.configure(config, text);
     }
 
-    fn acknowledge(&mut self) {
+    fn acknowledge(&mut self, how: Fault) {
         let open: Vec<_> = self
             .state()
             .incidents
@@ -138,9 +138,12 @@ impl World {
             return;
         }
         let incident = self.random.pick(&open);
-        self.coverage.fault(Fault::Acknowledge);
-        let (by, note) = ("li".to_owned(), String::new());
-        self.propose(Command::Acknowledge { incident, by, note }, Origin::Nobody);
+        self.coverage.fault(how);
+        let who = if how == Fault::AcknowledgeRace { &["li", "ops"][..] } else { &["li"][..] };
+        for by in who {
+            let (by, note) = ((*by).to_owned(), String::new());
+            self.propose(Command::Acknowledge { incident, by, note }, Origin::Nobody);
+        }
     }
 }
 

@@ -27,6 +27,9 @@ const LAYOUTS: [(&str, &str); 6] = [
     ("ABCDEFG", "1122334"),
 ];
 
+/// The resolvers through which reference names are asked for; the first is the probe's own.
+pub(super) const RESOLVERS: [&str; 2] = ["192.0.2.53:53", "192.0.2.54:53"];
+
 /// What a seed is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -74,7 +77,7 @@ impl Plan {
             faults.remove(&Fault::KilledWhileSending);
         }
         let config = config(carriers, regions, &mut random);
-        let spool = if random.chance(300) { 150 } else { 20_000 };
+        let spool = if random.chance(300) { 40 } else { 20_000 };
         let safety = random.secs(45 * 60, 75 * 60);
         let (wall_shift, node_shift) = (0, 0);
         let start = random.pick(&STARTS);
@@ -110,7 +113,7 @@ fn config(carriers: &str, regions: &str, random: &mut Random) -> Config {
         (SiteId::new(format!("s{index}")), place)
     };
     let checks = 6 + random.below(5);
-    let contact = |name: &str| Contact { mail: vec![format!("{name}@example.com")], phone: None };
+    let contact = |name: &str| Contact { mail: addresses(name).to_vec(), phone: None };
     let channel = |kind: &str| Channel { kind: kind.to_owned(), settings: "{}".to_owned() };
     let (ops, li) = (ContactId::new("ops"), ContactId::new("li"));
     let route = |severities: Vec<Severity>, to: Vec<ContactId>, channels: &[&str]| Route {
@@ -120,11 +123,16 @@ fn config(carriers: &str, regions: &str, random: &mut Random) -> Config {
         to,
         channels: channels.iter().map(|name| (*name).to_owned()).collect(),
     };
-    let references = References {
+    let mut references = References {
         v4: (1..=3).map(|n| format!("192.0.2.{n}:443")).collect(),
         must_fail: Some("192.0.2.9:443".to_owned()),
         ..References::default()
     };
+    if random.chance(500) {
+        references.v6 = (1..=3).map(|n| format!("[2001:db8::{n}]:443")).collect();
+        references.names = vec!["example.com".to_owned()];
+        references.resolvers = RESOLVERS.map(str::to_owned).to_vec();
+    }
     Config {
         sites: carriers.chars().zip(regions.chars()).enumerate().map(site).collect(),
         checks: (0..checks).map(|index| spec(index, random)).collect(),
@@ -141,6 +149,11 @@ fn config(carriers: &str, regions: &str, random: &mut Random) -> Config {
         references: if random.chance(600) { references } else { References::default() },
         ..Config::default()
     }
+}
+
+/// A contact's addresses.
+pub(super) fn addresses(contact: &str) -> [String; 2] {
+    [format!("{contact}@example.com"), format!("{contact}@example.org")]
 }
 
 /// The check of this number.
@@ -160,7 +173,7 @@ fn spec(index: usize, random: &mut Random) -> CheckSpec {
         kind: "tcp".to_owned(),
         settings: "{}".to_owned(),
         target: format!("target {index}"),
-        family: Family::V4,
+        family: if index % 4 == 2 { Family::V6 } else { Family::V4 },
         schedule,
         rule: Rule::Consecutive(random.pick(&[1, 1, 2, 3])),
         recovery_hold: Duration::from_secs(60),

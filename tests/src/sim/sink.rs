@@ -8,6 +8,7 @@ use crosscheck_core::outbox::{Edge, Key, Owed, SendResult};
 use crosscheck_model::{ContactId, IncidentId};
 
 use super::fault::Fault;
+use super::plan::addresses;
 use super::trace::fnv;
 use super::world::World;
 
@@ -22,6 +23,8 @@ pub(super) struct Mail {
     pub(super) edge: Edge,
     pub(super) contact: ContactId,
     pub(super) channel: String,
+    /// The contact's addresses that it went to.
+    pub(super) to: Vec<String>,
 }
 
 /// An attempt to send.
@@ -54,7 +57,15 @@ impl World {
         }
         let quick = self.random.millis(50, 900);
         let coin = self.random.chance(500);
+        let mut to = addresses(owed.contact.as_str()).to_vec();
+        to.retain(|address| !owed.reached.contains(address));
         let (taken, ends, result) = match trouble {
+            Some(Fault::MailPartly) if to.len() > 1 => {
+                to.truncate(1);
+                let why = "450 for the other".to_owned();
+                (true, quick, SendResult::Partly { reached: to.clone(), why })
+            }
+            Some(Fault::MailSlow) => (true, self.random.secs(5, 55), SendResult::Delivered),
             Some(Fault::MailRetry) => (false, quick, SendResult::Retry("450".to_owned())),
             Some(Fault::MailRefused) => (false, quick, SendResult::Refused("550".to_owned())),
             Some(Fault::MailAmbiguous) => (true, quick, ambiguous()),
@@ -67,7 +78,7 @@ impl World {
             self.after(takes, "take", move |world| {
                 // A connection dies with its process.
                 if world.nodes[node].life == life {
-                    world.take(owed);
+                    world.take(owed, to);
                     world.perhaps_kill(node, life);
                 }
             });
@@ -80,7 +91,7 @@ impl World {
         });
     }
 
-    fn take(&mut self, owed: Owed) {
+    fn take(&mut self, owed: Owed, to: Vec<String>) {
         let body = postcard::to_stdvec(&owed.notice).expect("a notice has bytes");
         let mail = Mail {
             key: owed.key,
@@ -89,6 +100,7 @@ impl World {
             edge: owed.notice.edge,
             contact: owed.contact,
             channel: owed.channel,
+            to,
         };
         self.counts.mails += 1;
         self.counts.alarms += u64::from(matches!(mail.edge, Edge::Alarm(_)));

@@ -14,6 +14,9 @@ pub(super) enum Mode {
     Hang,
     Error,
     Slow,
+    Throttled,
+    Expiring,
+    TooLarge,
     /// Fine and refused in turn, each for this long.
     Flap(Duration),
     /// It fails from this carrier only.
@@ -25,7 +28,7 @@ pub(super) enum Mode {
 impl Mode {
     /// Whether it fails from everywhere, all the time.
     pub(super) fn is_dead(self) -> bool {
-        matches!(self, Self::Refused | Self::Hang | Self::Error)
+        matches!(self, Self::Refused | Self::Hang | Self::Error | Self::TooLarge)
     }
 }
 
@@ -50,6 +53,13 @@ pub(super) fn look(
         Mode::Fine => up,
         Mode::Refused => refused,
         Mode::Error => (outcome(Status::Down, Some(Cause::Status)), random.millis(10, 400)),
+        Mode::TooLarge => (outcome(Status::Down, Some(Cause::TooLarge)), timeout.mul_f64(0.3)),
+        Mode::Throttled => {
+            (outcome(Status::Degraded, Some(Cause::Throttled)), random.millis(10, 400))
+        }
+        Mode::Expiring => {
+            (outcome(Status::Degraded, Some(Cause::CertificateExpiring)), random.millis(10, 400))
+        }
         Mode::Hang => hang(timeout),
         Mode::Slow => (outcome(Status::Degraded, Some(Cause::Slow)), timeout.mul_f64(0.5)),
         Mode::Flap(period) => {

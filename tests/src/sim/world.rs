@@ -95,8 +95,10 @@ pub(super) struct World {
     pub(super) coverage: Coverage,
     pub(super) counts: Counts,
     pub(super) violation: Option<Violation>,
-    /// Faults are over.
+    /// Faults are over ..
     pub(super) healing: bool,
+    /// .. since then.
+    pub(super) healed_at: Duration,
     /// The maintenance windows that people planned, by their reasons.
     pub(super) planned: BTreeMap<String, Planned>,
 }
@@ -123,6 +125,7 @@ impl World {
             counts: Counts::default(),
             violation: None,
             healing: false,
+            healed_at: Duration::MAX,
             planned: BTreeMap::new(),
             plan,
         };
@@ -170,6 +173,9 @@ impl World {
         }
         if self.violation.is_none() {
             self.check(|checker, view| checker.end(view));
+        }
+        if self.violation.is_none() {
+            self.replay_from_snapshot();
         }
         for checker in &self.checkers {
             self.coverage.add(&format!("tested {}", checker.name()), checker.tested());

@@ -1,7 +1,7 @@
 //! I3, fresh evidence: each failure in a deciding set is its probe's newest word, young enough, on
 //! the present settings, and begun after the incident before was closed.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crosscheck_core::state::CheckState;
 use crosscheck_core::verdict::Reason;
@@ -12,8 +12,7 @@ use super::{Checker, Entry, Finding, View};
 
 #[derive(Default)]
 pub(super) struct FreshEvidence {
-    /// By the checks' numbers.
-    failing: BTreeMap<usize, bool>,
+    failing: BTreeSet<CheckId>,
     tested: u64,
 }
 
@@ -29,8 +28,12 @@ impl Checker for FreshEvidence {
     fn entry(&mut self, view: &View<'_>, _: &Entry<'_>) -> Finding {
         for (id, check) in &view.state().checks {
             let fails = check.verdict.reason == Reason::Failing;
-            let Some(index) = view.world.check_index(id) else { continue };
-            if self.failing.insert(index, fails) != Some(true) && fails {
+            if !fails {
+                if !self.failing.is_empty() {
+                    self.failing.remove(id);
+                }
+            } else if !self.failing.contains(id) {
+                self.failing.insert(id.clone());
                 self.tested += 1;
                 decided(view, id, check)?;
             }

@@ -27,12 +27,14 @@ impl Checker for OnlyFitVoters {
         let (state, evidence) = (view.state(), &view.world.evidence);
         for (id, check) in &state.checks {
             let ballot = evidence.ballots[id];
-            for site in state.site_views(check) {
-                let fit = evidence.index(site.probe).is_some_and(|i| ballot.live & 1 << i != 0);
+            for voter in &check.assigned {
+                let Some(probe) = state.probes.get(voter) else { continue };
+                let vote = state.vote_that_counts(check, voter, probe);
+                let fit = evidence.index(voter).is_some_and(|i| ballot.live & 1 << i != 0);
                 self.tested += u64::from(!fit);
-                if site.vote.is_some() != fit {
+                if vote.is_ok() != fit {
                     let what = if fit { "is left out" } else { "is counted" };
-                    return Err(format!("{id}: {} {what} wrongly: {:?}", site.probe, site.vote));
+                    return Err(format!("{id}: {voter} {what} wrongly: {vote:?}"));
                 }
             }
         }

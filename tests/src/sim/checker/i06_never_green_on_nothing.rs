@@ -54,8 +54,14 @@ impl Checker for NeverGreenOnNothing {
             }
             let ballot = view.world.evidence.ballots[id];
             let row = view.world.evidence.row(&ballot);
-            let borne = self.borne.entry(id.clone()).or_insert(state.now);
-            let blind = self.blind.entry(id.clone()).or_insert(state.now);
+            if !self.borne.contains_key(id) {
+                self.borne.insert(id.clone(), state.now);
+                self.blind.insert(id.clone(), state.now);
+            }
+            let (Some(borne), Some(blind)) = (self.borne.get_mut(id), self.blind.get_mut(id))
+            else {
+                continue;
+            };
             if row == Row::Fine {
                 *borne = state.now;
             } else if silence > TICK {
@@ -100,7 +106,9 @@ impl NeverGreenOnNothing {
             let Some(borne) = self.borne.get_mut(&observation.check) else { continue };
             if evidence.row(&evidence.ballot(&observation.check, view.state())) == Row::Fine {
                 *borne = view.state().now;
-                self.blind.insert(observation.check.clone(), view.state().now);
+                if let Some(blind) = self.blind.get_mut(&observation.check) {
+                    *blind = view.state().now;
+                }
             }
         }
     }

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crosscheck_core::Effect;
 use crosscheck_core::incident::Subject;
 use crosscheck_core::outbox::{Edge, Owed};
+use crosscheck_core::{Command, Effect, Reply};
 use crosscheck_model::{ContactId, IncidentId};
 
 use super::super::sink::Attempt;
@@ -15,6 +15,7 @@ use super::{Checker, Entry, Finding, View};
 pub(super) struct PairedEdges {
     open: BTreeMap<Subject, IncidentId>,
     over: BTreeSet<IncidentId>,
+    acknowledged: BTreeSet<IncidentId>,
 }
 
 impl Checker for PairedEdges {
@@ -27,6 +28,12 @@ impl Checker for PairedEdges {
     }
 
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
+        if let (Command::Acknowledge { incident, by, .. }, Reply::Done) =
+            (&entry.stamped.command, &entry.applied.reply)
+            && !self.acknowledged.insert(*incident)
+        {
+            return Err(format!("incident {incident} is acknowledged again, by {by}"));
+        }
         for effect in &entry.applied.effects {
             if let Effect::Incident(id) = effect {
                 self.incident(view, *id)?;

@@ -10,7 +10,8 @@ use super::{Checker, Finding, View};
 
 #[derive(Default)]
 pub(super) struct Duplicates {
-    bodies: BTreeMap<Key, (u64, u32)>,
+    /// The text of each, and the copies that each address got.
+    bodies: BTreeMap<Key, (u64, BTreeMap<String, u32>)>,
 }
 
 impl Checker for Duplicates {
@@ -23,8 +24,10 @@ impl Checker for Duplicates {
     }
 
     fn mail(&mut self, _: &View<'_>, mail: &Mail) -> Finding {
-        let known = self.bodies.entry(mail.key).or_insert((mail.body, 0));
-        known.1 += 1;
+        let known = self.bodies.entry(mail.key).or_insert((mail.body, BTreeMap::new()));
+        for address in &mail.to {
+            *known.1.entry(address.clone()).or_default() += 1;
+        }
         if known.0 != mail.body {
             return Err(format!("the copies of {} differ", mail.key));
         }
@@ -34,7 +37,8 @@ impl Checker for Duplicates {
     fn end(&mut self, view: &View<'_>) -> Finding {
         for (key, (_, copies)) in &self.bodies {
             let ambiguous = view.state().outbox.get(key).map_or(0, |owed| owed.ambiguous);
-            if *copies > 1 + ambiguous {
+            let copies = copies.values().max().copied().unwrap_or(0);
+            if copies > 1 + ambiguous {
                 return Err(format!("{copies} copies of {key}, {ambiguous} ambiguous attempts"));
             }
         }
