@@ -9,7 +9,7 @@ use std::time::Duration;
 use crosscheck_core::{Command, Reply, State, apply, snapshot};
 use crosscheck_model::config::{Channel, Contact, Route, Site};
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{Health, Hello, Report, WIRE_VERSION};
 use crosscheck_model::{
     Cause, CheckId, CheckSpec, Config, ContactId, Family, Observation, Outcome, ProbeId, Severity,
@@ -222,6 +222,7 @@ fn spec(check: usize) -> CheckSpec {
         kind: "http".to_owned(),
         settings: "{}".to_owned(),
         target: format!("https://{check}.example.com/"),
+        source: Source::Probes,
         family: Family::V4,
         schedule: Schedule {
             interval: INTERVAL,

@@ -110,7 +110,8 @@ impl State {
             && self.all_say_up(check, roll)
     }
 
-    /// Whether all whose votes count say Up, and suffice. Both lists are in the order of probes.
+    /// Whether all whose votes count say Up, and suffice. Both lists are in the order of probes. A
+    /// job that reports by itself has no probes, and so is never left out.
     fn all_say_up(&self, check: &CheckState, roll: &Roll<'_>) -> bool {
         let (mut seats, mut votes) = (roll.0.iter(), check.votes.iter().peekable());
         let (mut assigned, mut live) = (Spread::default(), Spread::default());
