@@ -134,8 +134,9 @@ impl DnsCheck {
             Failure { detail, ..failure }
         });
         for ip in found? {
-            match env.guard.allows(ip) {
-                Ok(()) => allowed.push(SocketAddr::new(ip, server.port())),
+            let address = SocketAddr::new(ip, server.port());
+            match env.guard.allows_port(address) {
+                Ok(()) => allowed.push(address),
                 Err(why) => blocked = Some(format!("{ip} must not be asked from here: {why}")),
             }
         }
