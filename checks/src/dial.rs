@@ -114,7 +114,7 @@ impl Timer {
             None => Outcome::new(Status::Up, None, ""),
             Some(Failure { cause, detail }) => {
                 // Addresses of redirects and headers may be as long as the target likes.
-                let detail = excerpt::plain(&secrets.redact(&detail));
+                let detail = excerpt::harmless(&detail, secrets);
                 let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
                 Outcome::new(status_of(cause), Some(cause), detail)
             }

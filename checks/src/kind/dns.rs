@@ -156,7 +156,8 @@ impl DnsCheck {
                 outcome
             }
             Err(failure) => {
-                let detail = env.secrets.redact(&failure.detail);
+                let detail = excerpt::harmless(&failure.detail, &env.secrets);
+                let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
                 Outcome::new(status_of(failure.cause), Some(failure.cause), detail)
             }
         };
@@ -173,7 +174,7 @@ impl DnsCheck {
         let mut outcome = match failure {
             None => Outcome::new(Status::Up, None, ""),
             Some(failure) => {
-                let detail = excerpt::plain(&env.secrets.redact(&failure.detail));
+                let detail = excerpt::harmless(&failure.detail, &env.secrets);
                 let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
                 let mut outcome =
                     Outcome::new(status_of(failure.cause), Some(failure.cause), detail);
