@@ -9,6 +9,7 @@ pub mod coordinator;
 pub mod demo;
 pub mod exec;
 pub mod incidents;
+mod json;
 pub mod probe;
 pub mod remote;
 pub mod restore;
@@ -17,6 +18,7 @@ pub mod schema;
 pub mod standalone;
 pub mod status;
 mod table;
+pub mod terminal;
 pub mod token;
 pub mod validate;
 
