@@ -21,15 +21,15 @@ const KEYS_LIMIT: usize = 4_096;
 
 /// How much is let through.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// At once.
-    pub(super) burst: u32,
+    pub(crate) burst: u32,
     /// After that, one each.
-    pub(super) every: Duration,
+    pub(crate) every: Duration,
 }
 
 /// Buckets by key. Each is one number: when it will be full again (GCRA).
-pub(super) struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     rate: Rate,
     full_at: HashMap<K, Duration>,
     /// Of all keys that there is no room for.
@@ -37,7 +37,7 @@ pub(super) struct Buckets<K> {
 }
 
 impl<K: Hash + Eq> Buckets<K> {
-    pub(super) fn new(rate: Rate) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         Self { rate, full_at: HashMap::new(), others: Duration::ZERO }
     }
 
@@ -45,7 +45,7 @@ impl<K: Hash + Eq> Buckets<K> {
     ///
     /// # Errors
     /// The bucket is empty; how long until there is one again.
-    pub(super) fn take(&mut self, key: K, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, key: K, now: Duration) -> Result<(), Duration> {
         if self.full_at.len() >= KEYS_LIMIT && !self.full_at.contains_key(&key) {
             // Who is full again is as one who never came.
             self.full_at.retain(|_, full_at| *full_at > now);
@@ -75,7 +75,7 @@ impl<K: Hash + Eq> Buckets<K> {
 /// Whose address it is, as far as limits tell addresses apart: one host of IPv4, one network of
 /// IPv6 (a /64, of which one host may use every address).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Neighbour {
+pub(crate) enum Neighbour {
     Host([u8; 4]),
     Network([u8; 8]),
     /// The listener does not say.
@@ -83,7 +83,7 @@ pub(super) enum Neighbour {
 }
 
 impl Neighbour {
-    pub(super) fn of(address: Option<IpAddr>) -> Self {
+    pub(crate) fn of(address: Option<IpAddr>) -> Self {
         match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => Self::Host(address.octets()),
             Some(IpAddr::V6(address)) => {
