@@ -199,7 +199,8 @@ async fn a_changed_assignment_reaches_the_stream() {
     assert_eq!(assignment.checks.len(), 1);
 }
 
-fn check() -> crosscheck_model::CheckSpec {
+/// A check of all sites.
+pub(crate) fn check() -> crosscheck_model::CheckSpec {
     use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
     use crosscheck_model::{Family, Severity, SiteQuorum};
     let second = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use crosscheck_checks::kind;
 use crosscheck_checks::programs::Programs;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_model::observation::EXCERPT_LIMIT_BYTES;
-use crosscheck_model::{Cause, Family, Outcome};
+use crosscheck_model::{Cause, Family, Outcome, Text};
 use serde_json::{Value, json};
 
 use crate::loopback;
@@ -28,6 +28,9 @@ const SECRET: &str = "hunter2-marker";
 
 fn env(names: Vec<SocketAddr>) -> Env {
     let secrets = Secrets::fixed(BTreeMap::from([("SECRET".to_owned(), SECRET.to_owned())]));
+    // Known from the start: an input may have it from another kind's seed.
+    let reference = Text::new("${env:SECRET}").expect("a reference");
+    assert!(secrets.resolve(&reference).is_ok_and(|value| value == SECRET));
     let programs = Programs::default();
     Env { guard: Guard::Internal, resolver: Resolver::new(names), secrets, programs }
 }
