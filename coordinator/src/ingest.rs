@@ -9,7 +9,7 @@ mod orders;
 mod pace;
 mod routes;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::pin::Pin;
 use std::sync::Arc;

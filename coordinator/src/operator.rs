@@ -19,6 +19,6 @@ mod verified;
 
 pub(crate) use caller::{Caller, Sight};
 pub use door::Door;
-pub(crate) use limit::{Buckets, Neighbour, Rate, by_address};
+pub(crate) use limit::{Buckets, Neighbour, Rate, by_address, too_many};
 pub(crate) use places::{Place, Places};
 pub(crate) use secret::Fresh;

@@ -9,7 +9,7 @@ use crosscheck_model::{CheckId, ProbeId, SiteId, pattern};
 use sha2::{Digest, Sha256};
 
 use crate::effect::Effect;
-use crate::state::State;
+use crate::state::{CheckState, State};
 
 /// A probe unheard for longer is replaced where a check wants a number of probes; a restart is
 /// shorter.
@@ -39,17 +39,6 @@ impl State {
             .collect();
         let revision = self.probes.get(probe).map_or(0, |probe| probe.assignment);
         Assignment { revision, checks, references: self.config.references.clone() }
-    }
-
-    /// Whether probes at a site may be given a check, now or while it was reassigned.
-    pub(crate) fn may_be_given(&self, id: &CheckId, site: &SiteId) -> bool {
-        let Some(check) = self.checks.get(id) else { return false };
-        let Some(at) = self.config.sites.get(site) else { return false };
-        match &check.spec.sites {
-            SiteChoice::All => true,
-            SiteChoice::List(sites) => sites.contains(site),
-            SiteChoice::Pick { region, .. } => fits(region.as_deref(), &at.region),
-        }
     }
 
     /// Gives every check its probes anew; probes whose set has changed are told.
@@ -106,7 +95,8 @@ impl State {
     }
 
     fn choose(&self, id: &CheckId) -> BTreeSet<ProbeId> {
-        let Some(check) = self.checks.get(id) else { return BTreeSet::new() };
+        let run = |check: &&CheckState| !check.spec.source.is_push();
+        let Some(check) = self.checks.get(id).filter(run) else { return BTreeSet::new() };
         let candidates = self.probes.iter().filter_map(|(probe, state)| {
             let at = self.config.sites.get(&state.site)?;
             let live = self.now.since(state.echo) <= ABSENT_LIMIT;
@@ -124,21 +114,18 @@ impl State {
                 candidates.filter(|c| sites.contains(c.site)).map(|c| c.probe.clone()).collect()
             }
             SiteChoice::Pick { count, region } => {
+                let fits = |c: &Candidate<'_>| {
+                    region.as_ref().is_none_or(|wanted| pattern::matches(wanted, c.region))
+                };
                 let (count, doubt) = (*count as usize, check.is_in_doubt());
                 // In doubt nobody who may have something to say is exchanged.
                 let stays = |c: &Candidate<'_>| doubt && c.live && check.assigned.contains(c.probe);
-                let (staying, others) =
-                    candidates.filter(|c| fits(region.as_deref(), c.region)).partition(stays);
+                let (staying, others) = candidates.filter(fits).partition(stays);
                 let count = if doubt { count.max(CONFIRMERS) } else { count };
                 pick(id, staying, others, count, &check.assigned)
             }
         }
     }
-}
-
-/// Whether a region is one of those wanted.
-fn fits(wanted: Option<&str>, region: &str) -> bool {
-    wanted.is_none_or(|wanted| pattern::matches(wanted, region))
 }
 
 /// The `count` most diverse candidates beginning with those chosen: each next one shares as few

@@ -6,16 +6,11 @@ use std::time::Duration;
 use crosscheck_core::command::Reply;
 use crosscheck_core::identity::{CERTIFICATE_LIFETIME, Certified};
 use crosscheck_core::token::{Grant, LONGEST_LIFETIME};
-use crosscheck_core::{Command, Effect, State, apply, snapshot};
+use crosscheck_core::{Command, State, apply, snapshot};
 use crosscheck_model::config::Site;
 use crosscheck_model::join::{Fingerprint, JoinRefusal};
-use crosscheck_model::observation::{Clock, Firmness, Observation, Trigger};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
 use crosscheck_model::wire::{Health, Hello, Refusal, Report, WIRE_VERSION, Welcome};
-use crosscheck_model::{
-    Cause, CheckId, CheckSpec, Config, Family, Outcome, ProbeId, Severity, SiteId, SiteQuorum,
-    Status, Timestamp,
-};
+use crosscheck_model::{Config, ProbeId, SiteId, Timestamp};
 use proptest::prelude::*;
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -322,92 +317,6 @@ fn any_command() -> impl Strategy<Value = (u64, Command)> {
         Just(Command::Tick),
     ];
     (0u64..2000, command)
-}
-
-/// A check that is given to these sites.
-fn check(name: &str, sites: SiteChoice) -> CheckSpec {
-    let second = Duration::from_secs(1);
-    CheckSpec {
-        id: name.into(),
-        name: name.to_owned(),
-        customer: None,
-        kind: "tcp".to_owned(),
-        settings: "{}".to_owned(),
-        target: "192.0.2.1:80".to_owned(),
-        family: Family::V4,
-        schedule: Schedule {
-            interval: 60 * second,
-            retry_interval: 60 * second,
-            timeout: 10 * second,
-            attempts: 2,
-            attempt_gap: 3 * second,
-        },
-        rule: Rule::Consecutive(1),
-        recovery_hold: 60 * second,
-        severity: Severity::High,
-        sites,
-        quorum: SiteQuorum::Single,
-        runbook: None,
-    }
-}
-
-/// What a probe says that it saw of a check.
-fn seen(check: &str, seq: u64) -> Observation {
-    Observation {
-        check: check.into(),
-        rev: 1,
-        boot: 1,
-        seq,
-        started: START,
-        at: START,
-        clock: Clock::Leader,
-        trigger: Trigger::Schedule,
-        firmness: Firmness::Hard,
-        failing_since: Some(START),
-        outcome: Outcome::new(Status::Down, Some(Cause::Refused), "refused"),
-    }
-}
-
-#[test]
-fn a_probe_writes_into_the_history_of_what_its_site_may_be_given_and_of_nothing_else() {
-    let mut door = Door::new();
-    let mut config = door.state.config.clone();
-    let elsewhere = SiteChoice::Pick { count: 1, region: Some("x*".to_owned()) };
-    config.checks = vec![
-        check("everywhere", SiteChoice::All),
-        check("here", SiteChoice::List(vec!["here".into()])),
-        check("picked", SiteChoice::Pick { count: 1, region: Some("r*".to_owned()) }),
-        check("there", SiteChoice::List(vec!["there".into()])),
-        check("elsewhere", elsewhere),
-    ];
-    door.ask(Command::Configure(Box::new(config)));
-    let (wire, version) = (WIRE_VERSION, "0.1.0".to_owned());
-    let hello = Hello { wire, probe: "p".into(), site: "here".into(), boot: 1, version };
-    let Reply::Opened(Ok(Welcome { epoch, .. })) = door.ask(Command::Open(hello)) else {
-        panic!("no session")
-    };
-    let names = ["everywhere", "here", "picked", "there", "elsewhere", "no such check"];
-    let observations = names.iter().zip(1..).map(|(name, seq)| seen(name, seq)).collect();
-    let report = Report {
-        probe: "p".into(),
-        epoch,
-        seq: 1,
-        echo: START,
-        health: Health::UNTESTED,
-        observations,
-        spooled: 0,
-        dropped: 0,
-        running: 0,
-    };
-    let applied = apply(&mut door.state, door.now, Command::Batch(vec![report]));
-    let recorded = applied.effects.iter().filter_map(|effect| match effect {
-        Effect::Record { observation, .. } => Some(observation.check.as_str()),
-        _ => None,
-    });
-    assert_eq!(recorded.collect::<Vec<_>>(), ["everywhere", "here", "picked"]);
-    for unseen in ["there", "elsewhere"] {
-        assert!(door.state.checks[&CheckId::new(unseen)].votes.is_empty(), "{unseen}");
-    }
 }
 
 proptest! {

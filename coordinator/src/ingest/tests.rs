@@ -187,9 +187,7 @@ async fn a_changed_assignment_reaches_the_stream() {
     within(orders.next()).await.expect("nothing to run yet");
     let mut config = stage.gate.replica.read(|state| state.config.clone());
     config.checks.push(check());
-    within(stage.gate.replica.submit(Command::Configure(Box::new(config))))
-        .await
-        .expect("configured");
+    within(stage.gate.replica.submit(Command::Configure(Box::new(config)))).await.expect("configured");
     let assignment = loop {
         match within(orders.next()).await.expect("more") {
             Order::Assignment(assignment) => break assignment,
@@ -199,9 +197,8 @@ async fn a_changed_assignment_reaches_the_stream() {
     assert_eq!(assignment.checks.len(), 1);
 }
 
-/// A check of all sites.
-pub(crate) fn check() -> crosscheck_model::CheckSpec {
-    use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+fn check() -> crosscheck_model::CheckSpec {
+    use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
     use crosscheck_model::{Family, Severity, SiteQuorum};
     let second = Duration::from_secs(1);
     crosscheck_model::CheckSpec {
@@ -211,6 +208,7 @@ pub(crate) fn check() -> crosscheck_model::CheckSpec {
         kind: "tcp".into(),
         settings: "{}".into(),
         target: "192.0.2.1:80".into(),
+        source: Source::Probes,
         family: Family::V4,
         schedule: Schedule {
             interval: 60 * second,

@@ -104,7 +104,7 @@ pub(super) fn address_of(request: &Request) -> Option<IpAddr> {
 }
 
 /// Come again later.
-pub(super) fn too_many(wait: Duration) -> Response {
+pub(crate) fn too_many(wait: Duration) -> Response {
     let seconds = wait.as_millis().div_ceil(1_000).max(1).to_string();
     let body = json!({
         "error": "too many requests",

@@ -257,8 +257,7 @@ async fn a_minority_commits_nothing_and_says_so() {
 /// A site is configured, and a probe has a session there.
 async fn session(replica: &Replica) -> Welcome {
     let site = Site { region: "north".into(), carrier: "one".into() };
-    let (sites, checks) = ([(SiteId::new("a"), site)].into(), vec![crate::ingest::tests::check()]);
-    let config = Config { sites, checks, ..Config::default() };
+    let config = Config { sites: [(SiteId::new("a"), site)].into(), ..Config::default() };
     submit(replica, Command::Configure(Box::new(config))).await;
     let hello = Hello {
         wire: WIRE_VERSION,
