@@ -187,7 +187,9 @@ async fn a_changed_assignment_reaches_the_stream() {
     within(orders.next()).await.expect("nothing to run yet");
     let mut config = stage.gate.replica.read(|state| state.config.clone());
     config.checks.push(check());
-    within(stage.gate.replica.submit(Command::Configure(Box::new(config)))).await.expect("configured");
+    within(stage.gate.replica.submit(Command::Configure(Box::new(config))))
+        .await
+        .expect("configured");
     let assignment = loop {
         match within(orders.next()).await.expect("more") {
             Order::Assignment(assignment) => break assignment,
