@@ -114,7 +114,7 @@ impl Timer {
             None => Outcome::new(Status::Up, None, ""),
             Some(Failure { cause, detail }) => {
                 // Addresses of redirects and headers may be as long as the target likes.
-                let detail = excerpt::plain(&secrets.redact(&detail));
+                let detail = excerpt::harmless(&detail, secrets);
                 let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
                 Outcome::new(status_of(cause), Some(cause), detail)
             }
@@ -186,7 +186,7 @@ pub async fn connect(
         let detail = format!("`{host}` has no {} address", family_word(family));
         return Err(Failure { cause: Cause::DnsNoAddress, detail });
     }
-    connect_to(env.guard, &addresses, timer).await
+    connect_to(&env.guard, &addresses, timer).await
 }
 
 /// Connects to the first of these addresses that answers, one after the other: a race would
@@ -195,14 +195,14 @@ pub async fn connect(
 /// # Errors
 /// The guard forbids all addresses, or none answers in time.
 pub async fn connect_to(
-    guard: Guard,
+    guard: &Guard,
     addresses: &[SocketAddr],
     timer: &mut Timer,
 ) -> Result<Connected, Failure> {
     let mut allowed = Vec::with_capacity(addresses.len());
     let mut blocked = None;
     for address in addresses {
-        match guard.allows(address.ip()) {
+        match guard.allows_port(*address) {
             Ok(()) => allowed.push(*address),
             Err(why) => blocked = Some((address.ip(), why)),
         }
@@ -333,7 +333,7 @@ mod tests {
         let (_listener, address) = listening().await;
         let mut timer = Timer::start(LIMIT);
         let connected =
-            connect_to(Guard::Internal, &[address], &mut timer).await.expect("it listens");
+            connect_to(&Guard::Internal, &[address], &mut timer).await.expect("it listens");
         assert_eq!(connected.address, address);
         let outcome = timer.outcome(&Secrets::default(), None);
         assert_eq!(outcome.status, Status::Up);
@@ -347,7 +347,7 @@ mod tests {
         let (_listener, address) = listening().await;
         let addresses = [deserted().await, deserted().await, address];
         let mut timer = Timer::start(LIMIT);
-        let connected = connect_to(Guard::Internal, &addresses, &mut timer).await;
+        let connected = connect_to(&Guard::Internal, &addresses, &mut timer).await;
         assert_eq!(connected.expect("the last listens").address, address);
     }
 
@@ -356,7 +356,7 @@ mod tests {
         let addresses = [deserted().await, deserted().await];
         let mut timer = Timer::start(LIMIT);
         let failure =
-            connect_to(Guard::Internal, &addresses, &mut timer).await.expect_err("nobody listens");
+            connect_to(&Guard::Internal, &addresses, &mut timer).await.expect_err("nobody listens");
         assert_eq!(failure.cause, Cause::Refused);
         assert!(failure.detail.starts_with("none of 2 addresses answers"), "{}", failure.detail);
         assert!(timer.phases().get(Phase::Connect).is_some(), "a refusal ends the phase");
@@ -380,11 +380,12 @@ mod tests {
         let (_full, silent, _queue) = silent().await;
         let (_listener, address) = listening().await;
         let mut timer = Timer::start(Duration::from_secs(1));
-        let connected = connect_to(Guard::Internal, &[silent, address], &mut timer).await;
+        let connected = connect_to(&Guard::Internal, &[silent, address], &mut timer).await;
         assert_eq!(connected.expect("the second listens").address, address);
 
         let mut timer = Timer::start(Duration::from_millis(100));
-        let failure = connect_to(Guard::Internal, &[silent], &mut timer).await.expect_err("silent");
+        let failure =
+            connect_to(&Guard::Internal, &[silent], &mut timer).await.expect_err("silent");
         assert_eq!(failure.cause, Cause::ConnectTimeout);
         assert_eq!(timer.phases().get(Phase::Connect), None);
         let outcome = timer.outcome(&Secrets::default(), Some(failure));

@@ -1,11 +1,14 @@
 //! What a check may touch: everything outside it comes from here.
 
+mod blotter;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crosscheck_model::Text;
 use crosscheck_model::secret::{Part, Reference};
 
+use self::blotter::Blotter;
 use crate::guard::Guard;
 use crate::programs::Programs;
 use crate::resolve::Resolver;
@@ -29,9 +32,9 @@ pub struct Env {
 pub struct Secrets {
     /// Replaces the process environment, for tests.
     fixed: Option<Arc<BTreeMap<String, String>>>,
-    seen: Arc<Mutex<Vec<String>>>,
+    seen: Arc<Mutex<Blotter>>,
     /// What is blotted out in one run only; `None`: all is remembered for good.
-    of_run: Option<Arc<Mutex<Vec<String>>>>,
+    of_run: Option<Arc<Mutex<Blotter>>>,
 }
 
 /// A secret that could not be read.
@@ -44,9 +47,6 @@ pub enum SecretError {
     #[error("cannot read secret file `{0}`: {1}")]
     File(String, std::io::Error),
 }
-
-/// Secrets shorter than this are not blotted out: they would tear holes into unrelated text.
-const REDACT_FROM_BYTES: usize = 4;
 
 impl Secrets {
     /// Secrets of the process: its environment and the files it may read.
@@ -80,18 +80,22 @@ impl Secrets {
         Ok(out)
     }
 
-    /// The text with every secret value read so far replaced by `<redacted>`.
+    /// The text with every secret value read so far replaced by `<redacted>`, in whatever form a
+    /// server may repeat it.
     pub fn redact(&self, text: &str) -> String {
         let lists = std::iter::once(&self.seen).chain(&self.of_run);
-        lists.fold(text.to_owned(), |text, list| {
-            let list = list.lock().unwrap_or_else(PoisonError::into_inner);
-            list.iter().fold(text, |text, secret| text.replace(secret, "<redacted>"))
-        })
+        lists.fold(text.to_owned(), |text, list| lock(list).blot(&text))
     }
 
-    /// Blots out this value too: one made of secrets, as the base64 of a password is.
+    /// The same at the end of a text that goes on, where a secret may have begun.
+    pub fn redact_end(&self, text: &str) -> String {
+        let lists = std::iter::once(&self.seen).chain(&self.of_run);
+        lists.fold(text.to_owned(), |text, list| lock(list).blot_end(&text))
+    }
+
+    /// Blots out this value too: one that only the run has, or one made of several secrets.
     pub fn remember(&self, value: &str) {
-        push(self.of_run.as_ref().unwrap_or(&self.seen), value);
+        lock(self.of_run.as_ref().unwrap_or(&self.seen)).add(value);
     }
 
     /// The value of one reference.
@@ -109,16 +113,12 @@ impl Secrets {
                 .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
                 .map_err(|error| SecretError::File(path.to_owned(), error))?,
         };
-        push(&self.seen, &value);
+        lock(&self.seen).add(&value);
         Ok(value)
     }
 }
 
-fn push(list: &Mutex<Vec<String>>, value: &str) {
-    if value.len() >= REDACT_FROM_BYTES {
-        let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
-        if !list.iter().any(|known| known == value) {
-            list.push(value.to_owned());
-        }
-    }
+/// What is behind it is whole after each step.
+fn lock(list: &Mutex<Blotter>) -> MutexGuard<'_, Blotter> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,13 +17,20 @@ pub fn of(bytes: &[u8], secrets: &Secrets) -> String {
 /// The same, where secrets may be so long that they are only whole in so many first bytes.
 pub fn of_first(count: usize, bytes: &[u8], secrets: &Secrets) -> String {
     let kept = &bytes[..bytes.len().min(count)];
-    let text = secrets.redact(&String::from_utf8_lossy(kept));
-    shorten(&plain(&text), EXCERPT_LIMIT_BYTES)
+    let text = harmless(&String::from_utf8_lossy(kept), secrets);
+    let text = if bytes.len() < count { text } else { secrets.redact_end(&text) };
+    shorten(&text, EXCERPT_LIMIT_BYTES)
 }
 
 /// A value that came back, short enough for a sentence.
 pub fn value(text: &str, secrets: &Secrets) -> String {
-    shorten(&plain(&secrets.redact(text)), VALUE_LIMIT_BYTES)
+    shorten(&harmless(text, secrets), VALUE_LIMIT_BYTES)
+}
+
+/// The text in one line, without harmful characters and secrets; also without one that was taken
+/// apart by characters that nobody sees.
+pub fn harmless(text: &str, secrets: &Secrets) -> String {
+    secrets.redact(&plain(&secrets.redact(text)))
 }
 
 /// The longest value in a sentence.
@@ -111,6 +118,17 @@ mod tests {
         let text = of("\u{20ac}".repeat(1000).as_bytes(), &Secrets::default());
         assert_eq!(text.len(), 1023);
         assert!(text.chars().all(|c| c == '\u{20ac}'));
+    }
+
+    #[test]
+    fn a_secret_taken_apart_or_cut_off_is_none_for_readers() {
+        let secrets = Secrets::default();
+        secrets.remember("hunter2!");
+        assert_eq!(of("so hun\u{200b}ter2!.".as_bytes(), &secrets), "so <redacted>.");
+        assert_eq!(value("so hun\0ter2!.", &secrets), "so <redacted>.");
+        // Nothing of the filling is left, and what is kept ends in the midst of the secret.
+        let body = format!("{}hunter2!", "\0".repeat(KEEP_BYTES - 5));
+        assert_eq!(of(body.as_bytes(), &secrets), "<redacted>");
     }
 
     #[test]

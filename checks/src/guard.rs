@@ -5,36 +5,68 @@
 //! for [IPv4] and [IPv6], multicast (RFC 5771, RFC 4291) and the metadata addresses of clouds.
 //! Addresses that carry an IPv4 address inside are judged by that one too, so that no spelling
 //! gets around the table. The few special blocks that the registries call globally reachable
-//! (AS112, anycast) are forbidden with the rest: nobody's service stands there.
+//! (AS112, anycast) are forbidden with the rest: nobody's service stands there. What belongs to the
+//! installation itself ([`Own`]) is forbidden on top: whoever writes checks must not have probes
+//! knock at the coordinators, which know them.
 //!
 //! [IPv4]: https://www.iana.org/assignments/iana-ipv4-special-registry
 //! [IPv6]: https://www.iana.org/assignments/iana-ipv6-special-registry
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+pub use own::Own;
+
+mod own;
 
 /// Which addresses may be connected to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Guard {
-    /// Public addresses only.
-    Public,
+    /// Public addresses only, and none of the installation's own.
+    Public(Own),
     /// Private and loopback addresses too: a probe inside a customer's network, `run`,
     /// `standalone`, `demo`.
     Internal,
 }
 
 impl Guard {
-    /// Whether the address may be connected to; if not, why.
+    /// Public addresses, where the installation has none that is known.
+    pub fn public() -> Self {
+        Self::Public(Own::default())
+    }
+
+    /// Whether the address may be sent anything; if not, why.
     ///
     /// # Errors
-    /// The registry entry that forbids it (`169.254.0.0/16, link local`).
-    pub fn allows(self, address: IpAddr) -> Result<(), &'static str> {
-        let forbidden = match (self, address) {
-            (Self::Internal, _) => None,
-            (Self::Public, IpAddr::V4(address)) => forbidden_v4(address),
-            (Self::Public, IpAddr::V6(address)) => forbidden_v6(address),
+    /// The registry entry that forbids it (`169.254.0.0/16, link local`), or whose it is.
+    pub fn allows(&self, address: IpAddr) -> Result<(), &'static str> {
+        let Self::Public(own) = self else { return Ok(()) };
+        let forbidden = match address {
+            IpAddr::V4(address) => forbidden_v4(address),
+            IpAddr::V6(address) => forbidden_v6(address),
         };
-        forbidden.map_or(Ok(()), Err)
+        forbidden.or_else(|| own.of_coordinator(&meant(address))).map_or(Ok(()), Err)
     }
+
+    /// Whether this port there may be connected to; if not, why.
+    ///
+    /// # Errors
+    /// As of [`Self::allows`]; the probe itself listens there.
+    pub fn allows_port(&self, address: SocketAddr) -> Result<(), &'static str> {
+        self.allows(address.ip())?;
+        let Self::Public(own) = self else { return Ok(()) };
+        let listens = |ip: &IpAddr| own.listens(SocketAddr::new(*ip, address.port()));
+        let listening = meant(address.ip()).iter().any(listens);
+        if listening { Err("this probe itself listens there") } else { Ok(()) }
+    }
+}
+
+/// The address itself, and those that it stands for or leads to.
+fn meant(address: IpAddr) -> Vec<IpAddr> {
+    let carried = match address {
+        IpAddr::V4(_) => Vec::new(),
+        IpAddr::V6(address) => carried_v4(address),
+    };
+    std::iter::once(address).chain(carried.into_iter().map(IpAddr::V4)).collect()
 }
 
 /// A block of addresses: its first address, its prefix's length, how messages call it.
@@ -56,6 +88,7 @@ const SPECIAL_V4: &[Block<Ipv4Addr>] = &[
     (v4(100, 100, 100, 200), 32, "100.100.100.200, cloud metadata"),
     (v4(100, 64, 0, 0), 10, "100.64.0.0/10, carrier-grade NAT (RFC 6598)"),
     (v4(127, 0, 0, 0), 8, "127.0.0.0/8, loopback (RFC 1122)"),
+    (v4(168, 63, 129, 16), 32, "168.63.129.16, cloud metadata"),
     (v4(169, 254, 169, 254), 32, "169.254.169.254, cloud metadata"),
     (v4(169, 254, 0, 0), 16, "169.254.0.0/16, link local (RFC 3927)"),
     (v4(172, 16, 0, 0), 12, "172.16.0.0/12, private (RFC 1918)"),
@@ -136,6 +169,8 @@ fn carried_v4(address: Ipv6Addr) -> Vec<Ipv4Addr> {
         (0x2002, _) => vec![join(b, c)],
         // Teredo, RFC 4380 section 4: the server, and the client with its bits inverted.
         (0x2001, 0) => vec![join(c, d), join(!g, !h)],
+        // ISATAP, RFC 5214 section 6.1, under whatever prefix.
+        _ if matches!((e, f), (0 | 0x200, 0x5efe)) => vec![join(g, h)],
         _ => Vec::new(),
     }
 }
@@ -145,7 +180,7 @@ mod tests {
     use super::*;
 
     fn allowed(text: &str) -> Result<(), &'static str> {
-        Guard::Public.allows(text.parse().expect(text))
+        Guard::public().allows(text.parse().expect(text))
     }
 
     #[test]
@@ -172,6 +207,7 @@ mod tests {
             ("10.255.255.255", "private"),
             ("100.64.0.1", "carrier-grade NAT"),
             ("127.1.2.3", "loopback"),
+            ("168.63.129.16", "cloud metadata"),
             ("169.254.169.254", "cloud metadata"),
             ("169.254.1.1", "link local"),
             ("172.31.255.255", "private"),
@@ -207,6 +243,8 @@ mod tests {
             ("64:ff9b:1::1", "local translation"),
             ("2002:7f00:1::1", "loopback"),
             ("2002:c0a8:101::", "private"),
+            ("2606:4700::5efe:10.0.0.1", "private"),
+            ("2606:4700::200:5efe:169.254.169.254", "cloud metadata"),
             // Client 127.0.0.1, inverted, behind a public server.
             ("2001:0:4136:e378:8000:63bf:80ff:fffe", "loopback"),
             // Server 10.0.0.1, public client.
@@ -244,6 +282,102 @@ mod tests {
             "2001:0:4136:e378:8000:63bf:f7f7:f7f7",
         ] {
             assert_eq!(allowed(address), Ok(()), "{address}");
+        }
+    }
+
+    /// Both registries as of 2025, with what they list inside of other blocks.
+    const REGISTERED: [(&str, u32); 50] = [
+        ("0.0.0.0", 8),
+        ("0.0.0.0", 32),
+        ("10.0.0.0", 8),
+        ("100.64.0.0", 10),
+        ("127.0.0.0", 8),
+        ("169.254.0.0", 16),
+        ("172.16.0.0", 12),
+        ("192.0.0.0", 24),
+        ("192.0.0.0", 29),
+        ("192.0.0.8", 32),
+        ("192.0.0.9", 32),
+        ("192.0.0.10", 32),
+        ("192.0.0.170", 31),
+        ("192.0.2.0", 24),
+        ("192.31.196.0", 24),
+        ("192.52.193.0", 24),
+        ("192.88.99.0", 24),
+        ("192.88.99.2", 32),
+        ("192.168.0.0", 16),
+        ("192.175.48.0", 24),
+        ("198.18.0.0", 15),
+        ("198.51.100.0", 24),
+        ("203.0.113.0", 24),
+        ("240.0.0.0", 4),
+        ("255.255.255.255", 32),
+        ("::1", 128),
+        ("::", 128),
+        ("::ffff:0:0", 112),
+        ("64:ff9b::", 112),
+        ("64:ff9b:1::", 48),
+        ("100::", 64),
+        ("100:0:0:1::", 64),
+        ("2001:1::1", 128),
+        ("2001:1::2", 128),
+        ("2001:1::3", 128),
+        ("2001:2::", 48),
+        ("2001:3::", 32),
+        ("2001:4:112::", 48),
+        ("2001:10::", 28),
+        ("2001:20::", 28),
+        ("2001:30::", 28),
+        ("2001:db8::", 32),
+        ("2002::", 32),
+        ("2620:4f:8000::", 48),
+        ("3fff::", 20),
+        ("5f00::", 16),
+        ("fc00::", 7),
+        ("fe80::", 10),
+        // Multicast has registries of its own.
+        ("224.0.0.0", 4),
+        ("ff00::", 8),
+    ];
+
+    #[test]
+    fn what_the_registries_list_is_forbidden() {
+        for (first, prefix) in REGISTERED {
+            let last = match first.parse().expect(first) {
+                IpAddr::V4(address) => {
+                    let rest = u32::MAX.checked_shr(prefix).unwrap_or(0);
+                    IpAddr::from(Ipv4Addr::from_bits(address.to_bits() | rest))
+                }
+                IpAddr::V6(address) => {
+                    let rest = u128::MAX.checked_shr(prefix).unwrap_or(0);
+                    IpAddr::from(Ipv6Addr::from_bits(address.to_bits() | rest))
+                }
+            };
+            assert!(allowed(first).is_err(), "{first}");
+            assert!(allowed(&last.to_string()).is_err(), "{first}/{prefix}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_the_installation_is_forbidden_in_every_spelling() {
+        let own = Own::default();
+        own.add_coordinator("::ffff:8.8.4.4".parse().expect("an address"));
+        own.add_coordinator("2606:4700::7".parse().expect("an address"));
+        own.add_listener(9464);
+        let guard = Guard::Public(own);
+        for address in [
+            "8.8.4.4",
+            "::ffff:8.8.4.4",
+            "64:ff9b::8.8.4.4",
+            "2002:808:404::1",
+            "2606:4700:1::5efe:8.8.4.4",
+            "2606:4700::7",
+        ] {
+            let verdict = guard.allows(address.parse().expect(address)).expect_err(address);
+            assert!(verdict.contains("coordinator"), "{address}: {verdict}");
+        }
+        for address in ["8.8.8.8:9464", "[2606:4700::8]:9464", "[64:ff9b::8.8.8.8]:9464"] {
+            assert_eq!(guard.allows_port(address.parse().expect(address)), Ok(()), "{address}");
         }
     }
 

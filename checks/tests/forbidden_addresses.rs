@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crosscheck_checks::env::{Env, Secrets};
-use crosscheck_checks::guard::Guard;
+use crosscheck_checks::guard::{Guard, Own};
 use crosscheck_checks::kind;
 use crosscheck_checks::programs::Programs;
 use crosscheck_checks::resolve::Resolver;
@@ -32,6 +32,11 @@ const PORTS: [u16; 3] = [53, 80, 443];
 /// An address that may be connected to.
 const PUBLIC: &str = "93.184.216.34";
 const PUBLIC_V6: &str = "2606:2800:220:1::1";
+
+/// Where coordinators of the installation are; forbidden is what leads there, too.
+const COORDINATORS: [&str; 2] = ["198.41.0.4", "2606:2800:220:1::7"];
+const TO_COORDINATORS: [&str; 5] =
+    ["198.41.0.4", "::ffff:198.41.0.4", "64:ff9b::c629:4", "2002:c629:4::1", "2606:2800:220:1::7"];
 
 /// Addresses that no check is sent to.
 const LAST: [&str; 2] = ["203.0.113.99", "2001:db8::99"];
@@ -158,7 +163,7 @@ async fn inside() {
     let names = name_server().await;
     let secrets = Secrets::default();
     let env = Env {
-        guard: Guard::Public,
+        guard: Guard::public(),
         resolver: Resolver::new(vec![names]),
         secrets,
         programs: Programs::default(),
@@ -171,6 +176,40 @@ async fn inside() {
     assert_eq!(pings(), echoes, "nor pinged");
     by_redirect(&env, &knocked).await;
     by_second_answer(&env, &knocked).await;
+    by_ownership(&env, &knocked).await;
+}
+
+/// What is the installation's own is forbidden wherever it stands.
+async fn by_ownership(env: &Env, knocked: &Knocked) {
+    let own = Own::default();
+    COORDINATORS.iter().for_each(|address| own.add_coordinator(ip(address)));
+    own.add_listener(443);
+    let env = Env { guard: Guard::Public(own), ..env.clone() };
+    let echoes = pings();
+    for host in TO_COORDINATORS.into_iter().chain(["coordinator.test"]) {
+        for (kind, settings) in each_kind(host).into_iter().chain(each_service(host)) {
+            if kind == "dns" && host.ends_with(".test") {
+                continue; // Its server is an address.
+            }
+            let outcome = run(&env, kind, &settings).await;
+            assert_eq!(outcome.cause, Some(Cause::BlockedAddress), "{kind} {host}: {outcome:?}");
+            assert!(outcome.detail.contains("coordinator"), "{kind} {host}: {outcome:?}");
+        }
+    }
+    assert!(knocked.take().await.is_empty(), "nobody may have knocked");
+    assert_eq!(pings(), echoes, "nor pinged");
+    let url = format!("http://{PUBLIC}/?http://{}/", COORDINATORS[0]);
+    let outcome = run(&env, "http", &json!({ "url": url, "redirects": 5 })).await;
+    assert_eq!(outcome.cause, Some(Cause::BlockedAddress), "{outcome:?}");
+    assert_eq!(knocked.take().await, [ip(PUBLIC)], "a redirect to a coordinator");
+    // Every address is this host's here: 443 is the probe's own port at all of them, 80 at none.
+    let outcome = run(&env, "tcp", &json!({ "address": format!("{PUBLIC}:443") })).await;
+    assert_eq!(outcome.cause, Some(Cause::BlockedAddress), "{outcome:?}");
+    assert!(outcome.detail.contains("itself listens"), "{outcome:?}");
+    assert!(knocked.take().await.is_empty(), "nobody may have knocked");
+    let outcome = run(&env, "tcp", &json!({ "address": format!("{PUBLIC}:80") })).await;
+    assert_eq!(outcome.cause, None, "{outcome:?}");
+    assert_eq!(knocked.take().await, [ip(PUBLIC)]);
 }
 
 /// Without this the test could not fail.
@@ -397,6 +436,7 @@ fn answer(query: &Message, asked: &[AtomicU32; 2]) -> Message {
             vec![RData::CNAME(CNAME(target)), inside()]
         }
         "both.test." => vec![inside(), public()],
+        "coordinator.test." => vec![address(COORDINATORS[usize::from(!v4)])],
         "rebind-a.test." => rebind(0),
         "rebind-b.test." => rebind(1),
         _ => Vec::new(),

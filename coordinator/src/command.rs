@@ -9,6 +9,7 @@ pub mod coordinator;
 pub mod demo;
 pub mod exec;
 pub mod incidents;
+mod json;
 pub mod probe;
 pub mod push;
 pub mod remote;
@@ -18,6 +19,7 @@ pub mod schema;
 pub mod standalone;
 pub mod status;
 mod table;
+pub mod terminal;
 pub mod token;
 pub mod validate;
 

@@ -3,13 +3,16 @@
 //!
 //! A probe in the same process uses [`ProbeGate`] itself; others come through [`routes`].
 
+mod body;
 mod bounds;
 mod orders;
+mod pace;
 mod routes;
 #[cfg(test)]
 mod tests;
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crosscheck_core::{Command, Reply};
 use crosscheck_model::ProbeId;
@@ -19,7 +22,11 @@ use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+pub use self::body::{Unreadable, read};
+pub use self::bounds::{bound, bound_hello, fits};
+use self::pace::Pace;
 pub use self::routes::routes;
+use crate::operator::Place;
 use crate::replica::Replica;
 
 /// Orders that may wait for a slow probe. A full queue ends the stream: the probe comes back and
@@ -28,19 +35,24 @@ const ORDERS_QUEUE: usize = 64;
 
 /// What probes ask for.
 #[derive(Clone)]
-pub struct ProbeGate(Replica);
+pub struct ProbeGate {
+    replica: Replica,
+    pace: Arc<Pace>,
+}
 
 impl ProbeGate {
     /// Answers from this replica; what must be decided goes to the leader.
     pub fn new(replica: Replica) -> Self {
-        Self(replica)
+        Self { replica, pace: Arc::default() }
     }
 
     /// Opens a session.
     ///
     /// # Errors
     /// The state machine's refusal, or [`Refusal::Unavailable`] without a leader.
-    pub async fn open(&self, hello: Hello) -> Result<Welcome, Refusal> {
+    pub async fn open(&self, mut hello: Hello) -> Result<Welcome, Refusal> {
+        self.pace.session(&hello.probe)?;
+        bound_hello(&mut hello);
         self.open_by(Command::Open(hello)).await
     }
 
@@ -48,9 +60,11 @@ impl ProbeGate {
     ///
     /// # Errors
     /// As [`Self::open`]; and whoever is not admitted is forbidden.
-    pub async fn open_as(&self, hello: Hello, key: Fingerprint) -> Result<Welcome, Refusal> {
-        // Who is not known here must not fill the log with attempts.
+    pub async fn open_as(&self, mut hello: Hello, key: Fingerprint) -> Result<Welcome, Refusal> {
+        // Who is not known here must not fill the log with attempts, nor who is with sessions.
         self.admit(&hello.probe, &key)?;
+        self.pace.session(&hello.probe)?;
+        bound_hello(&mut hello);
         self.open_by(Command::OpenAs { hello, key }).await
     }
 
@@ -60,19 +74,19 @@ impl ProbeGate {
     /// # Errors
     /// It may not; or this replica is cut off, and cannot know.
     pub fn admit(&self, probe: &ProbeId, key: &Fingerprint) -> Result<(), Refusal> {
-        let known = self.0.read(|state| {
+        let known = self.replica.read(|state| {
             state.identities.contains_key(probe).then(|| state.admits(probe, key).is_some())
         });
         match known {
             Some(true) => Ok(()),
-            Some(false) if self.0.has_quorum() => Err(Refusal::Forbidden),
+            Some(false) if self.replica.has_quorum() => Err(Refusal::Forbidden),
             // The authority has vouched for it, so this replica is behind the one that let it in.
             Some(false) | None => Err(Refusal::Unavailable),
         }
     }
 
     async fn open_by(&self, command: Command) -> Result<Welcome, Refusal> {
-        match self.0.submit(command).await {
+        match self.replica.submit(command).await {
             Ok(Reply::Opened(answer)) => answer,
             Ok(other) => {
                 tracing::error!(?other, "a request for a session got another command's reply");
@@ -89,8 +103,14 @@ impl ProbeGate {
     /// The state machine's refusal, or [`Refusal::Unavailable`] without a leader: the probe
     /// sends it again, under the same number.
     pub async fn report(&self, mut report: Report) -> Result<Receipt, Refusal> {
+        self.pace.report(&report.probe)?;
         bounds::bound(&mut report);
-        self.0.submit_report(report).await
+        self.replica.submit_report(report).await
+    }
+
+    /// A place for one more stream of orders over the network.
+    fn place_for(&self, probe: &ProbeId) -> Result<Place<ProbeId>, Refusal> {
+        self.pace.stream(probe)
     }
 
     /// The orders for a probe's session: first the log time and all that it is to run, then what
@@ -101,7 +121,7 @@ impl ProbeGate {
         epoch: u64,
     ) -> Pin<Box<dyn Stream<Item = Order> + Send + 'static>> {
         let (sender, receiver) = mpsc::channel(ORDERS_QUEUE);
-        self.0.0.spawn(orders::feed(self.0.clone(), probe, epoch, sender));
+        self.replica.0.spawn(orders::feed(self.replica.clone(), probe, epoch, sender));
         Box::pin(ReceiverStream::new(receiver))
     }
 }

@@ -10,7 +10,7 @@ use crosscheck_checks::resolve::Resolver;
 use crosscheck_coordinator::command::catalogue::catalogue;
 use crosscheck_coordinator::command::{
     apply, audit, backup, cluster, colour, coordinator, demo, incidents, probe, push, restore, run,
-    schema, standalone, status, token, validate,
+    schema, standalone, status, terminal, token, validate,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     match work {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            let _ = writeln!(stderr(), "error: {error:#}");
+            let _ = writeln!(stderr(), "error: {}", terminal::lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

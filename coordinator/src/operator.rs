@@ -13,10 +13,12 @@
 mod caller;
 mod door;
 mod limit;
+mod places;
 mod secret;
 mod verified;
 
 pub(crate) use caller::{Caller, Sight};
 pub use door::Door;
-pub(crate) use limit::{Buckets, Rate, by_address, too_many};
+pub(crate) use limit::{Buckets, Neighbour, Rate, by_address, too_many};
+pub(crate) use places::{Place, Places};
 pub(crate) use secret::Fresh;

@@ -1,10 +1,10 @@
 //! What a probe is told at its start: from a YAML file, or in code by whoever embeds it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crosscheck_checks::guard::Guard;
+use crosscheck_checks::guard::{Guard, Own};
 use crosscheck_checks::mail::direct::DirectMail;
 use crosscheck_checks::programs::Programs;
 use crosscheck_model::{ProbeId, SiteId};
@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::identity::{Identity, IdentityError};
 use crate::link::{HttpLink, LinkError};
+use crate::own_addresses;
 
 /// Runs at the same time, unless configured: at 10 s of time-out that is 100 dead targets a
 /// second, and a few hundred MiB at worst.
@@ -37,7 +38,7 @@ pub struct Config {
     /// left out: observations in memory only, and coordinators on this host only.
     #[serde(default)]
     pub data: Option<PathBuf>,
-    /// Whether checks may connect to private addresses.
+    /// Whether checks may connect to private addresses, and to coordinators.
     #[serde(default)]
     pub internal: bool,
     /// Programs that checks of kind `exec` may start; left out: none. Whoever defines checks
@@ -134,9 +135,16 @@ impl Config {
         }
     }
 
-    /// Which addresses its checks may connect to.
+    /// Which addresses its checks may connect to; coordinators that are named are learned later.
     pub fn guard(&self) -> Guard {
-        if self.internal { Guard::Internal } else { Guard::Public }
+        if self.internal {
+            return Guard::Internal;
+        }
+        let own = Own::default();
+        let urls = self.urls().unwrap_or_default();
+        urls.iter().filter_map(own_addresses::literal).for_each(|ip| own.add_coordinator(ip));
+        self.metrics.iter().for_each(|metrics| own.add_listener(metrics.port()));
+        Guard::Public(own)
     }
 
     /// The link over HTTP that this configuration describes.
@@ -210,9 +218,7 @@ impl Config {
 
 /// Whether only this host is reached.
 fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    own_addresses::literal(url).is_some_and(|address| address.is_loopback())
 }
 
 /// A coordinator's URL, ending in `/` so that paths can be joined to it.
@@ -255,7 +261,7 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
         let config = Config::parse("probe.yaml", WHOLE).expect("valid");
         assert_eq!(config.probe, ProbeId::new("bj-1"));
         assert_eq!(config.limits, Limits { concurrency: 50, spool: SPOOL });
-        assert_eq!(config.guard(), Guard::Internal);
+        assert!(matches!(config.guard(), Guard::Internal));
         let allow = vec![PathBuf::from("/usr/lib/nagios/plugins/")];
         assert_eq!(config.exec, Programs::new(allow, vec!["PGPASSWORD".to_owned()]));
         let after = config.last_resort.as_ref().and_then(|mail| mail.after);
@@ -267,7 +273,7 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
     fn what_is_left_out_has_a_safe_meaning() {
         let text = "probe: p\nsite: s\ncoordinators: [\"http://127.0.0.1\"]\n";
         let config = Config::parse("probe.yaml", text).expect("valid");
-        assert_eq!(config.guard(), Guard::Public);
+        assert!(matches!(config.guard(), Guard::Public(_)));
         assert_eq!(config.exec, Programs::default());
         assert!(config.data.is_none() && config.metrics.is_none());
         assert!(config.identity().expect("none is needed").is_none());

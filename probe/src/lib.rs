@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crosscheck_checks::clock;
 use crosscheck_checks::env::{Env, Secrets};
+use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
 
 pub mod anchor;
@@ -34,6 +35,7 @@ pub mod last_resort;
 pub mod link;
 pub mod metrics;
 mod notice;
+mod own_addresses;
 pub mod private_file;
 pub mod probe;
 pub mod renewal;
@@ -66,12 +68,13 @@ pub type Mono = Duration;
 /// # Errors
 /// When the data directory cannot be used or a thread not be made.
 pub fn start(config: &Config, link: impl Link) -> io::Result<Running> {
-    let env = Env {
-        guard: config.guard(),
-        resolver: Resolver::system(),
-        secrets: Secrets::of_process(),
-        programs: config.exec.clone(),
-    };
+    let (guard, resolver) = (config.guard(), Resolver::system());
+    if let Guard::Public(own) = &guard {
+        let urls = config.urls().unwrap_or_default();
+        tokio::spawn(own_addresses::learn(own.clone(), urls, resolver.clone()));
+    }
+    let env =
+        Env { guard, resolver, secrets: Secrets::of_process(), programs: config.exec.clone() };
     start_with(config, link, KindProber::new(env))
 }
 

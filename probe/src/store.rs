@@ -7,7 +7,7 @@ use crate::spool::Record;
 use crate::state::Weight;
 
 mod file;
-mod frame;
+pub mod frame;
 
 pub use file::FileStore;
 

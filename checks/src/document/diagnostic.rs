@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use unicode_width::UnicodeWidthChar;
 
+use crate::excerpt::is_harmful;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -130,7 +132,8 @@ fn one(out: &mut dyn Write, diagnostic: &Diagnostic, ink: &Ink) -> io::Result<()
         Level::Warning => ink.warning,
     };
     let (bold, gutter, off) = (ink.bold, ink.gutter, ink.off);
-    writeln!(out, "{bold}{place}:{off} {mark}{level}:{off} {bold}{}{off}", clean(message))?;
+    let shown = clean(&place.to_string());
+    writeln!(out, "{bold}{shown}:{off} {mark}{level}:{off} {bold}{}{off}", clean(message))?;
     if place.line > 0 {
         let (text, before, under) = window(place);
         let number = place.line.to_string();
@@ -179,7 +182,7 @@ fn columns(text: &[char]) -> usize {
 fn visible(c: char) -> char {
     match c {
         '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
+        c if is_harmful(c) => '\u{fffd}',
         c => c,
     }
 }
@@ -220,8 +223,9 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        let out = shown("a: \u{1b}[31mred", 1, 1);
-        assert!(!out.contains('\u{1b}'), "{out}");
+        // Nor what shows a line in another order than it is read in.
+        let out = shown("a: \u{1b}[31mred \u{9b}2J \u{202e}drowssap", 1, 1);
+        assert!(!out.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{out}");
     }
 
     #[test]

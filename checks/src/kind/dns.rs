@@ -134,8 +134,9 @@ impl DnsCheck {
             Failure { detail, ..failure }
         });
         for ip in found? {
-            match env.guard.allows(ip) {
-                Ok(()) => allowed.push(SocketAddr::new(ip, server.port())),
+            let address = SocketAddr::new(ip, server.port());
+            match env.guard.allows_port(address) {
+                Ok(()) => allowed.push(address),
                 Err(why) => blocked = Some(format!("{ip} must not be asked from here: {why}")),
             }
         }
@@ -155,7 +156,8 @@ impl DnsCheck {
                 outcome
             }
             Err(failure) => {
-                let detail = env.secrets.redact(&failure.detail);
+                let detail = excerpt::harmless(&failure.detail, &env.secrets);
+                let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
                 Outcome::new(status_of(failure.cause), Some(failure.cause), detail)
             }
         };
@@ -172,7 +174,7 @@ impl DnsCheck {
         let mut outcome = match failure {
             None => Outcome::new(Status::Up, None, ""),
             Some(failure) => {
-                let detail = excerpt::plain(&env.secrets.redact(&failure.detail));
+                let detail = excerpt::harmless(&failure.detail, &env.secrets);
                 let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
                 let mut outcome =
                     Outcome::new(status_of(failure.cause), Some(failure.cause), detail);

@@ -179,7 +179,7 @@ mod tests {
         let outcome = run(&Negatable(Tcp), settings.clone(), Guard::Internal).await;
         assert_eq!((outcome.status, outcome.cause), (Status::Up, None), "{outcome:?}");
         assert_eq!((outcome.detail.as_str(), outcome.excerpt.as_str()), ("", ""));
-        let outcome = run(&Negatable(Tcp), settings, Guard::Public).await;
+        let outcome = run(&Negatable(Tcp), settings, Guard::public()).await;
         let blocked = (Status::Unknown, Some(Cause::BlockedAddress));
         assert_eq!((outcome.status, outcome.cause), blocked, "nobody has looked");
     }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::credentials::Credentials;
 use super::peer::Peer;
+use crate::operator::{Neighbour, Places};
 use crate::serve::{self, Version};
 
 /// Who takes longer is no part of an installation.
@@ -26,11 +27,17 @@ const PEER_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 /// theirs to keep.
 const STRANGER_LIFETIME: Duration = Duration::from_secs(60);
 
+/// Connections of one address whose other end is not known (yet) at the same time: nobody takes the
+/// places of members and probes, and all probes behind one gateway come back in a few turns.
+const STRANGERS: usize = 64;
+
 struct Door {
     acceptor: TlsAcceptor,
     authority: Fingerprint,
     routes: Router,
     stop: CancellationToken,
+    /// Who has not proved who they are, by address.
+    strangers: Places<Neighbour>,
 }
 
 /// Serves the routes until `stop`. Whoever has no certificate may connect, to join: the routes
@@ -46,13 +53,22 @@ pub fn serve(
 ) -> Result<JoinHandle<()>, rustls::Error> {
     let acceptor = TlsAcceptor::from(Arc::new(credentials.server()?));
     let authority = credentials.authority().fingerprint();
-    let door = Arc::new(Door { acceptor, authority, routes, stop: stop.clone() });
+    let door = Arc::new(Door {
+        acceptor,
+        authority,
+        routes,
+        stop: stop.clone(),
+        strangers: Places::new(STRANGERS),
+    });
     let hold = move |stream, from| door.clone().hold(stream, from);
     Ok(tokio::spawn(serve::accept(listener, stop.clone(), hold)))
 }
 
 impl Door {
     async fn hold(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
+        let Some(place) = self.strangers.enter(Neighbour::of(Some(from.ip()))) else {
+            return tracing::debug!(%from, "too many strangers of one address");
+        };
         let shaken = tokio::select! {
             () = self.stop.cancelled() => return,
             shaken = tokio::time::timeout(HANDSHAKE_LIMIT, self.acceptor.accept(stream)) => shaken,
@@ -70,6 +86,8 @@ impl Door {
             Peer::Stranger => STRANGER_LIFETIME,
             _ => PEER_LIFETIME,
         };
+        // Whoever is known is no stranger any more.
+        let _place = (peer == Peer::Stranger).then_some(place);
         let version = match session.alpn_protocol() {
             Some(b"h2") => Version::Http2,
             _ => Version::Http1,

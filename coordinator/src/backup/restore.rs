@@ -104,8 +104,11 @@ fn open(file: &Path) -> Result<BufReader<File>, BackupError> {
     Ok(BufReader::new(File::open(file)?))
 }
 
-/// Reads all of it once.
-fn check(file: impl Read) -> Result<Head, BackupError> {
+/// Reads all of it once: what it is a backup of.
+///
+/// # Errors
+/// It cannot be used.
+pub fn check(file: impl Read) -> Result<Head, BackupError> {
     let mut reader = Reader::new(file)?;
     let (head, _) = beginning(&mut reader)?;
     while reader.next()?.is_some() {}

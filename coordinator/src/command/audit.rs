@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use crosscheck_core::audit::{Break, Chain, Digest, Entry};
-use serde_json::json;
+use serde_json::json as object;
 
 use super::remote::RemoteArgs;
 use super::table::{self, Cell};
-use super::{FINE, NOT_WELL};
+use super::{FINE, NOT_WELL, json};
 use crate::api::audit::{Act, Trail};
 use crate::history::AUDIT_LIMIT;
 
@@ -62,7 +62,7 @@ pub async fn audit(args: &AuditArgs, out: &mut dyn Write, colour: bool) -> anyho
     let last = args.last.clamp(1, AUDIT_LIMIT);
     let trail: Trail = args.remote.get(&format!("/api/v1/audit?last={last}")).await?;
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&trail)?)?;
+        json::pretty(out, &trail)?;
     } else if trail.entries.is_empty() {
         writeln!(out, "nobody has done anything yet")?;
     } else {
@@ -106,8 +106,8 @@ async fn verify(args: &AuditArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         (Err(found), false) => writeln!(out, "BROKEN: {found}; whole up to {index}:{hash}")?,
         (found, true) => {
             let broken = found.as_ref().err().map(ToString::to_string);
-            let answer = json!({ "whole": broken.is_none(), "broken": broken, "index": index, "hash": hash });
-            writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
+            let answer = object!({ "whole": broken.is_none(), "broken": broken, "index": index, "hash": hash });
+            json::pretty(out, &answer)?;
         }
     }
     Ok(if found.is_ok() { FINE } else { NOT_WELL })

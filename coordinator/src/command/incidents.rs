@@ -4,10 +4,10 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::FINE;
 use super::remote::RemoteArgs;
 use super::status::text;
 use super::table::{self, Cell};
+use super::{FINE, json};
 
 /// Shows incidents, open ones first.
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ pub async fn incidents(
     let path = if args.open { "/api/v1/incidents?status=open" } else { "/api/v1/incidents" };
     let incidents: Vec<Value> = args.remote.get(path).await?;
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&incidents)?)?;
+        json::pretty(out, &incidents)?;
     } else if incidents.is_empty() {
         writeln!(out, "no incidents")?;
     } else {

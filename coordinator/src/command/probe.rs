@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use crosscheck_checks::text::Span;
-use serde_json::{Value, json};
+use serde_json::{Value, json as object};
 
-use super::FINE;
 use super::remote::RemoteArgs;
 use super::status::text;
 use super::table::{self, Cell};
+use super::{FINE, json};
 
 /// Lets probes join, shows them, and shuts them out.
 #[derive(Debug, clap::Args)]
@@ -119,10 +119,10 @@ pub async fn probe(args: &ProbeArgs, out: &mut dyn Write, colour: bool) -> anyho
 
 async fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let lifetime = args.ttl.get().as_secs();
-    let body = json!({ "site": args.site, "name": args.name, "lifetime_seconds": lifetime });
+    let body = object!({ "site": args.site, "name": args.name, "lifetime_seconds": lifetime });
     let token: Value = args.common.remote.post("/api/v1/probes/tokens", &body).await?;
     match args.common.json {
-        true => writeln!(out, "{token:#}")?,
+        true => json::pretty(out, &token)?,
         // Alone on its line, so that a script can take it.
         false => writeln!(out, "{}", text(&token, "token"))?,
     }
@@ -132,7 +132,7 @@ async fn create(args: &CreateArgs, out: &mut dyn Write) -> anyhow::Result<()> {
 async fn list(args: &ListArgs, out: &mut dyn Write, colour: bool) -> anyhow::Result<()> {
     let probes: Vec<Value> = args.common.remote.get("/api/v1/probes").await?;
     if args.common.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&probes)?)?;
+        json::pretty(out, &probes)?;
     } else if probes.is_empty() {
         writeln!(out, "no probes")?;
     } else {
@@ -171,9 +171,9 @@ async fn act(
 ) -> anyhow::Result<()> {
     let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
     let path = format!("/api/v1/probes/{name}/{act}");
-    let answer: Value = common.remote.post(&path, &json!({})).await?;
+    let answer: Value = common.remote.post(&path, &object!({})).await?;
     match common.json {
-        true => writeln!(out, "{answer:#}")?,
+        true => json::pretty(out, &answer)?,
         false => writeln!(out, "{done}")?,
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{BAD_INPUT, FINE};
+use super::{BAD_INPUT, FINE, terminal};
 use crate::backup;
 use crate::settings::Settings;
 
@@ -84,6 +84,6 @@ pub async fn restore(
 }
 
 fn refuse(error: &dyn std::fmt::Display) -> anyhow::Result<u8> {
-    writeln!(stderr(), "error: {error}")?;
+    writeln!(stderr(), "error: {}", terminal::lines(&error.to_string()))?;
     Ok(BAD_INPUT)
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::remote::RemoteArgs;
 use super::table::{self, Cell};
-use super::{FINE, NOT_WELL};
+use super::{FINE, NOT_WELL, json};
 
 /// Shows every check with its verdict and each site's vote.
 ///
@@ -29,7 +29,7 @@ pub async fn status(args: &StatusArgs, out: &mut dyn Write, colour: bool) -> any
     let checks: Vec<Value> = args.remote.get("/api/v1/checks").await?;
     let well = checks.iter().all(|check| text(check, "status") == "up");
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&checks)?)?;
+        json::pretty(out, &checks)?;
     } else {
         let rows: Vec<Vec<Cell>> = checks.iter().map(row).collect();
         table::write(out, &["CHECK", "STATUS", "SINCE", "SITES"], &rows, colour)?;

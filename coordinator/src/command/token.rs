@@ -7,9 +7,9 @@ use crosscheck_checks::text::Span;
 use crosscheck_core::operator::Role;
 use serde_json::Value;
 
-use super::FINE;
 use super::remote::RemoteArgs;
 use super::table::{self, Cell};
+use super::{FINE, json};
 use crate::api::token::{Made, Revoked, Token, Wanted};
 
 /// Makes, lists and revokes operators' tokens.
@@ -123,7 +123,7 @@ async fn create(
     };
     let made: Value = args.remote.post("/api/v1/tokens", &serde_json::to_value(&wanted)?).await?;
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&made)?)?;
+        json::pretty(out, &made)?;
         return Ok(());
     }
     let made: Made = serde_json::from_value(made).context("understand the answer")?;
@@ -136,7 +136,7 @@ async fn create(
 async fn list(args: &ListArgs, out: &mut dyn Write, colour: bool) -> anyhow::Result<()> {
     let tokens: Vec<Value> = args.remote.get("/api/v1/tokens").await?;
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&tokens)?)?;
+        json::pretty(out, &tokens)?;
         return Ok(());
     }
     if tokens.is_empty() {
@@ -172,7 +172,7 @@ async fn revoke(args: &RevokeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let path = format!("/api/v1/tokens/{}/revoke", crate::page::segment(&args.which));
     let revoked: Revoked = args.remote.post(&path, &Value::Null).await?;
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&revoked)?)?;
+        json::pretty(out, &revoked)?;
     } else {
         writeln!(out, "token {} lets nobody in any more", revoked.revoked)?;
     }

@@ -9,7 +9,7 @@ use crosscheck_checks::env::Secrets;
 use crosscheck_model::config::{Config, Route};
 use crosscheck_model::{CheckSpec, pattern};
 
-use super::{BAD_INPUT, FINE};
+use super::{BAD_INPUT, FINE, json, terminal};
 
 /// Checks a configuration and says what it means. Exit status 2 when it cannot be used.
 #[derive(Debug, clap::Args)]
@@ -38,8 +38,7 @@ pub fn validate(
     found.extend(document.unreadable_secrets(secrets));
     let status = if document.config().is_some() { FINE } else { BAD_INPUT };
     if args.json {
-        let json = serde_json::to_string_pretty(&found)?;
-        writeln!(out, "{json}")?;
+        json::pretty(out, &found)?;
         return Ok(status);
     }
     document::report(out, &found, colour)?;
@@ -69,6 +68,7 @@ fn summary(out: &mut dyn Write, config: &Config) -> io::Result<()> {
 
 fn section(out: &mut dyn Write, title: &str, lines: &[String]) -> io::Result<()> {
     for (at, line) in lines.iter().enumerate() {
+        let line = terminal::line(line);
         writeln!(out, "  {:<7} {line}", if at == 0 { title } else { "" })?;
     }
     Ok(())

@@ -3,12 +3,14 @@
 
 use crosscheck_model::Outcome;
 use crosscheck_model::observation::EXCERPT_LIMIT_BYTES;
-use crosscheck_model::wire::{Fitness, Health, Report};
+use crosscheck_model::wire::{Fitness, Health, Hello, REPORT_LIMIT, Report};
 
 /// The longest text of an outcome, or of why a probe is unfit, in bytes.
 const TEXT_LIMIT_BYTES: usize = 1024;
 /// The longest name of a check with its customer's, in bytes; no configured one is longer.
 const NAME_LIMIT_BYTES: usize = 1024;
+/// The longest version of a probe's software, in bytes.
+const VERSION_LIMIT_BYTES: usize = 64;
 /// The longest address, in bytes: one of IPv6 with zone and port has about 70.
 const ADDRESS_LIMIT_BYTES: usize = 128;
 /// The most named values of an outcome.
@@ -16,8 +18,18 @@ const VALUES_LIMIT: usize = 64;
 /// The longest name of a value, in bytes.
 const VALUE_NAME_LIMIT_BYTES: usize = 64;
 
+/// Cuts off what is too much of what a probe says of itself.
+pub fn bound_hello(hello: &mut Hello) {
+    cut(&mut hello.version, VERSION_LIMIT_BYTES);
+}
+
+/// Whether a report has no more observations than one may have.
+pub fn fits(report: &Report) -> bool {
+    report.observations.len() <= REPORT_LIMIT
+}
+
 /// Cuts off what is too much. Observations of checks that cannot exist go.
-pub(super) fn bound(report: &mut Report) {
+pub fn bound(report: &mut Report) {
     let Health { v4, v6, names } = &mut report.health;
     for fitness in [v4, v6, names] {
         if let Fitness::Unfit(why) = fitness {

@@ -1,7 +1,6 @@
 //! The probes' listener: `crosscheck_model::wire` over HTTP.
 
 use std::convert::Infallible;
-use std::io::Read;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Extension, Query, State};
@@ -10,19 +9,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use crosscheck_model::ProbeId;
-use crosscheck_model::wire::{Hello, REPORT_LIMIT, Refusal, Report, Welcome};
+use crosscheck_model::wire::{Hello, Refusal, Report, Welcome};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ProbeGate;
+use super::body::{self, Unreadable};
+use super::{ProbeGate, fits};
 use crate::access::Peer;
 
 /// The largest request as it arrives: a full report compresses to a tenth of this.
 const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
-/// The largest request unpacked: [`REPORT_LIMIT`] observations with full excerpts, which JSON may
-/// stretch, and a bound for what a small bomb can blow up to.
-const UNPACKED_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Who asks: a peer, where the listener knows its peers; nobody in particular where only this
 /// host can reach it.
@@ -47,7 +44,7 @@ async fn session(
 ) -> Response {
     match unpack(&headers, body).await {
         Ok(hello) => answer(open(&gate, who, hello).await),
-        Err(status) => status.into_response(),
+        Err(unreadable) => unreadable.into_response(),
     }
 }
 
@@ -80,14 +77,12 @@ async fn report(
     body: Bytes,
 ) -> Response {
     match unpack::<Report>(&headers, body).await {
-        Ok(report) if report.observations.len() > REPORT_LIMIT => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "too many observations in one report").into_response()
-        }
+        Ok(report) if !fits(&report) => Unreadable::TooLarge.into_response(),
         Ok(report) => match speaks_for(&gate, &who, &report.probe) {
             Ok(()) => answer(gate.report(report).await),
             Err(refusal) => refused(refusal),
         },
-        Err(error) => error.into_response(),
+        Err(unreadable) => unreadable.into_response(),
     }
 }
 
@@ -102,11 +97,18 @@ async fn orders(State(gate): State<ProbeGate>, who: Who, Query(wanted): Query<Wa
     if let Err(refusal) = speaks_for(&gate, &who, &probe) {
         return refused(refusal);
     }
-    let lines = gate.orders(probe, wanted.epoch).filter_map(|order| async move {
+    let place = match gate.place_for(&probe) {
+        Ok(place) => place,
+        Err(refusal) => return refused(refusal),
+    };
+    let lines = gate.orders(probe, wanted.epoch).filter_map(move |order| {
+        let _held_as_long_as_the_stream = &place;
         // Every order can be written as JSON; one that could not would be passed over.
-        let mut line = serde_json::to_vec(&order).ok()?;
-        line.push(b'\n');
-        Some(Ok::<_, Infallible>(Bytes::from(line)))
+        let line = serde_json::to_vec(&order).ok().map(|mut line| {
+            line.push(b'\n');
+            Ok::<_, Infallible>(Bytes::from(line))
+        });
+        std::future::ready(line)
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }
@@ -129,35 +131,24 @@ fn refused(refusal: Refusal) -> Response {
     (status, Json(refusal)).into_response()
 }
 
-type BadBody = (StatusCode, String);
-
-/// Unpacks and parses away from the runtime's threads: a full report is work for milliseconds.
+/// Reads away from the runtime's threads: a full report is work for milliseconds.
 async fn unpack<T: DeserializeOwned + Send + 'static>(
     headers: &HeaderMap,
-    body: Bytes,
-) -> Result<T, BadBody> {
+    packed: Bytes,
+) -> Result<T, Unreadable> {
     let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes().to_vec());
-    let parsed = tokio::task::spawn_blocking(move || match encoding.as_deref() {
-        None | Some(b"identity") => parse(&body),
-        Some(b"zstd") => parse(&decompress(&body)?),
-        Some(_) => {
-            Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "only zstd or no encoding is read".into()))
-        }
-    });
-    parsed.await.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
+    let read = tokio::task::spawn_blocking(move || body::read(encoding.as_deref(), &packed));
+    read.await.unwrap_or_else(|error| Err(Unreadable::Here(error.to_string())))
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
-    serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
-}
-
-fn decompress(body: &[u8]) -> Result<Vec<u8>, BadBody> {
-    let bad = |error: std::io::Error| (StatusCode::BAD_REQUEST, error.to_string());
-    let mut unpacked = Vec::new();
-    let decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(bad)?;
-    decoder.take(UNPACKED_LIMIT_BYTES + 1).read_to_end(&mut unpacked).map_err(bad)?;
-    if unpacked.len() as u64 > UNPACKED_LIMIT_BYTES {
-        return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body unpacks to too much".into()));
+impl IntoResponse for Unreadable {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Here(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, self.to_string()).into_response()
     }
-    Ok(unpacked)
 }

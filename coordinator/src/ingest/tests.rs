@@ -185,9 +185,11 @@ async fn a_changed_assignment_reaches_the_stream() {
     let mut orders = stage.gate.orders(ProbeId::new("p"), welcome.epoch);
     within(orders.next()).await.expect("a heartbeat");
     within(orders.next()).await.expect("nothing to run yet");
-    let mut config = stage.gate.0.read(|state| state.config.clone());
+    let mut config = stage.gate.replica.read(|state| state.config.clone());
     config.checks.push(check());
-    within(stage.gate.0.submit(Command::Configure(Box::new(config)))).await.expect("configured");
+    within(stage.gate.replica.submit(Command::Configure(Box::new(config))))
+        .await
+        .expect("configured");
     let assignment = loop {
         match within(orders.next()).await.expect("more") {
             Order::Assignment(assignment) => break assignment,
@@ -231,7 +233,7 @@ async fn a_probe_that_does_not_listen_is_dropped() {
     let stage = stage().await;
     let welcome = within(stage.gate.open(hello("a"))).await.expect("opened");
     let (sender, mut receiver) = mpsc::channel(1);
-    let feed = orders::feed(stage.gate.0.clone(), ProbeId::new("p"), welcome.epoch, sender);
+    let feed = orders::feed(stage.gate.replica.clone(), ProbeId::new("p"), welcome.epoch, sender);
     // The heartbeat fits, the assignment does not, and nobody waits for it.
     within(feed).await;
     assert!(matches!(receiver.recv().await, Some(Order::Heartbeat { .. })));

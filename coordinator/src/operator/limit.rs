@@ -75,7 +75,7 @@ impl<K: Hash + Eq> Buckets<K> {
 /// Whose address it is, as far as limits tell addresses apart: one host of IPv4, one network of
 /// IPv6 (a /64, of which one host may use every address).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Neighbour {
+pub(crate) enum Neighbour {
     Host([u8; 4]),
     Network([u8; 8]),
     /// The listener does not say.
@@ -83,7 +83,7 @@ pub(super) enum Neighbour {
 }
 
 impl Neighbour {
-    pub(super) fn of(address: Option<IpAddr>) -> Self {
+    pub(crate) fn of(address: Option<IpAddr>) -> Self {
         match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => Self::Host(address.octets()),
             Some(IpAddr::V6(address)) => {

@@ -125,7 +125,10 @@ pub struct Answered(pub(crate) Option<Reply>);
 
 /// A value on the disk: format, postcard, CRC-32 over both and over the place it belongs to, so
 /// that a record that was moved is as bad as one that was changed.
-pub(crate) fn seal<T: Serialize>(place: u64, value: &T) -> Result<Vec<u8>, FormatError> {
+///
+/// # Errors
+/// The value has no binary form.
+pub fn seal<T: Serialize>(place: u64, value: &T) -> Result<Vec<u8>, FormatError> {
     let mut bytes = postcard::to_extend(value, vec![FORMAT])?;
     let checksum = checksum(place, &bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
@@ -133,10 +136,10 @@ pub(crate) fn seal<T: Serialize>(place: u64, value: &T) -> Result<Vec<u8>, Forma
 }
 
 /// The value that [`seal`] wrote at `place`.
-pub(crate) fn unseal<T: for<'a> Deserialize<'a>>(
-    place: u64,
-    bytes: &[u8],
-) -> Result<T, FormatError> {
+///
+/// # Errors
+/// [`FormatError`]: whoever reads must stop, not go on without it.
+pub fn unseal<T: for<'a> Deserialize<'a>>(place: u64, bytes: &[u8]) -> Result<T, FormatError> {
     let (body, trailer) = bytes.split_last_chunk::<4>().ok_or(FormatError::Empty)?;
     if checksum(place, body) != u32::from_le_bytes(*trailer) {
         return Err(FormatError::Checksum);

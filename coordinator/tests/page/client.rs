@@ -85,6 +85,11 @@ impl Server {
         Self::start(fixture, Err(SubmitError::NoLeader)).await
     }
 
+    /// Where it listens, as a URL.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The whole answer to a request as the test makes it.
     pub(crate) async fn ask(
         &self,

@@ -7,7 +7,7 @@ use crate::spool::Record;
 use crate::state::Weight;
 
 /// Every segment begins with this; the last character is the format's version.
-pub(super) const HEADER: &[u8; 8] = b"xcspool1";
+pub const HEADER: &[u8; 8] = b"xcspool1";
 
 /// Length and checksum, four bytes each.
 const PREFIX: usize = 8;
@@ -23,7 +23,10 @@ struct Written<'a>(u64, u8, &'a Observation);
 struct Read(u64, u8, Observation);
 
 /// Appends a record's bytes; how many.
-pub(super) fn write(record: &Record, out: &mut Vec<u8>) -> Result<usize, postcard::Error> {
+///
+/// # Errors
+/// None in practice: an observation has a binary form, of less than 4 GiB.
+pub fn write(record: &Record, out: &mut Vec<u8>) -> Result<usize, postcard::Error> {
     let content =
         postcard::to_stdvec(&Written(record.id, record.weight as u8, &record.observation))?;
     let length = u32::try_from(content.len()).map_err(|_| postcard::Error::SerializeBufferFull)?;
@@ -34,12 +37,12 @@ pub(super) fn write(record: &Record, out: &mut Vec<u8>) -> Result<usize, postcar
 }
 
 /// Where the first whole record begins.
-pub(super) fn find(bytes: &[u8]) -> Option<usize> {
+pub fn find(bytes: &[u8]) -> Option<usize> {
     (0..bytes.len()).find(|at| read(&bytes[*at..]).is_some())
 }
 
 /// The record at the beginning of `bytes` and its length; `None` when it is not whole.
-pub(super) fn read(bytes: &[u8]) -> Option<(Record, usize)> {
+pub fn read(bytes: &[u8]) -> Option<(Record, usize)> {
     let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     let checksum = u32::from_le_bytes(bytes.get(4..PREFIX)?.try_into().ok()?);
     if length > LONGEST {

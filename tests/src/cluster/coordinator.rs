@@ -42,6 +42,7 @@ pub struct Coordinator {
     host: Host,
     directory: PathBuf,
     process: Option<Process>,
+    variables: Vec<(String, String)>,
 }
 
 impl Coordinator {
@@ -58,7 +59,7 @@ impl Coordinator {
         std::fs::write(directory.join("coordinator.yaml"), text).expect("a file");
         let api = Api::at(format!("http://{address}:{OPERATORS_PORT}"), Some(OPERATOR_KEY));
         let page = Api::at(format!("http://{address}:{PAGE_PORT}"), None);
-        Self { api, page, host, directory, process: None }
+        Self { api, page, host, directory, process: None, variables: Vec::new() }
     }
 
     /// Starts it, if it does not run.
@@ -68,8 +69,15 @@ impl Coordinator {
         }
         let mut command = self.crosscheck();
         command.args(["coordinator", "--config"]).arg(self.settings());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let name = format!("coordinator {}", self.host.address());
         self.process = Some(Process::start(&name, &mut command, &self.directory.join("log")));
+    }
+
+    /// What its next start finds in its environment.
+    pub fn set_variables(&mut self, variables: &[(&str, &str)]) {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.variables = variables.iter().map(owned).collect();
     }
 
     /// Makes it the first of a new cluster.

@@ -14,6 +14,7 @@ pub struct Probe {
     host: Host,
     directory: PathBuf,
     process: Option<Process>,
+    variables: Vec<(String, String)>,
 }
 
 impl Probe {
@@ -30,7 +31,7 @@ impl Probe {
             directory.join("data").display(),
         );
         std::fs::write(directory.join("probe.yaml"), text).expect("a file");
-        Self { name, host, directory, process: None }
+        Self { name, host, directory, process: None, variables: Vec::new() }
     }
 
     /// Starts it, if it does not run.
@@ -40,8 +41,15 @@ impl Probe {
         }
         let mut command = self.host.command(binary::crosscheck_probe());
         command.arg("--config").arg(self.settings());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let log = self.directory.join("log");
         self.process = Some(Process::start(self.name, &mut command, &log));
+    }
+
+    /// What its next start finds in its environment.
+    pub fn set_variables(&mut self, variables: &[(&str, &str)]) {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.variables = variables.iter().map(owned).collect();
     }
 
     /// Lets it join by a token.

@@ -82,6 +82,14 @@ impl Sink {
         Self::listen(host, port, None).await
     }
 
+    /// One that is up and offers STARTTLS, for other hosts.
+    ///
+    /// # Panics
+    /// The identity's files are none.
+    pub async fn secure_at(host: Ipv4Addr, port: u16, identity: &Identity) -> Self {
+        Self::listen(host, port, Some(acceptor(&identity.certificate, &identity.key))).await
+    }
+
     async fn listen(host: Ipv4Addr, port: u16, tls: Option<TlsAcceptor>) -> Self {
         let mut sink = Self { port, host, record: Arc::default(), tls, task: None };
         sink.up().await;

@@ -1,7 +1,6 @@
 //! Secrets are used, and told to nobody.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
@@ -10,6 +9,7 @@ use crosscheck_tests::authority::{Authority, Identity};
 use crosscheck_tests::command::crosscheck;
 use crosscheck_tests::eventually::eventually;
 use crosscheck_tests::mailbox::{Mailbox, Sink};
+use crosscheck_tests::markers::Markers;
 use crosscheck_tests::nginx::Nginx;
 use crosscheck_tests::scratch::Scratch;
 use crosscheck_tests::standalone::{FAST, Standalone, Wanted};
@@ -79,56 +79,6 @@ fn config(
     )
 }
 
-/// Fails when a secret is in what was told.
-fn assert_clean(markers: &[String], what: &str, told: &[u8]) {
-    for marker in markers {
-        let found = told.windows(marker.len()).position(|part| part == marker.as_bytes());
-        if let Some(at) = found {
-            let from = at.saturating_sub(200);
-            let around = String::from_utf8_lossy(&told[from..told.len().min(at + 100)]);
-            panic!("`{marker}` in {what}: {around}");
-        }
-    }
-}
-
-fn assert_clean_below(markers: &[String], directory: &Path) -> usize {
-    let entries = fs::read_dir(directory).expect("a directory");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths
-        .map(|path| {
-            if path.is_dir() {
-                return assert_clean_below(markers, &path);
-            }
-            assert_clean(markers, &path.display().to_string(), &fs::read(&path).expect("a file"));
-            1
-        })
-        .sum()
-}
-
-/// Everything that can be got: each path that the API's own description lists, and the pages.
-async fn assert_clean_answers(markers: &[String], crosscheck: &Standalone) {
-    let incidents = crosscheck.api.list("/api/v1/incidents").await.expect("a list");
-    let incident = incidents[0]["id"].to_string();
-    let described = crosscheck.api.json("/api/v1/openapi.json").await.expect("a description");
-    let mut paths: Vec<String> = vec!["/".into(), format!("/incidents/{incident}")];
-    let described = described["paths"].as_object().expect("paths").keys();
-    for path in described.chain([&"/checks/{check}".to_owned()]) {
-        let path = path.replace("{incident}", &incident).replace("{page}", "none");
-        for check in CHECKS {
-            paths.push(path.replace("{check}", check));
-        }
-    }
-    paths.sort();
-    paths.dedup();
-    let mut answered = 0;
-    for path in &paths {
-        let (status, text) = crosscheck.api.get(path).await.expect("an answer");
-        assert_clean(markers, path, text.as_bytes());
-        answered += usize::from(status == 200);
-    }
-    assert!(answered > 20, "{answered} of {paths:?}");
-}
-
 #[tokio::test]
 async fn secrets_reach_their_servers_and_appear_nowhere_else() {
     let scratch = Scratch::new();
@@ -152,34 +102,35 @@ async fn secrets_reach_their_servers_and_appear_nowhere_else() {
     let validated = crosscheck(&["validate", &path], &variables);
     assert_eq!(validated.status, 0, "{validated:?}");
     // They were all used, and what could came back.
-    let mut markers = configured();
+    let mut markers = Markers::new(configured());
     let (requests, logins) = (nginx.requests(), sink.logins().join("\n"));
-    for marker in &markers {
+    for marker in markers.planted() {
         let used = requests.contains(marker) || logins.contains(marker);
         let unseen = [MAIL_PASSWORD, "marker-basic-9Vt", "marker-body-6Wm"];
         assert!(used || unseen.contains(&marker.as_str()), "{marker}");
     }
     assert_eq!(run.out.matches("<redacted>").count(), 4, "{}", run.out);
     let key = fs::read_to_string(&client.key).expect("a key");
-    markers.extend(key.lines().filter(|line| !line.starts_with("---")).map(str::to_owned));
+    let lines = key.lines().filter(|line| !line.starts_with("---"));
+    lines.for_each(|line| markers.plant(line));
     let token = operate(&running);
-    markers.push(token.rsplit('_').next().expect("a secret").to_owned());
+    markers.plant(token.rsplit('_').next().expect("a secret"));
 
     let url = running.api.address("");
     for what in [&["status"][..], &["incidents"], &["token", "list"], &["audit"]] {
         let arguments = [what, &["--json", "--url", &url]].concat();
         let said = crosscheck(&arguments, &[("CROSSCHECK_TOKEN", &token)]);
         assert!(said.out.starts_with(['[', '{']), "{what:?}: {said:?}");
-        assert_clean(&markers, "what an operator prints", said.out.as_bytes());
-        assert_clean(&markers, "what an operator is told", said.err.as_bytes());
+        markers.assert_untold("what an operator prints", said.out.as_bytes());
+        markers.assert_untold("what an operator is told", said.err.as_bytes());
     }
     for said in [&run, &drawn, &validated] {
-        assert_clean(&markers, "what a command prints", said.out.as_bytes());
-        assert_clean(&markers, "what a command notes", said.err.as_bytes());
+        markers.assert_untold("what a command prints", said.out.as_bytes());
+        markers.assert_untold("what a command notes", said.err.as_bytes());
     }
     for letter in &letters {
         for part in [&letter.raw, &letter.text, &letter.html] {
-            assert_clean(&markers, "a mail", part.as_bytes());
+            markers.assert_untold("a mail", part.as_bytes());
         }
     }
     eventually(SOON, "each check has an observation", || async {
@@ -187,11 +138,11 @@ async fn secrets_reach_their_servers_and_appear_nowhere_else() {
         if rows.is_empty() { Err("none".to_owned()) } else { Ok(()) }
     })
     .await;
-    assert_clean_answers(&markers, &running).await;
-    assert!(assert_clean_below(&markers, &running.data) > 3);
+    markers.assert_untold_by(&running.api, &CHECKS).await;
+    assert!(markers.assert_untold_below(&running.data, &[]) > 3);
     running.process.terminate();
-    assert_clean_below(&markers, &running.data);
-    assert_clean(&markers, "the log", running.process.log().as_bytes());
+    markers.assert_untold_below(&running.data, &[]);
+    markers.assert_untold("the log", running.process.log().as_bytes());
 }
 
 /// Makes a token and uses it, well and badly.

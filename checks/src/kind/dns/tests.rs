@@ -173,9 +173,9 @@ async fn without_a_server_the_probes_own_is_asked() {
     let server = NameServer::answering(with_address).await;
     let check = Dns.parse(&json!({ "name": "www.example.com" })).expect("well-formed");
     // The probe's own server is nobody's choice but its operator's: the guard has no say.
-    let outcome = check.run(&env(Guard::Public, vec![server.address]), PLENTY).await;
+    let outcome = check.run(&env(Guard::public(), vec![server.address]), PLENTY).await;
     assert_eq!(outcome.status, Status::Up, "{}", outcome.detail);
-    let outcome = check.run(&env(Guard::Public, Vec::new()), PLENTY).await;
+    let outcome = check.run(&env(Guard::public(), Vec::new()), PLENTY).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::Setup)));
 }
 
@@ -183,7 +183,7 @@ async fn without_a_server_the_probes_own_is_asked() {
 async fn the_guard_judges_the_server_under_test() {
     let server = NameServer::answering(with_address).await;
     let check = Dns.parse(&settings(server.address, json!({}))).expect("well-formed");
-    let outcome = check.run(&env(Guard::Public, Vec::new()), PLENTY).await;
+    let outcome = check.run(&env(Guard::public(), Vec::new()), PLENTY).await;
     assert_eq!(outcome.cause, Some(Cause::BlockedAddress), "{}", outcome.detail);
     assert_eq!(server.count(), 0);
 }

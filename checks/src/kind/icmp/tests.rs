@@ -139,7 +139,7 @@ async fn concurrent_checks_of_one_host_lose_nothing() {
 
 #[tokio::test]
 async fn the_guard_is_asked() {
-    let outcome = check(&json!({ "host": "127.0.0.1" })).run(&env(Guard::Public), PLENTY).await;
+    let outcome = check(&json!({ "host": "127.0.0.1" })).run(&env(Guard::public()), PLENTY).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::BlockedAddress)));
 }
 

@@ -175,7 +175,7 @@ async fn nobody_there_and_nobody_allowed() {
     assert_eq!((outcome.status, outcome.cause), (Status::Down, Some(Cause::Refused)));
 
     let check = Tcp.parse(&json!({ "address": deserted.to_string() })).expect("well-formed");
-    let outcome = check.run(&env(Guard::Public), PLENTY).await;
+    let outcome = check.run(&env(Guard::public()), PLENTY).await;
     assert_eq!(outcome.cause, Some(Cause::BlockedAddress));
 }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::cluster::report::{ClusterReport, MemberReport};
 use crate::command::remote::RemoteArgs;
 use crate::command::table::{self, Cell};
-use crate::command::{FINE, NOT_WELL};
+use crate::command::{FINE, NOT_WELL, json, terminal};
 
 /// Shows every coordinator: its part, how far it is, its clock, its disk.
 ///
@@ -30,7 +30,7 @@ pub(super) async fn status(
 ) -> anyhow::Result<u8> {
     let report: ClusterReport = args.remote.get("/api/v1/cluster").await?;
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+        json::pretty(out, &report)?;
     } else {
         draw(&report, out, colour)?;
     }
@@ -46,7 +46,7 @@ fn draw(report: &ClusterReport, out: &mut dyn Write, colour: bool) -> anyhow::Re
     let rows: Vec<Vec<Cell>> = report.members.iter().map(row).collect();
     table::write(out, &HEADS, &rows, colour)?;
     for warning in &report.warnings {
-        writeln!(out, "\nwarning: {warning}")?;
+        writeln!(out, "\nwarning: {}", terminal::line(warning))?;
     }
     Ok(())
 }

@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crosscheck_checks::excerpt::is_harmful;
 use crosscheck_model::{CheckSpec, Outcome, Phase, Phases, Status};
 use unicode_width::UnicodeWidthStr;
+
+use crate::command::terminal::line as shown;
 
 /// How wide a bar is: with a name of 20 columns a line fits into 100.
 const BAR: usize = 36;
@@ -38,11 +39,6 @@ const fn word(status: Status) -> (&'static str, &'static str) {
 /// The columns that a text takes on a terminal.
 pub(super) fn columns(text: &str) -> usize {
     shown(text).width()
-}
-
-/// Text without characters that could change the terminal.
-fn shown(text: &str) -> String {
-    text.chars().map(|c| if is_harmful(c) { ' ' } else { c }).collect()
 }
 
 /// What the parts of a bar mean.

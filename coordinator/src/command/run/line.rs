@@ -7,6 +7,8 @@ use std::time::Duration;
 use crosscheck_model::{Cause, CheckSpec, Outcome, Phase, Phases, Status};
 use serde::Serialize;
 
+use crate::command::json;
+
 #[derive(Serialize)]
 struct Line<'a> {
     name: &'a str,
@@ -68,6 +70,5 @@ pub(super) fn write(out: &mut dyn Write, spec: &CheckSpec, outcome: &Outcome) ->
         values: &outcome.values,
         excerpt: &outcome.excerpt,
     };
-    let json = serde_json::to_string(&line)?;
-    writeln!(out, "{json}")
+    json::line(out, &line)
 }

@@ -79,7 +79,7 @@ async fn nobody_at_the_port_is_a_refusal() {
 #[tokio::test]
 async fn a_forbidden_address_is_not_touched() {
     let (server, heard) = server(ok(""), Then::Close).await;
-    let env = Env { guard: Guard::Public, ..env() };
+    let env = Env { guard: Guard::public(), ..env() };
     let outcome = run_in(&env, &at(&server, "/", json!({})), AMPLE).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::BlockedAddress)));
     assert!(outcome.detail.contains("loopback"), "{}", outcome.detail);

@@ -138,7 +138,7 @@ async fn time_is_kept_for_what_always_runs() {
 async fn forbidden_addresses_and_missing_secrets_are_no_verdict() {
     let (server, heard) = server_to(application).await;
     let check = Journey.parse(&settings(&server, steps())).expect("well-formed settings");
-    let public = Env { guard: Guard::Public, ..env() };
+    let public = Env { guard: Guard::public(), ..env() };
     let outcome = check.run(&public, AMPLE).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::BlockedAddress)));
     assert!(outcome.detail.starts_with("step 1 `form`: "), "{}", outcome.detail);

@@ -1,0 +1,4 @@
+//! `cargo fuzz run report`; see the crate.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| crosscheck_fuzz::run("report", bytes));

@@ -1,0 +1,4 @@
+//! `cargo fuzz run spool`; see the crate.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| crosscheck_fuzz::run("spool", bytes));
