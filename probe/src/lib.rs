@@ -70,7 +70,7 @@ pub fn start(config: &Config, link: impl Link) -> io::Result<Running> {
         guard: config.guard(),
         resolver: Resolver::system(),
         secrets: Secrets::of_process(),
-        programs: config.exec.clone(),
+        programs: config.exec.clone().with_files(&config.files.allow),
     };
     start_with(config, link, KindProber::new(env))
 }
