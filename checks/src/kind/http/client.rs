@@ -154,7 +154,8 @@ impl Client {
         }
         if !wanted.accepts(head.status) {
             // The error page may break off; the status that it came with is the better cause.
-            return wanted.judge(&head, (&[], None), secrets).map_or(Ok(()), Err);
+            let failure = wanted.judge(&head, (&[], None), secrets);
+            return failure.map_or(Ok(()), |failure| Err(self.by_whom(failure, from)));
         }
         received?;
         let is_compressed = seen.compressed();
@@ -170,6 +171,18 @@ impl Client {
             }
         }
         wanted.flaws(timer, seen.certificate_days).map_or(Ok(()), Err)
+    }
+
+    /// A status that is not wanted, with the proxy that may have answered in the target's place.
+    fn by_whom(&self, failure: Failure, from: &Target) -> Failure {
+        match &self.plan.proxy {
+            Some(proxy) if proxy.forwards() && !from.is_https() => {
+                let detail =
+                    format!("{}; it may be the answer of the proxy {proxy}", failure.detail);
+                Failure { cause: failure.cause, detail }
+            }
+            _ => failure,
+        }
     }
 
     pub(super) fn tls(&self, at_home: bool) -> Result<&Tls, Failure> {

@@ -240,6 +240,34 @@ mod tests {
     }
 
     #[test]
+    fn numbers_out_of_their_bounds_are_told_and_crash_nothing() {
+        for text in [
+            "9223372036854775807 + status > 0",
+            "-9223372036854775807 - 2 - status < 0",
+            "9223372036854775807 * status > 0",
+            "status / 0 == 1",
+            "status % 0 == 1",
+            "(0 - 9223372036854775807 - 1) / (0 - 1) == 1",
+            "-(0 - 9223372036854775807 - 1) > 0",
+            "int('x') == 1",
+            "int(1e300) == 1",
+            "uint(0 - status) == 1u",
+            "double('x') > 0.0",
+            "json('$.items')[99999999999] == 1",
+            "json('$.items')[0 - 1] == 1",
+            "'a'[0] == 'a'",
+            "size(status) == 1",
+            "json('$.items').all(i, i)",
+        ] {
+            let said = complaint(text).unwrap_or_default();
+            assert!(
+                said.contains("cannot be told") || said.contains("does not hold"),
+                "{text}: {said}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_place() {
         for (text, words) in [
             ("status ==", "is no expression"),
