@@ -47,16 +47,16 @@ impl Apache {
             let page = format!("<p>{place}</p>{}", "<p>Welcome to the shop</p>".repeat(200));
             std::fs::write(directory.join("index.html"), page).expect("a page");
         }
-        scratch.write("apache/accounts", ACCOUNT);
+        let accounts = scratch.write("apache.accounts", ACCOUNT);
         let loaded: String = LOADED
             .iter()
             .map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"))
             .collect();
-        let at = at.display();
+        let (at, accounts) = (at.display(), accounts.display());
         let text = format!(
-            "{loaded}ServerName web.test\nListen 127.0.0.1:{port}\nUser www-data\n             Group www-data\nServerRoot {at}\nDefaultRuntimeDir {at}\nPidFile {at}/pid\n             ErrorLog {at}/error.log\nDocumentRoot {at}/www\nDirectoryIndex index.html\n             TypesConfig /dev/null\nAddType text/html .html\n             <Location /gzip/>\nSetOutputFilter DEFLATE\n</Location>\n             <Location /br/>\nSetOutputFilter BROTLI_COMPRESS\n</Location>\n             <Location /digest/>\nAuthType Digest\nAuthName shop\nAuthDigestProvider file\n             AuthUserFile {at}/accounts\nRequire valid-user\n</Location>\n"
+            "{loaded}ServerName web.test\nListen 127.0.0.1:{port}\nUser www-data\n             Group www-data\nServerRoot {at}\nDefaultRuntimeDir {at}\nPidFile {at}/pid\n             ErrorLog {at}/error.log\nDocumentRoot {at}/www\nDirectoryIndex index.html\n             TypesConfig /dev/null\nAddType text/html .html\n             <Location /gzip/>\nSetOutputFilter DEFLATE\n</Location>\n             <Location /br/>\nSetOutputFilter BROTLI_COMPRESS\n</Location>\n             <Location /digest/>\nAuthType Digest\nAuthName shop\nAuthDigestProvider file\n             AuthUserFile {accounts}\nRequire valid-user\n</Location>\n"
         );
-        let file = scratch.write("apache/apache.conf", &text);
+        let file = scratch.write("apache.conf", &text);
         let mut command = Command::new("apache2");
         command.arg("-D").arg("FOREGROUND").arg("-f").arg(file);
         let mut process = Process::start("apache2", &mut command, &scratch.file("apache.log"));
