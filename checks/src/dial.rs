@@ -143,11 +143,17 @@ impl Timer {
 /// that does not stop users is Degraded.
 pub const fn status_of(cause: Cause) -> Status {
     match cause {
-        Cause::Slow | Cause::CertificateExpiring | Cause::PluginWarning => Status::Degraded,
+        Cause::Slow
+        | Cause::CertificateExpiring
+        | Cause::WeakTls
+        | Cause::Heavy
+        | Cause::PluginWarning => Status::Degraded,
         // The probe may or could not look. A throttled probe is told nothing about other users
         // of the target, and a vote for Down would punish the target for defending itself.
         Cause::BlockedAddress
         | Cause::Throttled
+        // The way through was closed before the target.
+        | Cause::Proxy
         | Cause::ProbeUnfit
         | Cause::ProbeLate
         | Cause::Setup
@@ -199,6 +205,19 @@ pub async fn connect_to(
     addresses: &[SocketAddr],
     timer: &mut Timer,
 ) -> Result<Connected, Failure> {
+    let allowed = allowed(guard, addresses)?;
+    let (deadline, mut last_tried) = (timer.deadline, None);
+    let attempts = attempt_each(&allowed, deadline, &mut last_tried);
+    let attempted = timer.phase(Phase::Connect, attempts).await;
+    timer.address = last_tried;
+    attempted?
+}
+
+/// Those of the addresses that the guard allows.
+///
+/// # Errors
+/// There are addresses, and it forbids all.
+pub(crate) fn allowed(guard: Guard, addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>, Failure> {
     let mut allowed = Vec::with_capacity(addresses.len());
     let mut blocked = None;
     for address in addresses {
@@ -211,11 +230,7 @@ pub async fn connect_to(
         let detail = format!("{ip} must not be connected to from this probe ({why})");
         return Err(Failure { cause: Cause::BlockedAddress, detail });
     }
-    let (deadline, mut last_tried) = (timer.deadline, None);
-    let attempts = attempt_each(&allowed, deadline, &mut last_tried);
-    let attempted = timer.phase(Phase::Connect, attempts).await;
-    timer.address = last_tried;
-    attempted?
+    Ok(allowed)
 }
 
 /// Tries the addresses in order. While others wait, one gets an equal share of the time left

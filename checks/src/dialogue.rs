@@ -218,6 +218,21 @@ impl Dialogue {
         Ok(())
     }
 
+    /// The connection and the run's clock, for who shakes hands by himself.
+    ///
+    /// # Errors
+    /// As of [`Self::secure`]: something was said beyond the consent.
+    pub(crate) fn into_plain(self) -> (Result<TcpStream, Failure>, Timer) {
+        let stream = match self.wire {
+            Wire::Plain(stream) if self.inbox.is_empty() => Ok(stream),
+            _ => {
+                let detail = "the server said more in clear text after its consent to TLS";
+                Err(Failure::new(Cause::Protocol, detail))
+            }
+        };
+        (stream, self.timer)
+    }
+
     /// The outcome of the run, with the failing step and what was heard in it.
     pub(crate) fn outcome(&self, secrets: &Secrets, failure: Option<Failure>) -> Outcome {
         let failure = failure.map(|failure| match &self.step[..] {

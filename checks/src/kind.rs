@@ -9,6 +9,7 @@ pub mod imap;
 pub mod journey;
 pub mod mysql;
 mod negate;
+pub mod page;
 pub mod pop3;
 pub mod push;
 pub mod redis;
@@ -38,6 +39,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(dns::Dns),
     &Negatable(tls::Tls),
     &journey::Journey,
+    &page::Page,
     &Negatable(smtp::Smtp),
     &Negatable(imap::Imap),
     &Negatable(pop3::Pop3),

@@ -22,6 +22,7 @@ pub mod guard;
 pub mod kind;
 pub mod mail;
 pub mod programs;
+pub mod proxy;
 pub mod resolve;
 pub mod text;
 pub mod tls;

@@ -1,11 +1,15 @@
-//! Which programs checks may start on this host. Who defines checks is not who owns the host: so
-//! the host's own configuration names the programs, and none when it says nothing.
+//! Which programs checks may start on this host, and which of its files they may send. Who defines checks is not who owns the host: so
+//! the host's own configuration names both, and none when it says nothing.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crosscheck_model::Cause;
 use serde::Deserialize;
+
+use crate::resolve::Failure;
 
 /// Programs whose task is to start others: a directory does not let them in, only their own name.
 /// No list of them is complete. To allow a directory is to trust all that is in it.
@@ -22,15 +26,26 @@ pub struct Programs {
     /// (`BASH_ENV`, `PERL5OPT`, `LD_PRELOAD`) would start what this list does not name.
     #[serde(default)]
     variables: Arc<[String]>,
+    /// Files that checks may send, and directories all of whose files they may.
+    #[serde(skip)]
+    files: Arc<[PathBuf]>,
 }
+
+/// The largest file that is sent: it is held in memory, as others are at the same time.
+pub const SENT_AT_MOST_BYTES: u64 = 16 << 20;
 
 impl Programs {
     /// These programs and directories, and these variables.
     pub fn new(allow: Vec<PathBuf>, variables: Vec<String>) -> Self {
-        Self { allow: allow.into(), variables: variables.into() }
+        Self { allow: allow.into(), variables: variables.into(), files: Arc::default() }
     }
 
-    /// What cannot be meant: paths that are not absolute.
+    /// The same, and these files and directories.
+    pub fn with_files(self, files: &[PathBuf]) -> Self {
+        Self { files: [&self.files, files].concat().into(), ..self }
+    }
+
+    /// What cannot be meant in the configuration of programs: paths that are not absolute.
     pub fn wrong(&self) -> Vec<String> {
         let relative = self.allow.iter().filter(|path| !path.is_absolute());
         relative
@@ -58,6 +73,40 @@ impl Programs {
         Err(format!(
             "this probe does not allow `{shown}`; its configuration may: `exec: {{ allow: [{shown}] }}`"
         ))
+    }
+
+    /// A file that a check sends, of at most [`SENT_AT_MOST_BYTES`].
+    ///
+    /// # Errors
+    /// It must not be sent, with what to write to allow it; it cannot be read, or is too large.
+    pub fn read(&self, file: &Path) -> Result<Vec<u8>, Failure> {
+        let setup = |detail: String| Failure::new(Cause::Setup, detail);
+        let shown = file.display();
+        let broken = |error: std::io::Error| setup(format!("cannot read `{shown}`: {error}"));
+        // Without permission nothing is told of what there is.
+        let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        let is_allowed = self.files.iter().any(|entry| {
+            let entry = fs::canonicalize(entry).unwrap_or_else(|_| entry.clone());
+            real.starts_with(entry)
+        });
+        if !is_allowed {
+            let directory = file.parent().unwrap_or(file).display();
+            return Err(setup(format!(
+                "this probe does not let checks send `{shown}`; its configuration may: \
+                 `files: {{ allow: [{directory}] }}`"
+            )));
+        }
+        // What is no file, such as a pipe, may have no end, or no beginning.
+        if !fs::metadata(&real).map_err(broken)?.is_file() {
+            return Err(setup(format!("`{shown}` is no file")));
+        }
+        let mut bytes = Vec::new();
+        let file = File::open(&real).map_err(broken)?;
+        file.take(SENT_AT_MOST_BYTES + 1).read_to_end(&mut bytes).map_err(broken)?;
+        if bytes.len() as u64 > SENT_AT_MOST_BYTES {
+            return Err(setup(format!("`{shown}` has more than {SENT_AT_MOST_BYTES} bytes")));
+        }
+        Ok(bytes)
     }
 
     /// Whether a check may set this variable.
@@ -127,6 +176,35 @@ mod tests {
             assert_eq!(allows(allow, program), wanted, "{allow:?} {program}");
         }
         assert!(Programs::default().allows(Path::new("/bin/true")).is_err());
+    }
+
+    #[test]
+    fn only_files_of_allowed_directories_are_sent() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| scratch.path().join(name);
+        fs::create_dir_all(at("open/deep")).expect("a directory");
+        for file in ["open/a", "open/deep/b", "closed"] {
+            fs::write(at(file), file).expect("a file");
+        }
+        symlink(at("closed"), at("open/out")).expect("a link");
+        let large = File::create(at("open/large")).expect("a file");
+        large.set_len(SENT_AT_MOST_BYTES + 1).expect("a sparse file");
+        let programs = Programs::default().with_files(&[at("open")]);
+        assert_eq!(programs.read(&at("open/a")).expect("allowed"), b"open/a");
+        assert_eq!(programs.read(&at("open/deep/b")).expect("allowed"), b"open/deep/b");
+        for (file, words) in [
+            ("closed", "files: { allow: ["),
+            ("open/out", "does not let checks send"),
+            ("open/../closed", "does not let checks send"),
+            ("open/gone", "cannot read"),
+            ("open/deep", "is no file"),
+            ("open/large", "bytes"),
+        ] {
+            let failure = programs.read(&at(file)).expect_err(file);
+            assert_eq!(failure.cause, Cause::Setup);
+            assert!(failure.detail.contains(words), "{}", failure.detail);
+        }
+        assert!(Programs::default().read(&at("open/a")).is_err());
     }
 
     #[test]

@@ -9,20 +9,23 @@
 //! Nothing is resumed: a resumed session shows no certificate and hides the handshake's time.
 
 mod certificate;
+mod chain;
 mod files;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod staple;
+mod verifier;
 
 use std::io;
 use std::sync::{Arc, OnceLock};
 
 use crosscheck_model::{Cause, Phase};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, ProtocolVersion,
-    RootCertStore, SignatureScheme, SupportedProtocolVersion,
+    AlertDescription, CertificateError, ClientConfig, ProtocolVersion, RootCertStore,
+    SupportedProtocolVersion,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
@@ -30,8 +33,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub use certificate::Certificate;
+pub use chain::Link;
 pub use files::FileError;
+pub use staple::{Standing, Staple};
 
+use self::verifier::{SignaturesOnly, Stapled};
 use crate::dial::{self, Timer};
 use crate::resolve::Failure;
 
@@ -72,6 +78,8 @@ pub struct CertificateWanted {
 pub struct Tls {
     config: Arc<ClientConfig>,
     judge: Arc<WebPkiServerVerifier>,
+    roots: Arc<RootCertStore>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Tls {
@@ -85,10 +93,11 @@ impl Tls {
             Some(path) => Arc::new(files::roots(path)?),
             None => system_roots(),
         };
-        let judge = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+        let judge = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone())
             .build()
             .map_err(|error| FileError::Unusable(error.to_string()))?;
-        let verifier = SignaturesOnly(provider.signature_verification_algorithms);
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier = SignaturesOnly { algorithms, stapled: None };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(wanted.only_1_3))
             .map_err(|error| FileError::Unusable(error.to_string()))?
@@ -105,7 +114,7 @@ impl Tls {
         };
         config.alpn_protocols = wanted.alpn.iter().map(|name| name.to_vec()).collect();
         config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config), judge })
+        Ok(Self { config: Arc::new(config), judge, roots, algorithms })
     }
 
     /// Shakes hands as a client of `name`, and judges the certificate.
@@ -118,15 +127,51 @@ impl Tls {
         name: &ServerName<'static>,
         timer: &mut Timer,
     ) -> Result<Session, Failure> {
-        let connector = TlsConnector::from(self.config.clone());
+        self.handshake_by(self.config.clone(), stream, name, timer).await
+    }
+
+    /// The same, with what the server staples of the certificate's status (RFC 6066 section 8):
+    /// [`Session::staple`].
+    ///
+    /// # Errors
+    /// As of [`Self::handshake`].
+    pub async fn handshake_with_staple(
+        &self,
+        stream: TcpStream,
+        name: &ServerName<'static>,
+        timer: &mut Timer,
+    ) -> Result<Session, Failure> {
+        let stapled = Stapled::default();
+        let mut config = ClientConfig::clone(&self.config);
+        let verifier =
+            SignaturesOnly { algorithms: self.algorithms, stapled: Some(stapled.clone()) };
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        let mut session = self.handshake_by(Arc::new(config), stream, name, timer).await?;
+        let response = std::mem::take(&mut *stapled.lock());
+        if !response.is_empty() {
+            let (_, connection) = session.stream.get_ref();
+            let chain = connection.peer_certificates().unwrap_or_default();
+            session.staple = Some(Staple::read(&response, chain, UnixTime::now()));
+        }
+        Ok(session)
+    }
+
+    async fn handshake_by(
+        &self,
+        config: Arc<ClientConfig>,
+        stream: TcpStream,
+        name: &ServerName<'static>,
+        timer: &mut Timer,
+    ) -> Result<Session, Failure> {
+        let connector = TlsConnector::from(config);
         let shaken = timer.phase(Phase::Tls, connector.connect(name.clone(), stream)).await?;
         let stream = shaken.map_err(|error| handshake_failure(&error))?;
         let now = UnixTime::now();
         let (_, connection) = stream.get_ref();
         let chain = connection.peer_certificates().unwrap_or_default();
-        let certificate = Certificate::read(chain, now);
+        let certificate = Certificate::read(chain, &self.roots, now);
         let verdict = self.judge(chain, name, now, certificate.as_ref());
-        Ok(Session { stream, certificate, verdict })
+        Ok(Session { stream, certificate, verdict, staple: None })
     }
 
     fn judge(
@@ -159,12 +204,31 @@ pub struct Session {
     stream: TlsStream<TcpStream>,
     certificate: Option<Certificate>,
     verdict: Result<(), Failure>,
+    staple: Option<Result<Staple, String>>,
 }
 
 impl Session {
     /// The server's certificate, trusted or not; `None` when it cannot be parsed.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_ref()
+    }
+
+    /// The status that was stapled to the certificate, or why it says nothing; `None`: none was, or
+    /// nobody asked.
+    pub fn staple(&self) -> Option<&Result<Staple, String>> {
+        self.staple.as_ref()
+    }
+
+    /// The cipher suite, by its name and number (IANA's registry).
+    pub fn cipher(&self) -> Option<(String, u16)> {
+        let suite = self.stream.get_ref().1.negotiated_cipher_suite()?.suite();
+        Some((suite.as_str().unwrap_or("unknown").to_owned(), u16::from(suite)))
+    }
+
+    /// The group of the key exchange, by its name and number.
+    pub fn group(&self) -> Option<(String, u16)> {
+        let group = self.stream.get_ref().1.negotiated_key_exchange_group()?.name();
+        Some((group.as_str().unwrap_or("unknown").to_owned(), u16::from(group)))
     }
 
     /// The protocol agreed on by ALPN.
@@ -293,43 +357,4 @@ fn system_roots() -> Arc<RootCertStore> {
         Arc::new(roots)
     };
     ROOTS.get_or_init(read).clone()
-}
-
-/// Verifies that the server holds its certificate's key, and leaves the chain to [`Tls::judge`].
-#[derive(Debug)]
-struct SignaturesOnly(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for SignaturesOnly {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
 }

@@ -171,6 +171,7 @@ async fn inside() {
     the_recorder_hears(&env, &knocked).await;
     let echoes = pings();
     by_address(&env).await;
+    by_proxy(&env).await;
     by_name(&env).await;
     assert!(knocked.take().await.is_empty(), "nobody may have knocked");
     assert_eq!(pings(), echoes, "nor pinged");
@@ -241,6 +242,29 @@ async fn by_address(env: &Env) {
     }
 }
 
+/// Neither stands a proxy at such an address, nor is one asked for it.
+async fn by_proxy(env: &Env) {
+    for host in FORBIDDEN.map(bracketed).into_iter().chain(SPELLINGS.map(str::to_owned)) {
+        let public = bracketed(if host.contains(':') { PUBLIC_V6 } else { PUBLIC });
+        for scheme in ["http", "socks5"] {
+            let at = |url: &str, proxy: &str| {
+                let proxy = format!("{scheme}://{proxy}:80");
+                json!({ "url": url, "proxy": { "url": proxy } })
+            };
+            for settings in [
+                at("http://shop.test/", &host),
+                at("https://shop.test/", &host),
+                at(&format!("http://{host}/"), &public),
+                at(&format!("https://{host}/"), &public),
+            ] {
+                let outcome = run(env, "http", &settings).await;
+                let cause = outcome.cause;
+                assert_eq!(cause, Some(Cause::BlockedAddress), "{settings}: {outcome:?}");
+            }
+        }
+    }
+}
+
 async fn by_name(env: &Env) {
     for host in ["inside.test", "alias.test"] {
         for (kind, settings) in each_kind(host).into_iter().chain(each_service(host)) {
@@ -288,11 +312,12 @@ async fn by_second_answer(env: &Env, knocked: &Knocked) {
 }
 
 /// A check of each kind whose target is `host`.
-fn each_kind(host: &str) -> [(&'static str, Value); 6] {
+fn each_kind(host: &str) -> [(&'static str, Value); 7] {
     let family = if host.contains(':') { "v6" } else { "v4" };
     let at = |port: u16| format!("{}:{port}", bracketed(host));
     [
         ("http", json!({ "url": format!("http://{}/", bracketed(host)), "family": family })),
+        ("page", json!({ "url": format!("http://{}/", bracketed(host)), "family": family })),
         ("tcp", json!({ "address": at(80), "family": family })),
         ("tls", json!({ "address": at(443), "family": family })),
         ("dns", json!({ "name": "a.test", "type": "A", "server": host })),

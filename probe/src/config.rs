@@ -45,6 +45,10 @@ pub struct Config {
     /// chooses their arguments.
     #[serde(default)]
     pub exec: Programs,
+    /// Files that checks of kind `http` may send; left out: none. Whoever defines checks chooses
+    /// where they are sent.
+    #[serde(default)]
+    pub files: Files,
     /// Where `/metrics` is served; left out: nowhere.
     #[serde(default)]
     pub metrics: Option<SocketAddr>,
@@ -54,6 +58,15 @@ pub struct Config {
     /// Whom this probe mails by itself when it reaches no coordinator.
     #[serde(default)]
     pub last_resort: Option<DirectMail>,
+}
+
+/// Files of this host that checks may send.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// Files, and directories all of whose files may be sent, as absolute paths.
+    #[serde(default)]
+    pub allow: Vec<PathBuf>,
 }
 
 /// Bounds of a probe.
@@ -102,6 +115,7 @@ impl Config {
             data: None,
             internal: false,
             exec: Programs::default(),
+            files: Files::default(),
             metrics: None,
             limits: Limits::default(),
             last_resort: None,
@@ -206,6 +220,8 @@ impl Config {
             wrong.push("`coordinators` names one of them twice".to_owned());
         }
         wrong.extend(self.exec.wrong().into_iter().map(|what| format!("`exec.allow`: {what}")));
+        let files = Programs::new(self.files.allow.clone(), Vec::new()).wrong();
+        wrong.extend(files.into_iter().map(|what| format!("`files.allow`: {what}")));
         for (key, value) in [("concurrency", self.limits.concurrency), ("spool", self.limits.spool)]
         {
             if value == 0 {
@@ -290,6 +306,7 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
             (&*base.replace("https://a", "http://a"), vec!["`http://a`", "crosscheck-probe join"]),
             (&*base.replace("https://a", "http://localhost"), vec!["clear text"]),
             (&*format!("{base}exec: {{ allow: [plugins] }}"), vec!["`exec.allow`: `plugins`"]),
+            (&*format!("{base}files: {{ allow: [up] }}"), vec!["`files.allow`: `up`"]),
             (&*format!("{base}metrics: here"), vec!["socket address"]),
             (
                 &*format!("{base}last_resort: {{ smtp: \"smtp://h\", from: nobody }}"),

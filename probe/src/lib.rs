@@ -73,8 +73,8 @@ pub fn start(config: &Config, link: impl Link) -> io::Result<Running> {
         let urls = config.urls().unwrap_or_default();
         tokio::spawn(own_addresses::learn(own.clone(), urls, resolver.clone()));
     }
-    let env =
-        Env { guard, resolver, secrets: Secrets::of_process(), programs: config.exec.clone() };
+    let programs = config.exec.clone().with_files(&config.files.allow);
+    let env = Env { guard, resolver, secrets: Secrets::of_process(), programs };
     start_with(config, link, KindProber::new(env))
 }
 

@@ -1,7 +1,10 @@
 //! Real servers, each of a protocol of its own, on loopback of both families where they can.
 
+pub mod apache;
 pub mod dovecot;
 pub mod mariadb;
+pub mod openssl;
+pub mod proxy;
 pub mod redis;
 pub mod sshd;
 pub mod telnetd;

@@ -181,6 +181,20 @@ causes! {
     JobFailed = "job_failed",
     /// The job reports a flaw.
     JobWarning = "job_warning",
+    /// The proxy on the way cannot be reached or refuses, so nothing is known of the target.
+    Proxy = "proxy",
+    /// The token endpoint gave no access token.
+    Token = "token",
+    /// An expression over the answer does not hold.
+    Expect = "expect",
+    /// The stapled certificate status is missing, late or not good.
+    Ocsp = "ocsp",
+    /// The server accepts a version of TLS that is out of use.
+    WeakTls = "weak_tls",
+    /// Elements of the page could not be loaded.
+    Elements = "elements",
+    /// The page is larger than wanted.
+    Heavy = "heavy",
 }
 
 impl fmt::Display for Cause {

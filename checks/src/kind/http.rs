@@ -6,15 +6,22 @@
 mod assertions;
 mod body;
 pub(in crate::kind) mod client;
+mod digest;
 mod exchange;
+mod expect;
+mod hop;
 pub(in crate::kind) mod jar;
 pub(in crate::kind) mod json;
+mod login;
+mod multipart;
 mod payload;
 pub(in crate::kind) mod plan;
 mod request;
+mod seen;
 pub(in crate::kind) mod settings;
 pub(in crate::kind) mod target;
 pub(in crate::kind) mod template;
+pub(in crate::kind) mod token;
 mod wire;
 pub(in crate::kind) mod words;
 
@@ -83,7 +90,9 @@ impl Check for HttpCheck {
 impl HttpCheck {
     async fn observe(&self, env: &Env, deadline: Duration) -> Outcome {
         let client = &self.0;
-        let words = Words { secrets: &env.secrets, saved: None };
+        // A token is forgotten one day, and must not be looked for ever after.
+        let env = &Env { secrets: env.secrets.of_run(), ..env.clone() };
+        let words = Words { secrets: &env.secrets, host: &env.programs, saved: None };
         // Its time is not the target's.
         let prepared = client.prepare().and_then(|()| client.fill(&words));
         let (mut timer, mut seen) = (Timer::start(deadline), Seen::default());

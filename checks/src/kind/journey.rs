@@ -204,7 +204,7 @@ impl Run<'_> {
 
     async fn ask(&mut self, step: &Step, timer: &mut Timer, seen: &mut Seen) -> Result<(), Missed> {
         let secrets = &self.env.secrets;
-        let words = Words { secrets, saved: Some(&self.saved) };
+        let words = Words { secrets, host: &self.env.programs, saved: Some(&self.saved) };
         let target = step.address.target(&self.saved, &self.plan.named)?;
         let prepared = step.client.fill(&words)?;
         let mut found: Vec<(&str, Target, Found)> = Vec::new();

@@ -130,7 +130,7 @@ fn presence(outcome: &Outcome) -> Presence {
             | Cause::DnsNxdomain | Cause::DnsNoAddress
             // Somebody is, and does not do what is described.
             | Cause::Status | Cause::Header | Cause::Body | Cause::Json | Cause::Answer
-            | Cause::Protocol | Cause::Login | Cause::NotOffered | Cause::HostKey,
+            | Cause::Expect | Cause::Protocol | Cause::Login | Cause::NotOffered | Cause::HostKey,
         ) => Presence::NotThere,
         (Status::Down, _) => Presence::Unclear,
     }
@@ -229,6 +229,9 @@ mod tests {
                     | Cause::Redirect
                     | Cause::Average
                     | Cause::ServerError
+                    | Cause::Token
+                    | Cause::Ocsp
+                    | Cause::Elements
                     | Cause::PluginCritical
                     | Cause::ExecTimeout
                     | Cause::Answers => Status::Unknown,

@@ -1,113 +1,39 @@
-//! `tls`: shakes hands with a TLS server and judges its certificate, whatever is spoken inside.
+//! `tls`: shakes hands with a TLS server and judges its certificates, whatever is spoken inside.
+
+mod old;
+mod settings;
+mod starttls;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Family, Outcome};
+use crosscheck_model::{Cause, Family, Outcome, Status};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rustls_pki_types::ServerName;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
+use self::settings::{Ocsp, Old, Oldest, Settings};
+use self::starttls::Starttls;
 use super::{Check, Defaults, Kind, SettingsError};
 use crate::dial::{self, Timer};
 use crate::env::Env;
+use crate::excerpt;
 use crate::resolve::Failure;
-use crate::text::{Address, List, Span};
-use crate::tls::{self, Certificate, Identity};
+use crate::text::{Address, Span};
+use crate::tls::{self, Certificate, Session, Standing};
 
-/// Judges a TLS server's certificate.
+/// Judges a TLS server's certificates.
 #[derive(Clone, Copy, Debug)]
 pub struct Tls;
-
-/// The settings as people write them.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    /// Where to connect: `mail.example.com:993`.
-    address: Address,
-    /// The name to ask for and to find in the certificate. Default: the address's host.
-    server_name: Option<String>,
-    /// A PEM file of the only roots to trust. Default: the system's.
-    ca: Option<String>,
-    /// A client certificate to show.
-    client: Option<Identity>,
-    /// The versions of TLS.
-    #[serde(default)]
-    versions: Versions,
-    /// Degraded when the certificate expires within this many days.
-    #[serde(default = "default_warn_days")]
-    warn_days: u16,
-    /// The address family of a name; v4 when left out.
-    family: Option<Family>,
-    /// A run that takes longer is degraded.
-    slower_than: Option<Span>,
-    /// Further names that the certificate must be for.
-    #[serde(default)]
-    names: List<String>,
-}
-
-/// Three weeks: certificates of 90 days are renewed 30 days before their end, so by then it has
-/// failed for more than a week.
-const fn default_warn_days() -> u16 {
-    21
-}
-
-/// The versions of TLS that count.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Versions {
-    /// The oldest; 1.2 when left out.
-    min: Option<Oldest>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Oldest {
-    Tls12,
-    Tls13,
-}
-
-impl<'de> Deserialize<'de> for Oldest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = Oldest;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`\"1.2\"` or `\"1.3\"`")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Oldest, E> {
-                match text {
-                    "1.2" => Ok(Oldest::Tls12),
-                    "1.3" => Ok(Oldest::Tls13),
-                    _ => Err(E::custom(format!("`{text}` is not offered; write `1.2` or `1.3`"))),
-                }
-            }
-            // YAML reads an unquoted `1.2` as a number.
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Oldest, E> {
-                self.visit_str(&number.to_string())
-            }
-        }
-        deserializer.deserialize_any(Number)
-    }
-}
-
-impl JsonSchema for Oldest {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "TlsVersion".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "description": "a version of TLS", "enum": ["1.2", "1.3", 1.2, 1.3] })
-    }
-}
 
 /// How long a server may take to protest against the client's certificate after the handshake
 /// (RFC 8446 4.4.2.4): a round trip and some computing.
@@ -119,7 +45,7 @@ impl Kind for Tls {
     }
 
     fn about(&self) -> &'static str {
-        "Shakes hands with a TLS server and judges its certificate: trust, names, versions, expiry."
+        "Shakes hands with a TLS server and judges its certificates: trust, names, versions, expiry, revocation."
     }
 
     fn defaults(&self) -> Defaults {
@@ -143,11 +69,22 @@ struct TlsCheck {
     family: Family,
     name: ServerName<'static>,
     names: Vec<ServerName<'static>>,
+    starttls: Option<Starttls>,
+    forbidden: Vec<Old>,
+    wants_staple: bool,
     wanted: tls::Wanted,
     warn_days: u16,
     slower_than: Option<Duration>,
     /// Built at the first run, where the files are.
     tls: OnceLock<tls::Tls>,
+}
+
+/// What a run saw, kept also when it failed.
+#[derive(Default)]
+struct Seen {
+    values: BTreeMap<String, f64>,
+    /// The connection's terms and the chain, a line each.
+    lines: Vec<String>,
 }
 
 impl TlsCheck {
@@ -182,6 +119,9 @@ impl TlsCheck {
             family,
             name,
             names,
+            starttls: settings.starttls,
+            forbidden: settings.versions.forbid.to_vec(),
+            wants_staple: settings.ocsp == Some(Ocsp::Required),
             wanted: tls::Wanted {
                 ca: settings.ca,
                 client: settings.client,
@@ -197,13 +137,16 @@ impl TlsCheck {
     async fn observe(&self, env: &Env, deadline: Duration) -> Outcome {
         let tls = self.tls(); // Its time is not the target's.
         let mut timer = Timer::start(deadline);
-        let mut values = BTreeMap::new();
+        let mut seen = Seen::default();
         let result = match tls {
-            Ok(tls) => self.shake(env, tls, &mut timer, &mut values).await,
+            Ok(tls) => self.judge(env, tls, &mut timer, &mut seen).await,
             Err(failure) => Err(failure),
         };
         let mut outcome = timer.outcome(&env.secrets, result.err());
-        outcome.values = values;
+        outcome.values = seen.values;
+        if outcome.status != Status::Up {
+            outcome.excerpt = excerpt::of(seen.lines.join("; ").as_bytes(), &env.secrets);
+        }
         outcome
     }
 
@@ -217,29 +160,40 @@ impl TlsCheck {
         Ok(self.tls.get_or_init(|| tls))
     }
 
-    async fn shake(
+    async fn judge(
         &self,
         env: &Env,
         tls: &tls::Tls,
         timer: &mut Timer,
-        values: &mut BTreeMap<String, f64>,
+        seen: &mut Seen,
     ) -> Result<(), Failure> {
-        let (host, port) = (self.address.host(), self.address.port());
-        let connected = dial::connect(env, host, port, self.family, timer).await?;
-        let session = tls.handshake(connected.stream, &self.name, timer).await?;
+        let stream = self.reach(env, timer).await?;
+        let session = tls.handshake_with_staple(stream, &self.name, timer).await?;
         let took = timer.elapsed();
+        seen.note(&session);
         let certificate = session.certificate().cloned();
-        if let Some(certificate) = &certificate {
-            values.insert("certificate_days".to_owned(), certificate.days_left);
-        }
+        let staple = self.judge_staple(&session);
         let stream = session.trusted()?;
         if let Some(certificate) = &certificate {
             self.judge_names(certificate)?;
         }
-        if self.wanted.client.is_some() {
-            await_protest(stream, timer).await?;
+        staple?;
+        match self.wanted.client {
+            Some(_) => await_protest(stream, timer).await?,
+            None => drop(stream), // Before others are opened: some servers serve one at a time.
         }
-        self.judge_flaws(certificate.as_ref(), took)
+        let old = self.judge_old_versions(env, timer).await?;
+        self.judge_flaws(certificate.as_ref(), took, old)
+    }
+
+    /// A connection on which TLS may begin.
+    async fn reach(&self, env: &Env, timer: &mut Timer) -> Result<TcpStream, Failure> {
+        let (host, port) = (self.address.host(), self.address.port());
+        let connected = dial::connect(env, host, port, self.family, timer).await?;
+        match self.starttls {
+            None => Ok(connected.stream),
+            Some(protocol) => protocol.begin(connected.stream, &self.name.to_str(), timer).await,
+        }
     }
 
     fn judge_names(&self, certificate: &Certificate) -> Result<(), Failure> {
@@ -253,24 +207,102 @@ impl TlsCheck {
         Err(Failure::new(Cause::TlsName, detail))
     }
 
+    /// A status that is stapled must be good and not late: browsers refuse it otherwise.
+    fn judge_staple(&self, session: &Session) -> Result<(), Failure> {
+        let wrong = |what: &str| Err(Failure::new(Cause::Ocsp, what));
+        match session.staple() {
+            None if self.wants_staple => wrong("the server staples no certificate status"),
+            None => Ok(()),
+            Some(Err(why)) => wrong(&format!("the stapled certificate status says nothing: {why}")),
+            Some(Ok(staple)) => match (staple.standing, staple.hours_left) {
+                (Standing::Revoked, _) => wrong("the certificate is revoked"),
+                (Standing::Unknown, _) => wrong("the certificate's status is not known"),
+                (Standing::Good, Some(hours)) if hours < 0.0 => {
+                    wrong(&format!("the stapled certificate status is {:.1} hours late", -hours))
+                }
+                (Standing::Good, _) => Ok(()),
+            },
+        }
+    }
+
+    /// Old versions that the server accepts and must not. Their time counts to no phase.
+    async fn judge_old_versions(&self, env: &Env, timer: &Timer) -> Result<Vec<Old>, Failure> {
+        let mut accepted = Vec::new();
+        for version in &self.forbidden {
+            let mut part = timer.part(Duration::ZERO);
+            let stream = self.reach(env, &mut part).await?;
+            if old::is_accepted(stream, *version, &self.name, &mut part).await? {
+                accepted.push(*version);
+            }
+        }
+        Ok(accepted)
+    }
+
     fn judge_flaws(
         &self,
         certificate: Option<&Certificate>,
         took: Duration,
+        old: Vec<Old>,
     ) -> Result<(), Failure> {
+        let mut flaws = Vec::new();
         let warn = f64::from(self.warn_days);
         if let Some(certificate) = certificate.filter(|certificate| certificate.days_left <= warn) {
-            let days = certificate.days_left;
-            let detail =
-                format!("expires in {days:.1} days, wanted more than {warn}; {certificate}");
-            return Err(Failure::new(Cause::CertificateExpiring, detail));
+            flaws.push((Cause::CertificateExpiring, expiring(certificate, warn)));
         }
-        match self.slower_than {
-            Some(limit) if took > limit => {
-                let detail = format!("took {took:.1?}, wanted at most {limit:?}");
-                Err(Failure::new(Cause::Slow, detail))
+        if !old.is_empty() {
+            let old: Vec<&str> = old.into_iter().map(Old::as_str).collect();
+            let detail = format!("the server accepts TLS {}, and must not", old.join(" and "));
+            flaws.push((Cause::WeakTls, detail));
+        }
+        if let Some(limit) = self.slower_than
+            && took > limit
+        {
+            flaws.push((Cause::Slow, format!("took {took:.1?}, wanted at most {limit:?}")));
+        }
+        let Some((cause, _)) = flaws.first() else { return Ok(()) };
+        let details: Vec<&str> = flaws.iter().map(|(_, detail)| detail.as_str()).collect();
+        Err(Failure::new(*cause, details.join("; ")))
+    }
+}
+
+/// Which certificate ends first, where it is not the server's own.
+fn expiring(certificate: &Certificate, warn: f64) -> String {
+    let days = certificate.days_left;
+    let first = certificate.chain.iter().find(|link| link.needed && link.days_left <= days);
+    match first {
+        Some(link) if certificate.chain.first() != Some(link) => format!(
+            "the chain's certificate of {} expires in {days:.1} days, wanted more than {warn}",
+            link.subject
+        ),
+        _ => format!("expires in {days:.1} days, wanted more than {warn}; {certificate}"),
+    }
+}
+
+impl Seen {
+    fn note(&mut self, session: &Session) {
+        let mut put = |name: &str, value: f64| self.values.insert(name.to_owned(), value);
+        if let Ok(version) = session.version().parse() {
+            put("tls_version", version);
+        }
+        let mut terms = format!("TLS {}", session.version());
+        for (key, term) in [("cipher_suite", session.cipher()), ("group", session.group())] {
+            let Some((name, number)) = term else { continue };
+            put(key, f64::from(number));
+            terms.push_str(&format!(", {name}"));
+        }
+        if let Some(Ok(staple)) = session.staple() {
+            put("ocsp_good", if staple.standing == Standing::Good { 1.0 } else { 0.0 });
+            if let Some(hours) = staple.hours_left {
+                put("ocsp_hours", hours);
             }
-            _ => Ok(()),
+        }
+        self.lines.push(terms);
+        let Some(certificate) = session.certificate() else { return };
+        put("certificate_days", certificate.days_left);
+        put("chain_length", certificate.chain.len() as f64);
+        for (at, link) in certificate.chain.iter().enumerate() {
+            self.values.insert(format!("chain_{}_days", at + 1), link.days_left);
+            self.lines.push(format!("{}: {link}", at + 1));
         }
     }
 }
@@ -303,133 +335,5 @@ impl Check for TlsCheck {
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
         self.observe(env, deadline).boxed()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crosscheck_model::{Phase, Status};
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::env::Secrets;
-    use crate::guard::Guard;
-    use crate::programs::Programs;
-    use crate::resolve::Resolver;
-    use crate::tls::scripted::{Authority, Leaf, Server};
-
-    const AMPLE: Duration = Duration::from_secs(30);
-    const NAMES: &[&str] = &["127.0.0.1", "mail.test", "*.shop.test"];
-
-    /// A server that waits for the client to go.
-    async fn server(authority: &Authority, leaf: &Leaf, clients: bool) -> Server {
-        let config = authority.server(leaf, &[], clients);
-        let until_closed = |mut stream: tokio_rustls::server::TlsStream<TcpStream>| async move {
-            let _ = stream.read(&mut [0; 1]).await;
-        };
-        Server::tls(config, until_closed).await
-    }
-
-    async fn run(server: &Server, authority: &Authority, mut more: Value) -> Outcome {
-        more["address"] = json!(server.address.to_string());
-        if more.get("ca").is_none() {
-            more["ca"] = json!(authority.file());
-        }
-        let env = Env {
-            guard: Guard::Internal,
-            resolver: Resolver::new(Vec::new()),
-            secrets: Secrets::default(),
-            programs: Programs::default(),
-        };
-        Tls.parse(&more).expect("well-formed").run(&env, AMPLE).await
-    }
-
-    #[tokio::test]
-    async fn a_certificate_as_wanted_is_up() {
-        let authority = Authority::new();
-        let server = server(&authority, &authority.leaf(NAMES), false).await;
-        for more in [
-            json!({}),
-            json!({ "server_name": "mail.test" }),
-            json!({ "names": ["mail.test", "a.shop.test", "127.0.0.1"] }),
-            json!({ "names": "mail.test", "versions": { "min": "1.3" } }),
-            json!({ "versions": { "min": 1.2 }, "warn_days": 365, "slower_than": "1h" }),
-        ] {
-            let outcome = run(&server, &authority, more.clone()).await;
-            assert_eq!(outcome.status, Status::Up, "{more}: {}", outcome.detail);
-            assert!(outcome.values["certificate_days"] > 365_000.0);
-            let phases: Vec<_> = outcome.phases.iter().map(|(phase, _)| phase).collect();
-            assert_eq!(phases, [Phase::Connect, Phase::Tls]);
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_wrong_with_a_certificate_is_told_apart() {
-        let authority = Authority::new();
-        let good = authority.leaf(NAMES);
-        let expired = authority.leaf_until(NAMES, 2025, 1, 1);
-        let stranger = Authority::new();
-        let table = [
-            (&good, json!({ "ca": stranger.file() }), Cause::TlsUntrusted),
-            (&good, json!({ "server_name": "other.test" }), Cause::TlsName),
-            (&good, json!({ "names": ["mail.test", "a.b.shop.test"] }), Cause::TlsName),
-            (&expired, json!({}), Cause::TlsExpired),
-        ];
-        for (leaf, more, cause) in table {
-            let server = server(&authority, leaf, false).await;
-            let outcome = run(&server, &authority, more).await;
-            assert_eq!((outcome.status, outcome.cause), (Status::Down, Some(cause)));
-            assert!(outcome.detail.contains("issued by Scripted Root"), "{}", outcome.detail);
-            assert!(outcome.values.contains_key("certificate_days"), "{cause}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_end_in_sight_and_slowness_are_flaws() {
-        let authority = Authority::new();
-        let today = jiff::Zoned::now().date();
-        let soon = today.checked_add(jiff::Span::new().days(10)).expect("a date");
-        let month = u8::try_from(soon.month()).expect("a month");
-        let day = u8::try_from(soon.day()).expect("a day");
-        let leaf = authority.leaf_until(NAMES, i32::from(soon.year()), month, day);
-        let server = server(&authority, &leaf, false).await;
-        for (more, cause) in [
-            (json!({}), Some(Cause::CertificateExpiring)),
-            (json!({ "warn_days": 3 }), None),
-            (json!({ "warn_days": 3, "slower_than": "0s" }), Some(Cause::Slow)),
-        ] {
-            let outcome = run(&server, &authority, more).await;
-            assert_eq!(outcome.cause, cause, "{}", outcome.detail);
-            let status = if cause.is_some() { Status::Degraded } else { Status::Up };
-            assert_eq!(outcome.status, status);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_client_certificate_that_is_refused_is_noticed() {
-        let (authority, stranger) = (Authority::new(), Authority::new());
-        let server = server(&authority, &authority.leaf(NAMES), true).await;
-        for (issuer, cause) in [(&authority, None), (&stranger, Some(Cause::TlsHandshake))] {
-            let (certificate, key) = issuer.client_files();
-            let client = json!({ "client": { "certificate": certificate, "key": key } });
-            let outcome = run(&server, &authority, client).await;
-            assert_eq!(outcome.cause, cause, "{}", outcome.detail);
-        }
-    }
-
-    #[test]
-    fn settings_that_do_not_fit_are_told_with_their_path() {
-        let table = [
-            (json!({ "address": "mail.test" }), "address"),
-            (json!({ "address": "mail.test:993", "versions": { "min": "1.1" } }), "versions.min"),
-            (json!({ "address": "mail.test:993", "server_name": "a b" }), "server_name"),
-            (json!({ "address": "mail.test:993", "names": ["ok.test", "a b"] }), "names.1"),
-            (json!({ "address": "127.0.0.1:993", "family": "v6" }), "family"),
-            (json!({ "address": "mail.test:993", "warn_day": 3 }), "warn_day"),
-        ];
-        for (settings, path) in table {
-            let errors = Tls.parse(&settings).err().expect("is refused");
-            assert_eq!(errors[0].path.join("."), path, "{settings}: {errors:?}");
-        }
     }
 }

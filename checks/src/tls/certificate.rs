@@ -3,8 +3,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::chain::{self, Link};
 
 /// The facts of a leaf certificate (RFC 5280), trusted or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,32 +20,35 @@ pub struct Certificate {
     pub not_before: i64,
     /// The last.
     pub not_after: i64,
-    /// Days from the reading to `not_after`; negative once it has expired. The other certificates
-    /// that a server shows do not count: many show old ones that no path needs any more.
+    /// Days from the reading until the first certificate ends that is needed on the way to a
+    /// trusted root; negative once it has. Others that a server shows do not count: many show old
+    /// ones that no path needs any more.
     pub days_left: f64,
-    /// How many certificates the server showed.
-    pub chain: usize,
+    /// What the server showed, this certificate first.
+    pub chain: Vec<Link>,
 }
 
 /// More names than this are counted only: a shared host's certificate has hundreds.
 const NAMES_SHOWN: usize = 3;
 
-const SECONDS_PER_DAY: f64 = 86_400.0;
-
 impl Certificate {
     /// The facts of the chain's leaf; `None` when it is no X.509 certificate.
-    pub fn read(chain: &[CertificateDer<'_>], now: UnixTime) -> Option<Self> {
+    pub(super) fn read(
+        chain: &[CertificateDer<'_>],
+        roots: &RootCertStore,
+        now: UnixTime,
+    ) -> Option<Self> {
         let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
         let validity = leaf.validity();
-        let not_after = validity.not_after.timestamp();
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let links = chain::links(chain, roots, now);
+        let needed = links.iter().filter(|link| link.needed).map(|link| link.days_left);
         Some(Self {
             names: names(&leaf),
-            issuer: issuer(&leaf),
+            issuer: chain::name(leaf.issuer()),
             not_before: validity.not_before.timestamp(),
-            not_after,
-            days_left: not_after.saturating_sub(now) as f64 / SECONDS_PER_DAY,
-            chain: chain.len(),
+            not_after: validity.not_after.timestamp(),
+            days_left: needed.fold(f64::INFINITY, f64::min),
+            chain: links,
         })
     }
 
@@ -96,17 +102,6 @@ fn address(bytes: &[u8]) -> Option<String> {
     Some(address.to_string())
 }
 
-fn issuer(leaf: &X509Certificate<'_>) -> String {
-    let issuer = leaf.issuer();
-    let common_name = issuer.iter_common_name().next().and_then(|name| name.as_str().ok());
-    let organisation = issuer.iter_organization().next().and_then(|name| name.as_str().ok());
-    match (common_name, organisation) {
-        (Some(name), Some(of)) if name != of => format!("{name} ({of})"),
-        (Some(name), _) | (None, Some(name)) => name.to_owned(),
-        (None, None) => issuer.to_string(),
-    }
-}
-
 /// The date in UTC (`2026-11-22`).
 fn day(seconds: i64) -> String {
     match jiff::Timestamp::from_second(seconds) {
@@ -126,7 +121,7 @@ mod tests {
             not_before: 1_767_225_600,
             not_after: 1_798_761_600,
             days_left: 365.0,
-            chain: 1,
+            chain: Vec::new(),
         }
     }
 

@@ -10,7 +10,7 @@ use rcgen::{
 };
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -27,6 +27,8 @@ pub(crate) struct Authority {
 pub(crate) struct Leaf {
     certificate: rcgen::Certificate,
     key: KeyPair,
+    /// What else a server shows with it.
+    above: Vec<CertificateDer<'static>>,
 }
 
 impl Authority {
@@ -58,7 +60,29 @@ impl Authority {
         params.not_after = date_time_ymd(year, month, day);
         let key = key();
         let certificate = params.signed_by(&key, &self.issuer).expect("signs");
-        Leaf { certificate, key }
+        Leaf { certificate, key, above: Vec::new() }
+    }
+
+    /// A certificate for these names that ends long from now, of an intermediate authority that
+    /// ends on a day; a server shows both, and an expired one of another's.
+    pub(crate) fn leaf_below(&self, names: &[&str], (year, month, day): (i32, u8, u8)) -> Leaf {
+        let authority = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name.push(DnType::CommonName, name);
+            params
+        };
+        let mut params = authority("Scripted Intermediate");
+        params.not_after = date_time_ymd(year, month, day);
+        let middle = CertifiedIssuer::signed_by(params, key(), &self.issuer).expect("signs");
+        let mut params = authority("Scripted Stranger");
+        params.not_after = date_time_ymd(2020, 1, 1);
+        let stranger = CertifiedIssuer::self_signed(params, key()).expect("signs itself");
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = key();
+        let params = CertificateParams::new(names).expect("names");
+        let certificate = params.signed_by(&key, &middle).expect("signs");
+        Leaf { certificate, key, above: vec![middle.der().clone(), stranger.der().clone()] }
     }
 
     /// The files of a client certificate: the chain and the key.
@@ -87,7 +111,7 @@ impl Authority {
             builder.with_no_client_auth()
         };
         let key = PrivateKeyDer::try_from(leaf.key.serialize_der()).expect("a key");
-        let chain = vec![leaf.certificate.der().clone()];
+        let chain = [&[leaf.certificate.der().clone()][..], &leaf.above].concat();
         let mut config = builder.with_single_cert(chain, key).expect("they fit");
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)

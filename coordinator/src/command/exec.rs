@@ -1,10 +1,10 @@
-//! Which programs checks may start from a process that somebody has started by hand.
+//! Which programs checks may start, and which files they may send, from a process that somebody has started by hand.
 
 use std::path::{Path, PathBuf};
 
 use crosscheck_checks::programs::Programs;
 
-/// What checks of kind `exec` may start.
+/// What checks may start and send.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ExecArgs {
     /// Let checks of kind `exec` start this program, or those of this directory; may be given
@@ -14,12 +14,16 @@ pub struct ExecArgs {
     /// With `--exec`: let checks set this environment variable; may be given several times.
     #[arg(long = "exec-variable", value_name = "NAME", requires = "allow")]
     pub variables: Vec<String>,
+    /// Let checks of kind `http` send this file, or those of this directory; may be given several
+    /// times. Otherwise they send none.
+    #[arg(long = "send-from", value_name = "PATH", value_parser = absolute)]
+    pub files: Vec<PathBuf>,
 }
 
 impl ExecArgs {
     /// As surroundings of checks.
     pub fn programs(&self) -> Programs {
-        Programs::new(self.allow.clone(), self.variables.clone())
+        Programs::new(self.allow.clone(), self.variables.clone()).with_files(&self.files)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crosscheck_model::{Cause, Phase};
 use http::{HeaderMap, HeaderName, StatusCode, header, response};
 
+use super::expect::Expectations;
 use super::json::Rule;
 use super::settings::{BodyWanted, HeaderWanted, StatusRange};
 use crate::dial::Timer;
@@ -19,6 +20,8 @@ pub(super) struct Wanted {
     pub(super) headers: Vec<(HeaderName, HeaderWanted)>,
     pub(super) body: BodyWanted,
     pub(super) json: Vec<Rule>,
+    pub(super) expect: Expectations,
+    pub(super) compressed: Option<bool>,
     pub(super) slower_than: Option<Duration>,
     pub(super) slower: Vec<(Phase, Duration)>,
     pub(super) warn_days: Option<u16>,
@@ -31,7 +34,8 @@ impl Wanted {
         !(body.contains.is_empty()
             && body.matches.is_empty()
             && body.lacks.is_empty()
-            && self.json.is_empty())
+            && self.json.is_empty()
+            && !self.expect.look_at_body())
     }
 
     /// Whether the status is one of those wanted.
@@ -44,7 +48,7 @@ impl Wanted {
     pub(super) fn judge(
         &self,
         head: &response::Parts,
-        body: &[u8],
+        (body, is_compressed): (&[u8], Option<bool>),
         secrets: &Secrets,
     ) -> Option<Failure> {
         if !self.accepts(head.status) {
@@ -53,7 +57,9 @@ impl Wanted {
         let headers = self.headers.iter().filter_map(|(name, wanted)| {
             Some((Cause::Header, wrong_header(&head.headers, name, wanted, secrets)?))
         });
-        let wrong: Vec<_> = headers.chain(self.wrong_body(body, secrets)).collect();
+        let packing = self.wrong_packing(head, is_compressed);
+        let packing = packing.map(|complaint| (Cause::Header, complaint));
+        let wrong: Vec<_> = headers.chain(packing).chain(self.wrong_body(body, secrets)).collect();
         joined(wrong)
     }
 
@@ -104,6 +110,18 @@ impl Wanted {
                 .push_str(&format!("; it redirects to {to} (`redirects` says how many to follow)"));
         }
         Failure { cause: Cause::Status, detail }
+    }
+
+    /// Whether the body was packed as wanted; without a body there is nothing to pack.
+    fn wrong_packing(&self, head: &response::Parts, is_compressed: Option<bool>) -> Option<String> {
+        let (wanted, is) = (self.compressed?, is_compressed?);
+        let coding = head.headers.get(header::CONTENT_ENCODING);
+        let coding = coding.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match (wanted, is) {
+            (true, false) => Some("the body is not compressed, and must be".to_owned()),
+            (false, true) => Some(format!("the body is compressed ({coding}), and must not be")),
+            _ => None,
+        }
     }
 
     fn wrong_body(&self, body: &[u8], secrets: &Secrets) -> Vec<(Cause, String)> {

@@ -9,9 +9,6 @@ use zstd::stream::write::Decoder as ZstdDecoder;
 
 use crate::resolve::Failure;
 
-/// What is asked for, as browsers do: users get the encoded answer, so it is the one to measure.
-pub(super) const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
-
 /// A body that unpacks to more than this many times its size is an attack on its readers; pages
 /// and JSON come to 5 to 20.
 const RATIO_AT_MOST: u64 = 100;
@@ -120,6 +117,16 @@ impl Body {
         // What was decoded before an interruption is worth showing.
         let _ = self.decoder.writer().flush();
         &self.decoder.sink().kept
+    }
+
+    /// How many bytes the body has, as they came.
+    pub(super) fn received(&mut self) -> u64 {
+        self.decoder.sink().received
+    }
+
+    /// Whether it is packed.
+    pub(super) fn is_encoded(&mut self) -> bool {
+        self.decoder.sink().is_encoded
     }
 
     /// How many bytes the body has, decoded.

@@ -1,29 +1,30 @@
 //! A request, its redirects and what becomes of the answer: what an `http` check does once, and a
 //! journey once a step.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use crosscheck_model::{Cause, Family, Outcome, Status};
-use http::{HeaderMap, HeaderValue};
-use rustls_pki_types::ServerName;
+use crosscheck_model::{Cause, Family};
+use http::HeaderMap;
 
 use super::body::Body;
-use super::exchange::{self, Answer};
+use super::exchange::Answer;
+use super::expect::Facts;
 use super::jar::Jar;
+use super::login::Login;
 use super::plan::Plan;
 use super::request::{Hop, Prepared};
-use super::settings::Version;
+pub(in crate::kind) use super::seen::Seen;
 use super::target::Target;
 use super::words::Words;
-use crate::dial::{self, Timer};
-use crate::env::{Env, Secrets};
+use crate::dial::Timer;
+use crate::env::Env;
 use crate::excerpt;
 use crate::resolve::Failure;
 use crate::tls::Tls;
 
 /// A request that can be sent any number of times, at the same time too.
 pub(in crate::kind) struct Client {
-    plan: Plan,
+    pub(super) plan: Plan,
     /// TLS as configured; built at the first run, where the files are.
     home: OnceLock<Tls>,
     /// TLS without the client's certificate, for other origins.
@@ -44,57 +45,6 @@ pub(in crate::kind) struct Visit<'a> {
 
 /// Looks at an answer: the URL that gave it, its headers and its body.
 pub(in crate::kind) type Glance<'a> = &'a mut (dyn FnMut(&Target, &HeaderMap, &[u8]) + Send);
-
-/// What a run learned on its way, kept also when it failed.
-#[derive(Default)]
-pub(in crate::kind) struct Seen {
-    status: Option<u16>,
-    version: Option<f64>,
-    redirects: u32,
-    certificate_days: Option<f64>,
-    body: Option<Body>,
-}
-
-impl Seen {
-    /// Whether an answer of success came.
-    pub(in crate::kind) fn is_success(&self) -> bool {
-        self.status.is_some_and(|status| (200..300).contains(&status))
-    }
-
-    /// Days until the first certificate on the way expires.
-    pub(in crate::kind) fn certificate_days(&self) -> Option<f64> {
-        self.certificate_days
-    }
-
-    /// The body, as far as it was kept.
-    pub(in crate::kind) fn body(&mut self) -> &[u8] {
-        self.body.as_mut().map_or(&[][..], |body| body.kept())
-    }
-
-    /// The outcome: what the timer measured and what was seen.
-    pub(in crate::kind) fn outcome(
-        &mut self,
-        timer: &Timer,
-        secrets: &Secrets,
-        failure: Option<Failure>,
-    ) -> Outcome {
-        let mut outcome = timer.outcome(secrets, failure);
-        let named = [
-            ("status", self.status.map(f64::from)),
-            ("http_version", self.version),
-            ("certificate_days", self.certificate_days),
-            ("bytes", self.body.as_mut().map(|body| body.decoded() as f64)),
-            ("redirects", self.status.map(|_| f64::from(self.redirects))),
-        ];
-        for (name, value) in named {
-            outcome.values.extend(value.map(|value| (name.to_owned(), value)));
-        }
-        if outcome.status != Status::Up {
-            outcome.excerpt = excerpt::of(self.body(), secrets);
-        }
-        outcome
-    }
-}
 
 impl Client {
     pub(in crate::kind) fn new(plan: Plan) -> Self {
@@ -120,7 +70,10 @@ impl Client {
         if self.plan.target.is_https() || self.plan.redirects > 0 {
             self.tls(true)?;
         }
-        Ok(())
+        match &self.plan.login {
+            Some(Login::Token(source)) => source.prepare(),
+            _ => Ok(()),
+        }
     }
 
     /// What is to be sent.
@@ -142,9 +95,11 @@ impl Client {
         loop {
             asked.push(hop.question());
             let cookies = visit.jar.as_ref().and_then(|jar| jar.header(&hop.target));
-            let asking = self.ask(env, &hop, (prepared, cookies), timer, seen);
-            let answer = asking.await.map_err(|failure| {
-                if seen.redirects == 0 { failure } else { after_redirect(failure, &hop) }
+            let asked_with = (prepared, cookies, visit.words.secrets);
+            let answer = self.ask_as_user(env, &hop, asked_with, timer, seen).await;
+            let answer = answer.map_err(|failure| match seen.redirects {
+                0 => failure,
+                _ => after_redirect(failure, &hop),
             })?;
             if let Some(jar) = &mut visit.jar {
                 jar.take(&answer.head.headers, &hop.target, visit.words.secrets);
@@ -173,47 +128,6 @@ impl Client {
         }
     }
 
-    /// One hop: to the answer's head.
-    async fn ask(
-        &self,
-        env: &Env,
-        hop: &Hop,
-        (prepared, cookies): (&Prepared, Option<HeaderValue>),
-        timer: &mut Timer,
-        seen: &mut Seen,
-    ) -> Result<Answer, Failure> {
-        let plan = &self.plan;
-        let tls = if hop.target.is_https() { Some(self.tls(hop.at_home)?) } else { None };
-        let host = hop.target.host();
-        let connected = dial::connect(env, &host, hop.target.port(), plan.family, timer).await?;
-        let Some(tls) = tls else {
-            let is_http2 = plan.version == Some(Version::Http2);
-            let request = prepared.request(plan, hop, cookies, is_http2)?;
-            return exchange::ask(connected.stream, is_http2, request, timer).await;
-        };
-        let name = match &plan.server_name {
-            Some(name) if hop.at_home => name.clone(),
-            _ => ServerName::try_from(host).map_err(|error| Failure {
-                cause: Cause::TlsName,
-                detail: format!("TLS cannot ask for this host: {error}"),
-            })?,
-        };
-        let session = tls.handshake(connected.stream, &name, timer).await?;
-        if let Some(certificate) = session.certificate() {
-            let days = certificate.days_left;
-            seen.certificate_days =
-                Some(seen.certificate_days.map_or(days, |least| least.min(days)));
-        }
-        let is_http2 = session.alpn() == Some(b"h2");
-        if plan.version == Some(Version::Http2) && !is_http2 {
-            let detail = "the server does not speak HTTP/2 (by ALPN)".to_owned();
-            return Err(Failure { cause: Cause::Protocol, detail });
-        }
-        let stream = session.trusted()?;
-        let request = prepared.request(plan, hop, cookies, is_http2)?;
-        exchange::ask(stream, is_http2, request, timer).await
-    }
-
     /// Reads the body and judges the whole.
     async fn judge(
         &self,
@@ -233,22 +147,45 @@ impl Client {
             Ok(body) => answer.receive(seen.body.insert(body), timer).await,
             Err(failure) => Err(failure),
         };
-        let body = seen.body.as_mut().map_or(&[][..], |body| body.kept());
+        seen.note_sizes();
+        let body = seen.body();
         if let Some(glance) = &mut visit.glance {
             glance(from, &head.headers, body);
         }
         if !wanted.accepts(head.status) {
             // The error page may break off; the status that it came with is the better cause.
-            return wanted.judge(&head, &[], secrets).map_or(Ok(()), Err);
+            let failure = wanted.judge(&head, (&[], None), secrets);
+            return failure.map_or(Ok(()), |failure| Err(self.by_whom(failure, from)));
         }
         received?;
-        if let Some(failure) = wanted.judge(&head, body, secrets) {
+        let is_compressed = seen.compressed();
+        let body = seen.body();
+        if let Some(failure) = wanted.judge(&head, (body, is_compressed), secrets) {
             return Err(failure);
+        }
+        if !wanted.expect.is_empty() {
+            let numbers = seen.numbers(timer);
+            let facts = Arc::new(Facts::new(&head.headers, seen.body(), numbers));
+            if let Some(failure) = wanted.expect.judge(&facts, secrets) {
+                return Err(failure);
+            }
         }
         wanted.flaws(timer, seen.certificate_days).map_or(Ok(()), Err)
     }
 
-    fn tls(&self, at_home: bool) -> Result<&Tls, Failure> {
+    /// A status that is not wanted, with the proxy that may have answered in the target's place.
+    fn by_whom(&self, failure: Failure, from: &Target) -> Failure {
+        match &self.plan.proxy {
+            Some(proxy) if proxy.forwards() && !from.is_https() => {
+                let detail =
+                    format!("{}; it may be the answer of the proxy {proxy}", failure.detail);
+                Failure { cause: failure.cause, detail }
+            }
+            _ => failure,
+        }
+    }
+
+    pub(super) fn tls(&self, at_home: bool) -> Result<&Tls, Failure> {
         let with_client = at_home || self.plan.tls.client.is_none();
         let cell = if with_client { &self.home } else { &self.abroad };
         if let Some(tls) = cell.get() {

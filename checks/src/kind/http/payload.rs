@@ -1,10 +1,13 @@
 //! What a request sends: text as it stands, a form or JSON. In a form and in JSON each secret is
 //! encoded as a value of its own, so that no quote or ampersand in it changes the rest.
 
+use std::path::PathBuf;
+
 use crosscheck_model::Text;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
+use super::multipart::{Multipart, check_path};
 use super::plan::Faults;
 use super::settings::Settings;
 use super::words::Words;
@@ -19,6 +22,10 @@ pub(super) enum Payload {
     Form(Vec<(String, Text)>),
     /// A JSON value.
     Json(Json),
+    /// A file as it stands.
+    File(PathBuf),
+    /// Parts of a form, some of them files.
+    Multipart(Multipart),
 }
 
 /// A JSON value whose texts have places.
@@ -41,7 +48,19 @@ impl Payload {
             .as_ref()
             .map(|value| Self::Json(Json::of(value, &mut vec!["send_json".to_owned()], faults)));
         let text = settings.send.clone().map(Self::Text);
-        let given = [("send", text), ("form", form), ("send_json", json)];
+        let file = settings.send_file.clone().map(|path| {
+            check_path(&path, &["send_file"], faults);
+            Self::File(path)
+        });
+        let parts = (!settings.multipart.is_empty())
+            .then(|| Self::Multipart(Multipart::new(&settings.multipart, faults)));
+        let given = [
+            ("send", text),
+            ("send_file", file),
+            ("form", form),
+            ("multipart", parts),
+            ("send_json", json),
+        ];
         let mut given = given.into_iter().filter_map(|(key, payload)| Some((key, payload?)));
         let (first, payload) = given.next()?;
         if let Some((second, _)) = given.next() {
@@ -51,28 +70,27 @@ impl Payload {
         Some(payload)
     }
 
-    /// The `Content-Type` where people say none: text may be anything.
-    pub(super) fn content_type(&self) -> Option<&'static str> {
-        match self {
-            Self::Text(_) => None,
-            Self::Form(_) => Some("application/x-www-form-urlencoded"),
-            Self::Json(_) => Some("application/json"),
-        }
-    }
-
     /// Whether it holds what must not be carried to another origin.
     pub(super) fn is_secret(&self, words: &Words<'_>) -> bool {
         match self {
             Self::Text(text) => words.is_secret(text),
             Self::Form(fields) => fields.iter().any(|(_, text)| words.is_secret(text)),
             Self::Json(json) => json.is_secret(words),
+            // Files of the probe's host are its own.
+            Self::File(_) => true,
+            Self::Multipart(parts) => parts.is_secret(words),
         }
     }
 
-    /// As it is sent.
-    pub(super) fn fill(&self, words: &Words<'_>) -> Result<Vec<u8>, Failure> {
-        match self {
-            Self::Text(text) => Ok(words.resolve(text)?.into_bytes()),
+    /// As it is sent, and its `Content-Type` where people say none: text may be anything.
+    pub(super) fn fill(&self, words: &Words<'_>) -> Result<(Vec<u8>, Option<String>), Failure> {
+        let (bytes, kind) = match self {
+            Self::Text(text) => (words.resolve(text)?.into_bytes(), None),
+            Self::File(path) => (words.host.read(path)?, Some("application/octet-stream")),
+            Self::Multipart(parts) => {
+                let (bytes, kind) = parts.fill(words)?;
+                return Ok((bytes, Some(kind)));
+            }
             Self::Form(fields) => {
                 let mut form = form_urlencoded::Serializer::new(String::new());
                 for (name, text) in fields {
@@ -84,10 +102,13 @@ impl Payload {
                     }
                     form.append_pair(name, &value);
                 }
-                Ok(form.finish().into_bytes())
+                (form.finish().into_bytes(), Some("application/x-www-form-urlencoded"))
             }
-            Self::Json(json) => Ok(json.fill(words)?.to_string().into_bytes()),
-        }
+            Self::Json(json) => {
+                (json.fill(words)?.to_string().into_bytes(), Some("application/json"))
+            }
+        };
+        Ok((bytes, kind.map(str::to_owned)))
     }
 }
 

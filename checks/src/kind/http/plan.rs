@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::Arc;
 
 use crosscheck_model::secret::Part;
-use crosscheck_model::{Family, Phase, Secret, Text};
+use crosscheck_model::{Family, Phase, Text};
 use http::{HeaderName, HeaderValue, Method};
 use rustls_pki_types::ServerName;
 
 use super::assertions::Wanted;
+use super::expect::Expectations;
 use super::json::Rule;
+use super::login::Login;
 use super::payload::Payload;
-use super::settings::{Settings, Slower, StatusRange, Version};
+use super::settings::{Coding, Settings, Slower, StatusRange, Version};
 use super::target::{Target, Verb};
+use super::token::TokenSource;
 use crate::kind::SettingsError;
+use crate::proxy::Proxy;
 use crate::tls;
 
 /// What a check does, without anything left to parse.
@@ -24,6 +29,8 @@ pub(in crate::kind) struct Plan {
     pub(super) headers: Vec<(HeaderName, Text)>,
     pub(super) payload: Option<Payload>,
     pub(super) login: Option<Login>,
+    pub(super) proxy: Option<Proxy>,
+    pub(super) accept_encoding: HeaderValue,
     pub(super) host: Option<HeaderValue>,
     pub(super) server_name: Option<ServerName<'static>>,
     pub(super) redirects: u32,
@@ -32,13 +39,6 @@ pub(in crate::kind) struct Plan {
     pub(super) tls: tls::Wanted,
     pub(super) body_limit: u64,
     pub(super) wanted: Wanted,
-}
-
-/// How the request shows who sends it.
-#[derive(Clone, Debug)]
-pub(super) enum Login {
-    Basic(Text, Secret),
-    Bearer(Secret),
 }
 
 /// What browsers follow; a longer chain is a fault of the target.
@@ -77,7 +77,11 @@ impl Plan {
         check_bounds(&settings, &mut faults);
         check_contradictions(&settings, &mut faults);
         let headers = sent_headers(&settings.headers, &mut faults);
-        let login = login(&settings, &mut faults);
+        let login = Login::of(&settings, &mut faults);
+        let proxy = settings.proxy.as_ref().and_then(|wanted| {
+            let proxy = Proxy::new(wanted);
+            proxy.map_err(|(key, why)| faults.add(&["proxy", key], why, None)).ok()
+        });
         let family = settings.url.family(settings.family).unwrap_or_else(|refused| {
             faults.add(&["family"], refused, None);
             Family::default()
@@ -108,6 +112,8 @@ impl Plan {
             headers,
             payload,
             login,
+            proxy,
+            accept_encoding: accept_encoding(&settings.accept_encoding),
             host,
             server_name,
             redirects: settings.redirects,
@@ -124,6 +130,27 @@ impl Plan {
             target: settings.url,
         })
     }
+}
+
+impl Plan {
+    /// Takes its tokens from where another with the same settings does.
+    pub(in crate::kind) fn share_tokens(&mut self, sources: &mut Vec<Arc<TokenSource>>) {
+        let Some(Login::Token(own)) = &mut self.login else { return };
+        match sources.iter().find(|source| source.gives_the_same(own)) {
+            Some(source) => *own = source.clone(),
+            None => sources.push(own.clone()),
+        }
+    }
+}
+
+/// What is asked for unless told, as browsers do: users get the encoded answer, so it is the one to
+/// measure.
+fn accept_encoding(wanted: &[Coding]) -> HeaderValue {
+    if wanted.is_empty() {
+        return HeaderValue::from_static("gzip, deflate, br, zstd");
+    }
+    let names: Vec<&str> = wanted.iter().map(|coding| coding.as_str()).collect();
+    HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("identity"))
 }
 
 /// Offering only what is wanted makes the server say so when it cannot.
@@ -150,11 +177,22 @@ fn check_bounds(settings: &Settings, faults: &mut Faults) {
 fn check_contradictions(settings: &Settings, faults: &mut Faults) {
     let is_head = settings.method.as_ref().is_some_and(|Verb(method)| *method == Method::HEAD);
     let wants_body = !settings.body.contains.is_empty() || !settings.body.matches.is_empty();
-    for (key, wanted) in [("body", wants_body), ("json", !settings.json.is_empty())] {
+    let given = [
+        ("body", wants_body),
+        ("json", !settings.json.is_empty()),
+        ("compressed", settings.compressed == Some(true)),
+    ];
+    for (key, wanted) in given {
         if is_head && wanted {
             let hint = Some("use `method: GET`");
             faults.add(&[key], "an answer to HEAD has no body to look at", hint);
         }
+    }
+    let refuses = !settings.accept_encoding.is_empty()
+        && settings.accept_encoding.iter().all(|coding| *coding == Coding::Identity);
+    if refuses && settings.compressed == Some(true) {
+        let hint = Some("name one that compresses in `accept_encoding`");
+        faults.add(&["compressed"], "nothing is asked for that compresses", hint);
     }
     // A redirect may lead from http to https, where these count.
     if settings.url.is_https() || settings.redirects > 0 {
@@ -199,27 +237,6 @@ fn sent_headers(headers: &BTreeMap<String, Text>, faults: &mut Faults) -> Vec<(H
     compiled
 }
 
-fn login(settings: &Settings, faults: &mut Faults) -> Option<Login> {
-    let user = settings.basic.iter().flat_map(|basic| basic.user.parts());
-    if user.into_iter().any(|part| matches!(part, Part::Plain(plain) if plain.contains(':'))) {
-        let message = "a user's name with a colon cannot be sent (RFC 7617)";
-        faults.add(&["basic", "user"], message, None);
-    }
-    let basic = settings
-        .basic
-        .as_ref()
-        .map(|basic| Login::Basic(basic.user.clone(), basic.password.clone()));
-    let bearer = settings.bearer.clone().map(Login::Bearer);
-    let header = settings.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"));
-    let given = [("basic", basic.is_some()), ("bearer", bearer.is_some()), ("headers", header)];
-    let mut given = given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key);
-    if let (Some(first), Some(second)) = (given.next(), given.next()) {
-        let message = format!("`{first}` and `{second}` both set the Authorization header");
-        faults.add(&[second], message, Some("leave one of them out"));
-    }
-    basic.or(bearer)
-}
-
 fn wanted(settings: &Settings, faults: &mut Faults) -> Wanted {
     let mut headers = Vec::with_capacity(settings.header.len());
     for (written, wanted) in &settings.header {
@@ -241,15 +258,19 @@ fn wanted(settings: &Settings, faults: &mut Faults) -> Wanted {
             }
         }
     }
+    let expect = Expectations::new(&settings.expect, faults);
     let mut status = settings.status.to_vec();
     if status.is_empty() {
-        status.push(StatusRange::SUCCESS);
+        let any = StatusRange { first: 100, last: 599 };
+        status.push(if expect.judge_status() { any } else { StatusRange::SUCCESS });
     }
     Wanted {
         status,
         headers,
         body: settings.body.clone(),
         json,
+        expect,
+        compressed: settings.compressed,
         slower_than: settings.slower_than.map(crate::text::Span::get),
         slower: slower(&settings.slower),
         warn_days: settings.certificate.as_ref().map(|wanted| wanted.warn_days),

@@ -1,16 +1,15 @@
 //! The request of each hop: secrets read once per run, and kept from other origins.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use crosscheck_model::Cause;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, response};
 
-use super::body::ACCEPT_ENCODING;
-use super::plan::{Login, Plan};
+use super::digest::Credentials;
+use super::plan::Plan;
 use super::target::Target;
 use super::words::Words;
+use crate::proxy::Account;
 use crate::resolve::Failure;
 
 /// Who asks, so that a target's owner finds out what the requests are.
@@ -25,6 +24,17 @@ pub(in crate::kind) struct Prepared {
     headers: Vec<Header>,
     body: Bytes,
     body_is_secret: bool,
+    /// What answers a challenge.
+    pub(super) credentials: Option<Credentials>,
+    /// Who logs in at the proxy.
+    pub(super) account: Option<Account>,
+}
+
+/// What is known of a request only when it is sent.
+#[derive(Clone, Default)]
+pub(super) struct Late {
+    pub(super) cookies: Option<HeaderValue>,
+    pub(super) authorization: Option<HeaderValue>,
 }
 
 struct Header {
@@ -36,7 +46,7 @@ struct Header {
 /// Where a run is on its way through redirects.
 pub(super) struct Hop {
     pub(super) target: Target,
-    method: Method,
+    pub(super) method: Method,
     with_body: bool,
     /// Still where the check was told to go: only there are its credentials sent, its names
     /// used and its client certificate shown. Once left, it stays left (RFC 9110 15.4).
@@ -48,6 +58,7 @@ impl Prepared {
     pub(super) fn new(plan: &Plan, words: &Words<'_>) -> Result<Self, Failure> {
         let read = |text| words.resolve(text);
         let mut headers = Vec::with_capacity(plan.headers.len() + 2);
+        let mut credentials = None;
         for (name, text) in &plan.headers {
             let is_secret = words.is_secret(text) || CREDENTIALS.contains(name);
             headers.push(Header {
@@ -57,53 +68,62 @@ impl Prepared {
             });
         }
         if let Some(login) = &plan.login {
-            let credentials = match login {
-                Login::Basic(user, password) => {
-                    let pair = format!("{}:{}", read(user)?, read(password.text())?);
-                    let encoded = BASE64.encode(pair);
-                    words.secrets.remember(&encoded);
-                    format!("Basic {encoded}")
-                }
-                Login::Bearer(token) => format!("Bearer {}", read(token.text())?),
-            };
-            let mut value = value(&header::AUTHORIZATION, &credentials)?;
-            value.set_sensitive(true); // Kept out of HTTP/2's compression table.
-            headers.push(Header { name: header::AUTHORIZATION, value, is_secret: true });
+            let known = login.header(words)?;
+            if let Some(value) = known.map(|text| authorization(&text)).transpose()? {
+                headers.push(Header { name: header::AUTHORIZATION, value, is_secret: true });
+            }
+            credentials = login.credentials(words)?;
         }
+        let account = plan.proxy.as_ref().map(|proxy| proxy.account(words.secrets)).transpose()?;
+        let account = account.flatten();
         let Some(payload) = &plan.payload else {
-            return Ok(Self { headers, body: Bytes::new(), body_is_secret: false });
+            let (body, body_is_secret) = (Bytes::new(), false);
+            return Ok(Self { headers, body, body_is_secret, credentials, account });
         };
-        if let Some(kind) = payload.content_type()
+        let (body, kind) = payload.fill(words)?;
+        if let Some(kind) = kind
             && headers.iter().all(|header| header.name != header::CONTENT_TYPE)
         {
-            let value = HeaderValue::from_static(kind);
+            let value = value(&header::CONTENT_TYPE, &kind)?;
             headers.push(Header { name: header::CONTENT_TYPE, value, is_secret: false });
         }
-        let body = payload.fill(words)?.into();
-        Ok(Self { headers, body, body_is_secret: payload.is_secret(words) })
+        let body = body.into();
+        let body_is_secret = payload.is_secret(words);
+        Ok(Self { headers, body, body_is_secret, credentials, account })
     }
 
     /// The request of a hop. Its URI is the path alone for HTTP/1.1 (RFC 9112 3.2.1), and
-    /// absolute for HTTP/2, where it becomes the pseudo-headers (RFC 9113 8.3.1).
+    /// absolute for a proxy (RFC 9112 3.2.2) and for HTTP/2, where it becomes the pseudo-headers
+    /// (RFC 9113 8.3.1).
     pub(super) fn request(
         &self,
         plan: &Plan,
         hop: &Hop,
-        cookies: Option<HeaderValue>,
-        is_http2: bool,
+        late: &Late,
+        form: Form,
     ) -> Result<Request<Bytes>, Failure> {
         let authority = match &plan.host {
             Some(host) if hop.at_home => host.clone(),
             _ => value(&header::HOST, &hop.target.authority())?,
         };
-        let mut uri = hop.target.path();
-        if is_http2 {
-            let scheme = hop.target.url().scheme();
-            uri = format!("{scheme}://{}{uri}", authority.to_str().unwrap_or_default());
-        }
+        let path = hop.target.path();
+        let scheme = hop.target.url().scheme();
+        let uri = match form {
+            Form::Origin => path,
+            // A proxy connects to this, whatever `Host` says.
+            Form::Proxied => format!("{scheme}://{}{path}", hop.target.authority()),
+            Form::Http2 => format!("{scheme}://{}{path}", authority.to_str().unwrap_or_default()),
+        };
         let mut request = Request::builder().method(hop.method.clone()).uri(uri);
-        if !is_http2 {
+        if form != Form::Http2 {
             request = request.header(header::HOST, authority);
+        }
+        if let (Form::Proxied, Some(account)) = (form, &self.account) {
+            let value = authorization(&account.basic())?;
+            request = request.header(header::PROXY_AUTHORIZATION, value);
+        }
+        if let (Some(value), true) = (&late.authorization, hop.at_home) {
+            request = request.header(header::AUTHORIZATION, value);
         }
         for header in self.headers.iter().filter(|header| hop.at_home || !header.is_secret) {
             request = request.header(&header.name, &header.value);
@@ -111,8 +131,8 @@ impl Prepared {
         for (name, value) in [
             (header::USER_AGENT, Some(HeaderValue::from_static(USER_AGENT))),
             (header::ACCEPT, Some(HeaderValue::from_static("*/*"))),
-            (header::ACCEPT_ENCODING, Some(HeaderValue::from_static(ACCEPT_ENCODING))),
-            (header::COOKIE, cookies),
+            (header::ACCEPT_ENCODING, Some(plan.accept_encoding.clone())),
+            (header::COOKIE, late.cookies.clone()),
         ] {
             if let Some(value) = value
                 && self.headers.iter().all(|header| header.name != name)
@@ -123,6 +143,17 @@ impl Prepared {
         let body = if hop.with_body { self.body.clone() } else { Bytes::new() };
         request.body(body).map_err(|error| setup(&format!("the request cannot be made: {error}")))
     }
+}
+
+/// How a request names its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// By the path.
+    Origin,
+    /// By the whole URL, to a proxy.
+    Proxied,
+    /// By the pseudo-headers of HTTP/2.
+    Http2,
 }
 
 impl Hop {
@@ -189,6 +220,13 @@ impl Hop {
     pub(super) fn question(&self) -> (Method, Target) {
         (self.method.clone(), self.target.clone())
     }
+}
+
+/// A header that says who asks, kept out of HTTP/2's compression table.
+pub(super) fn authorization(text: &str) -> Result<HeaderValue, Failure> {
+    let mut value = value(&header::AUTHORIZATION, text)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn value(name: &HeaderName, text: &str) -> Result<HeaderValue, Failure> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use crosscheck_model::{Family, Secret, Text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -10,7 +11,11 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor, value::MapAccessDeseria
 use serde::{Deserialize, Serialize};
 
 use super::json::Expected;
+use super::login::Account;
+use super::multipart::PartWanted;
 use super::target::{Target, Verb};
+use super::token::OAuth2;
+use crate::proxy::ProxyWanted;
 use crate::text::{List, Pattern, Size, Span};
 use crate::tls::{CertificateWanted, Identity};
 
@@ -30,6 +35,13 @@ pub(in crate::kind) struct Settings {
     /// A form to send: names and values, which are encoded as browsers do it.
     #[serde(default)]
     pub(super) form: BTreeMap<String, Text>,
+    /// A file of the probe to send as it stands, read at each run: `/srv/crosscheck/sample.pdf`, of
+    /// at most 16 MiB. The probe's own configuration must allow its directory.
+    pub(super) send_file: Option<PathBuf>,
+    /// Parts of a form to send as `multipart/form-data` (RFC 7578): texts, and files as
+    /// `{ file: /srv/crosscheck/photo.png, type: image/png }`.
+    #[serde(default)]
+    pub(super) multipart: BTreeMap<String, PartWanted>,
     /// A JSON value to send; secrets in its texts are escaped.
     pub(super) send_json: Option<serde_json::Value>,
     /// Status codes that are wanted: numbers and ranges such as `"200-299"`, the default.
@@ -41,9 +53,24 @@ pub(in crate::kind) struct Settings {
     /// What the body must and must not contain.
     #[serde(default)]
     pub(super) body: BodyWanted,
+    /// Which codings the answer may have: `gzip`, `deflate`, `br`, `zstd`, or `identity` for none.
+    /// Default: all that compress.
+    #[serde(default)]
+    pub(super) accept_encoding: List<Coding>,
+    /// Whether the body must come compressed (true), or must not (false).
+    pub(super) compressed: Option<bool>,
     /// What values of a JSON body must be, by JSONPath (RFC 9535).
     #[serde(default)]
     pub(super) json: BTreeMap<String, Expected>,
+    /// Expressions in CEL, all of which must be true: `status in [200, 204] && ms.first_byte < 300`.
+    /// Known are `status`, `redirects`, `http_version`, `bytes`, `wire_bytes` (as received),
+    /// `certificate_days`, `body`, times in milliseconds as `ms.dns`, `ms.connect`, `ms.tls`,
+    /// `ms.send`, `ms.first_byte`, `ms.transfer`, `ms.total` (0 where there was none), and the
+    /// functions `header("name")` (empty when it is missing), `json("$.path")` (the first value, or
+    /// null), `json_all("$.path")` and `count("$.path")`. An expression that names `status` says by
+    /// itself which are wanted, unless the setting `status` is there.
+    #[serde(default)]
+    pub(super) expect: List<String>,
     /// How many redirects are followed. Default 0: the answer of the URL itself is judged.
     #[serde(default)]
     pub(super) redirects: u32,
@@ -60,9 +87,17 @@ pub(in crate::kind) struct Settings {
     /// The `Host` header. Default: the URL's host and port.
     pub(super) host: Option<String>,
     /// A user and password to send (RFC 7617).
-    pub(super) basic: Option<Basic>,
+    pub(super) basic: Option<Account>,
+    /// A user and password for a server that asks for Digest authentication (RFC 7616: MD5 and
+    /// SHA-256). Each run asks twice, as a browser does at first; both count to its phases.
+    pub(super) digest: Option<Account>,
     /// A token to send (RFC 6750).
     pub(super) bearer: Option<Secret>,
+    /// An access token that is fetched by client credentials (RFC 6749 4.4) and sent as `bearer`
+    /// is. It is kept until shortly before its end; after a 401 it is fetched anew once.
+    pub(super) oauth2: Option<OAuth2>,
+    /// A proxy to go through. The phase `connect` is the way to the target by it.
+    pub(super) proxy: Option<ProxyWanted>,
     /// A run that takes longer is degraded.
     pub(super) slower_than: Option<Span>,
     /// A run is degraded in which one of these phases takes longer.
@@ -73,6 +108,30 @@ pub(in crate::kind) struct Settings {
     pub(super) body_limit: Size,
     /// What the certificate must be beyond trusted.
     pub(super) certificate: Option<CertificateWanted>,
+}
+
+/// A coding of the answer (RFC 9110 8.4.1, RFC 7932, RFC 8878).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Coding {
+    Gzip,
+    Deflate,
+    Br,
+    Zstd,
+    /// None.
+    Identity,
+}
+
+impl Coding {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Br => "br",
+            Self::Zstd => "zstd",
+            Self::Identity => "identity",
+        }
+    }
 }
 
 /// A mebibyte: more than nearly every page, little beside a probe's memory.
@@ -93,16 +152,6 @@ pub(super) struct BodyWanted {
     /// Text that is not in it.
     #[serde(default)]
     pub(super) lacks: List<String>,
-}
-
-/// A user and password.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Basic {
-    /// The user.
-    pub(super) user: Text,
-    /// The password.
-    pub(super) password: Secret,
 }
 
 /// How long each phase may take.

@@ -3,7 +3,9 @@
 mod answers;
 mod encrypted;
 mod failures;
+mod logins;
 mod payloads;
+mod proxies;
 mod redirects;
 mod settings;
 

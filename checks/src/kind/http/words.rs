@@ -9,6 +9,7 @@ use crosscheck_model::{Cause, Text};
 use super::target::Target;
 use crate::env::Secrets;
 use crate::kind::http::template::{self, Piece};
+use crate::programs::Programs;
 use crate::resolve::Failure;
 
 /// Values by name.
@@ -27,6 +28,8 @@ pub(in crate::kind) struct SavedValue {
 pub(in crate::kind) struct Words<'a> {
     /// Secrets, read on this host.
     pub(in crate::kind) secrets: &'a Secrets,
+    /// Which files of this host may be sent.
+    pub(in crate::kind) host: &'a Programs,
     /// Values for `{{name}}`; `None` outside of journeys, where that is text as any other.
     pub(in crate::kind) saved: Option<&'a Saved>,
 }

@@ -2,6 +2,7 @@
 //! checked against what was saved before it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_model::Text;
@@ -16,6 +17,7 @@ use crate::kind::http::client::Client;
 use crate::kind::http::plan::Plan as Request;
 use crate::kind::http::target::Target;
 use crate::kind::http::template::{self, Piece};
+use crate::kind::http::token::TokenSource;
 use crate::kind::{self, SettingsError};
 
 /// More steps than a person would write for one task; each costs the target a request.
@@ -63,6 +65,7 @@ struct Reader {
     before: Option<Target>,
     /// The base is a URL.
     has_base: bool,
+    tokens: Vec<Arc<TokenSource>>,
 }
 
 impl Plan {
@@ -204,7 +207,10 @@ impl Reader {
         request.insert("url".to_owned(), Value::String(target.to_string()));
         let planned = kind::read(&Value::Object(request)).and_then(Request::new);
         match planned {
-            Ok(plan) => Some((Client::new(plan), address)),
+            Ok(mut plan) => {
+                plan.share_tokens(&mut self.tokens);
+                Some((Client::new(plan), address))
+            }
             Err(errors) => {
                 for mut error in errors {
                     let key = error.path.first().map(String::as_str).unwrap_or_default();

@@ -205,3 +205,24 @@ async fn a_saved_url_leads_nowhere_else() {
     assert!(outcome.detail.contains("127.0.0.1:1, which no step names"), "{}", outcome.detail);
     assert_eq!(heard.all().len(), 1);
 }
+
+#[tokio::test]
+async fn steps_share_one_token() {
+    let (tokens, asked) = server_to(|_| {
+        ok(r#"{"access_token": "token-1234", "token_type": "bearer", "expires_in": 60}"#)
+    })
+    .await;
+    let (api, heard) = server_to(|_| ok("{}")).await;
+    let journey = json!({
+        "base": format!("http://{}", api.address),
+        "each": { "oauth2": { "token_url": format!("http://{}/t", tokens.address),
+            "client_id": "probe", "client_secret": "${env:SECRET}" } },
+        "steps": [{ "url": "/a" }, { "url": "/b" }, { "url": "/c" }],
+    });
+    let env = env_with(&[("SECRET", "very secret")], Resolver::new(Vec::new()));
+    let outcome = Journey.parse(&journey).expect("fits").run(&env, AMPLE).await;
+    assert_eq!(outcome.status, Status::Up, "{outcome:?}");
+    assert_eq!(asked.all().len(), 1);
+    assert_eq!(heard.all().len(), 3);
+    assert!(heard.all().iter().all(|asked| asked.contains("authorization: Bearer token-1234\r\n")));
+}

@@ -220,3 +220,56 @@ async fn ipv6_is_reached_by_its_literal_address() {
     assert_eq!(outcome.address, Some(server.address.to_string()));
     assert!(heard.one().contains(&format!("\r\nhost: {}\r\n", server.address)));
 }
+
+#[tokio::test]
+async fn packing_is_asked_for_measured_and_judged() {
+    let plain = vec![b'x'; 20_000];
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packer, &plain).expect("packs in memory");
+    let packed = packer.finish().expect("packs in memory");
+    let head = format!("Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", packed.len());
+    let (gzip, heard) =
+        server([b"HTTP/1.1 200 OK\r\n", head.as_bytes(), &packed].concat(), Then::Close).await;
+    let outcome =
+        run(&at(&gzip, "/", json!({ "compressed": true, "accept_encoding": "gzip" }))).await;
+    assert_up(&outcome);
+    assert_eq!(outcome.values["bytes"], 20_000.0);
+    assert_eq!(outcome.values["wire_bytes"], packed.len() as f64);
+    assert!(heard.one().contains("\r\naccept-encoding: gzip\r\n"), "{}", heard.one());
+    let outcome = run(&at(&gzip, "/", json!({ "compressed": false }))).await;
+    assert_eq!(outcome.cause, Some(Cause::Header), "{outcome:?}");
+    let (bare, _) = server(ok("x"), Then::Close).await;
+    let outcome = run(&at(&bare, "/", json!({ "compressed": true }))).await;
+    assert_eq!(outcome.detail, "the body is not compressed, and must be");
+    assert!(!outcome.values.contains_key("wire_bytes"));
+}
+
+#[tokio::test]
+async fn expressions_judge_the_whole_answer() {
+    let json = r#"{"items": [{"price": 5}, {"price": 7}]}"#;
+    let (server, _) = server(
+        ok(json).replace("OK\r\n", "OK\r\nX-Cache: HIT\r\n").replace("200", "404"),
+        Then::Close,
+    )
+    .await;
+    for (expect, status, cause) in [
+        (json!("status in [200, 404] && header('x-cache') != 'MISS'"), json!(null), None),
+        (json!("json('$.items').all(i, i.price > 4) && ms.total < 20000"), json!([404]), None),
+        // Without `status` in either place, only success is wanted.
+        (json!("header('x-cache') == 'HIT'"), json!(null), Some(Cause::Status)),
+        (json!("status > 0"), json!([200]), Some(Cause::Status)),
+        (json!(["status > 0", "count('$.items[*]') == 3"]), json!(null), Some(Cause::Expect)),
+        (
+            json!("redirects == 0 && certificate_days > 7 && status > 0"),
+            json!(null),
+            Some(Cause::Expect),
+        ),
+    ] {
+        let mut settings = json!({ "expect": expect });
+        if !status.is_null() {
+            settings["status"] = status;
+        }
+        let outcome = run(&at(&server, "/", settings.clone())).await;
+        assert_eq!(outcome.cause, cause, "{settings}: {outcome:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What is sent: forms and JSON, with secrets encoded as values of their own.
 
+use crosscheck_model::{Cause, Status};
 use serde_json::json;
 
 use super::*;
@@ -58,4 +59,40 @@ fn two_bodies_are_refused() {
     let settings = json!({ "url": "http://h/", "send_json": { "a": ["${nope}"] } });
     let errors = Http.parse(&settings).err().expect("is refused");
     assert_eq!(errors[0].path, ["send_json", "a", "0"]);
+}
+
+#[tokio::test]
+async fn files_are_sent_where_the_probe_allows_it() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let file = scratch.path().join("photo.png");
+    std::fs::write(&file, "\u{89}PNG").expect("a file");
+    let (server, heard) = server(ok(""), Then::Close).await;
+    let sends = [
+        json!({ "send_file": file }),
+        json!({ "multipart": { "note": "${env:NOTE}", "photo": { "file": file, "type": "image/png" } } }),
+    ];
+    let closed = env_with(&[("NOTE", "from the probe")], Resolver::new(Vec::new()));
+    for settings in &sends {
+        let outcome = run_in(&closed, &at(&server, "/", settings.clone()), AMPLE).await;
+        assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::Setup)));
+        assert!(outcome.detail.contains("files: { allow: ["), "{}", outcome.detail);
+    }
+    assert!(heard.all().is_empty());
+    let programs = Programs::default().with_files(&[scratch.path().to_owned()]);
+    let env = Env { programs, ..closed };
+    for settings in sends {
+        assert_up(&run_in(&env, &at(&server, "/", settings), AMPLE).await);
+    }
+    let [plain, parts] = &heard.all()[..] else { panic!("two requests") };
+    assert!(plain.starts_with("POST / ") && plain.ends_with("\r\n\r\n\u{89}PNG"), "{plain}");
+    assert!(plain.contains("content-type: application/octet-stream\r\n"), "{plain}");
+    let boundary = parts.split("boundary=").nth(1).and_then(|rest| rest.split("\r\n").next());
+    let boundary = boundary.expect("a boundary");
+    let body = parts.split_once("\r\n\r\n").expect("a body").1;
+    let wanted = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nfrom the probe\r\n\
+         --{boundary}\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"photo.png\"\r\n\
+         Content-Type: image/png\r\n\r\n\u{89}PNG\r\n--{boundary}--\r\n"
+    );
+    assert_eq!(body, wanted);
 }

@@ -1,0 +1,95 @@
+//! Pages of a server of the test's own.
+
+use crosscheck_model::{Cause, Outcome, Status};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::guard::Guard;
+use crate::kind::http::tests::{env_with, ok, server_to};
+use crate::resolve::Resolver;
+
+const AMPLE: Duration = Duration::from_secs(30);
+
+const HTML: &str = "<head><link rel=stylesheet href=a.css><script src=b.js></script></head>\
+    <img src=c.png><img src=/d.png><script async src=e.js></script>";
+
+/// The page at `/`, and everything else except what is named `gone`.
+fn site(request: &str, html: &str) -> String {
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    match path {
+        "/" => ok(html),
+        _ if path.contains("gone") => "HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        _ => ok(&"x".repeat(100)),
+    }
+}
+
+async fn run_in(env: &Env, settings: &Value) -> Outcome {
+    let check = Page.parse(settings).unwrap_or_else(|errors| panic!("{settings}: {errors:?}"));
+    check.run(env, AMPLE).await
+}
+
+fn env() -> Env {
+    env_with(&[("TOKEN", "s3cret-token")], Resolver::new(Vec::new()))
+}
+
+#[tokio::test]
+async fn a_page_is_loaded_with_all_it_needs() {
+    let (server, heard) = server_to(|asked| site(asked, HTML)).await;
+    let url = format!("http://{}/", server.address);
+    let outcome = run_in(&env(), &json!({ "url": url, "bearer": "${env:TOKEN}" })).await;
+    assert_eq!((outcome.status, outcome.detail.as_str()), (Status::Up, ""), "{outcome:?}");
+    for (name, value) in [("elements", 5.0), ("elements_failed", 0.0), ("blocking", 2.0)] {
+        assert_eq!(outcome.values[name], value, "{name}");
+    }
+    assert_eq!(outcome.values["bytes"], 500.0 + HTML.len() as f64);
+    assert!(outcome.values["load_ms"] >= outcome.values["blocking_ms"]);
+    assert!(outcome.values["blocking_ms"] > outcome.values["document_ms"]);
+    let asked = heard.all();
+    assert_eq!(asked.len(), 6);
+    assert!(asked.iter().all(|asked| asked.contains("authorization: Bearer s3cret-token")));
+}
+
+#[tokio::test]
+async fn elements_that_fail_are_named() {
+    let html = format!("{HTML}<img src=gone.png><script src=gone.js></script>");
+    let (server, _) = server_to(move |asked| site(asked, &html)).await;
+    let url = format!("http://{}/", server.address);
+    for (more, cause) in [
+        (json!({}), Some(Cause::Elements)),
+        (json!({ "elements_failed_above": 1 }), Some(Cause::Elements)),
+        (json!({ "elements_failed_above": 2 }), None),
+        (json!({ "skip": "gone" }), None),
+        (json!({ "skip": "gone", "bytes_above": "600B" }), Some(Cause::Heavy)),
+        (json!({ "skip": "gone", "slower_than": "0s" }), Some(Cause::Slow)),
+        (json!({ "elements_at_most": 5 }), None),
+        (json!({ "skip": "gone", "body": { "contains": "nothing" } }), Some(Cause::Body)),
+    ] {
+        let mut settings = more.clone();
+        settings["url"] = json!(url);
+        let outcome = run_in(&env(), &settings).await;
+        assert_eq!(outcome.cause, cause, "{more}: {outcome:?}");
+        if cause == Some(Cause::Elements) {
+            assert!(outcome.detail.starts_with("2 of 7 elements failed: "), "{}", outcome.detail);
+            assert!(outcome.detail.contains("/gone.js: status 404"), "{}", outcome.detail);
+            assert!(outcome.excerpt.contains("/c.png"), "{}", outcome.excerpt);
+        }
+    }
+}
+
+#[tokio::test]
+async fn strangers_get_no_secret_and_forbidden_addresses_no_visit() {
+    let (stranger, heard) = server_to(|asked| site(asked, "")).await;
+    let html = format!("<img src='http://{}/x.png'>", stranger.address);
+    let (server, _) = server_to(move |asked| site(asked, &html)).await;
+    let settings = json!({ "url": format!("http://{}/", server.address),
+        "bearer": "${env:TOKEN}", "headers": { "X-Own": "me" } });
+    let outcome = run_in(&env(), &settings).await;
+    assert_eq!(outcome.status, Status::Up, "{outcome:?}");
+    let asked = heard.all().concat();
+    assert!(!asked.contains("s3cret") && !asked.contains("x-own"), "{asked}");
+
+    let public = Env { guard: Guard::Public, ..env() };
+    let outcome = run_in(&public, &settings).await;
+    assert_eq!(outcome.cause, Some(Cause::BlockedAddress));
+    assert_eq!(heard.all().len(), 1);
+}
