@@ -9,14 +9,17 @@ pub mod imap;
 pub mod journey;
 pub mod mysql;
 mod negate;
+pub mod ntp;
 pub mod pop3;
 pub mod redis;
 mod service;
 pub mod smtp;
+mod spoken;
 pub mod ssh;
 pub mod tcp;
 pub mod telnet;
 pub mod tls;
+pub mod udp;
 
 use std::time::Duration;
 
@@ -32,6 +35,7 @@ use crate::env::Env;
 pub const KINDS: &[&dyn Kind] = &[
     &Negatable(http::Http),
     &Negatable(tcp::Tcp),
+    &Negatable(udp::Udp),
     &Negatable(icmp::Icmp),
     &Negatable(dns::Dns),
     &Negatable(tls::Tls),
@@ -44,6 +48,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(telnet::Telnet),
     &Negatable(redis::Redis),
     &Negatable(mysql::Mysql),
+    &Negatable(ntp::Ntp),
     &exec::Exec,
 ];
 

@@ -175,6 +175,14 @@ causes! {
     ExecOutput = "exec_output",
     /// The program did not end in time and was killed.
     ExecTimeout = "exec_timeout",
+    /// The time server's clock is too far from the probe's.
+    ClockOffset = "clock_offset",
+    /// The time server is not as close to a reference clock, or as sure of its time, as wanted.
+    ClockQuality = "clock_quality",
+    /// The time server has no time to give: it is not synchronised.
+    Unsynchronised = "unsynchronised",
+    /// The time server refuses to serve (kiss-o'-death).
+    KissOfDeath = "kiss_of_death",
 }
 
 impl fmt::Display for Cause {

@@ -130,7 +130,8 @@ fn presence(outcome: &Outcome) -> Presence {
             | Cause::DnsNxdomain | Cause::DnsNoAddress
             // Somebody is, and does not do what is described.
             | Cause::Status | Cause::Header | Cause::Body | Cause::Json | Cause::Answer
-            | Cause::Protocol | Cause::Login | Cause::NotOffered | Cause::HostKey,
+            | Cause::Protocol | Cause::Login | Cause::NotOffered | Cause::HostKey
+            | Cause::ClockOffset | Cause::ClockQuality | Cause::Unsynchronised | Cause::KissOfDeath,
         ) => Presence::NotThere,
         (Status::Down, _) => Presence::Unclear,
     }

@@ -103,7 +103,7 @@ pub(in crate::kind) async fn run_over_tls(
 }
 
 /// Runs a check once against what is at an address.
-pub(super) async fn check(
+pub(in crate::kind) async fn check(
     kind: &dyn Kind,
     mut settings: Value,
     address: SocketAddr,
