@@ -3,6 +3,7 @@
 pub mod dns;
 pub mod exec;
 pub mod ftp;
+pub mod grpc;
 pub mod http;
 pub mod icmp;
 pub mod imap;
@@ -20,6 +21,7 @@ pub mod tcp;
 pub mod telnet;
 pub mod tls;
 pub mod udp;
+pub mod websocket;
 
 use std::time::Duration;
 
@@ -40,6 +42,8 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(dns::Dns),
     &Negatable(tls::Tls),
     &journey::Journey,
+    &Negatable(websocket::WebSocket),
+    &Negatable(grpc::Grpc),
     &Negatable(smtp::Smtp),
     &Negatable(imap::Imap),
     &Negatable(pop3::Pop3),

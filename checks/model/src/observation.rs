@@ -183,6 +183,10 @@ causes! {
     Unsynchronised = "unsynchronised",
     /// The time server refuses to serve (kiss-o'-death).
     KissOfDeath = "kiss_of_death",
+    /// The service says that it does not serve.
+    NotServing = "not_serving",
+    /// The server does not know the service.
+    ServiceUnknown = "service_unknown",
 }
 
 impl fmt::Display for Cause {

@@ -6,7 +6,7 @@
 mod assertions;
 mod body;
 pub(in crate::kind) mod client;
-mod exchange;
+pub(in crate::kind) mod exchange;
 pub(in crate::kind) mod jar;
 pub(in crate::kind) mod json;
 mod payload;

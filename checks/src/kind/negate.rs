@@ -131,7 +131,8 @@ fn presence(outcome: &Outcome) -> Presence {
             // Somebody is, and does not do what is described.
             | Cause::Status | Cause::Header | Cause::Body | Cause::Json | Cause::Answer
             | Cause::Protocol | Cause::Login | Cause::NotOffered | Cause::HostKey
-            | Cause::ClockOffset | Cause::ClockQuality | Cause::Unsynchronised | Cause::KissOfDeath,
+            | Cause::ClockOffset | Cause::ClockQuality | Cause::Unsynchronised | Cause::KissOfDeath
+            | Cause::NotServing | Cause::ServiceUnknown,
         ) => Presence::NotThere,
         (Status::Down, _) => Presence::Unclear,
     }
