@@ -183,6 +183,18 @@ causes! {
     Unsynchronised = "unsynchronised",
     /// The time server refuses to serve (kiss-o'-death).
     KissOfDeath = "kiss_of_death",
+    /// The answer was truncated and could not be had in full over TCP.
+    DnsTruncated = "dns_truncated",
+    /// The name server does not hold the zone that it is said to hold.
+    LameServer = "lame_server",
+    /// The name servers of a zone do not have the same version of it.
+    SerialDisagreement = "serial_disagreement",
+    /// The DNS answer carries no signature.
+    DnssecUnsigned = "dnssec_unsigned",
+    /// A signature of the DNS answer, or the chain of trust to it, does not hold.
+    DnssecBogus = "dnssec_bogus",
+    /// A signature of the DNS answer expires soon.
+    DnssecExpiring = "dnssec_expiring",
     /// The service says that it does not serve.
     NotServing = "not_serving",
     /// The server does not know the service.

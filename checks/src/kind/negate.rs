@@ -132,7 +132,8 @@ fn presence(outcome: &Outcome) -> Presence {
             | Cause::Status | Cause::Header | Cause::Body | Cause::Json | Cause::Answer
             | Cause::Protocol | Cause::Login | Cause::NotOffered | Cause::HostKey
             | Cause::ClockOffset | Cause::ClockQuality | Cause::Unsynchronised | Cause::KissOfDeath
-            | Cause::NotServing | Cause::ServiceUnknown,
+            | Cause::NotServing | Cause::ServiceUnknown | Cause::LameServer
+            | Cause::SerialDisagreement | Cause::DnssecUnsigned | Cause::DnssecBogus,
         ) => Presence::NotThere,
         (Status::Down, _) => Presence::Unclear,
     }
@@ -219,6 +220,7 @@ mod tests {
                     Cause::DnsServfail
                     | Cause::DnsRefused
                     | Cause::DnsTimeout
+                    | Cause::DnsTruncated
                     | Cause::TlsTimeout
                     | Cause::SendTimeout
                     | Cause::FirstByteTimeout
