@@ -148,9 +148,11 @@ impl Timer {
 /// that does not stop users is Degraded.
 pub const fn status_of(cause: Cause) -> Status {
     match cause {
-        Cause::Slow | Cause::CertificateExpiring | Cause::DnssecExpiring | Cause::PluginWarning => {
-            Status::Degraded
-        }
+        Cause::Slow
+        | Cause::CertificateExpiring
+        | Cause::DnssecExpiring
+        | Cause::DomainExpiring
+        | Cause::PluginWarning => Status::Degraded,
         // The probe may or could not look. A throttled probe is told nothing about other users
         // of the target, and a vote for Down would punish the target for defending itself.
         Cause::BlockedAddress

@@ -1,6 +1,8 @@
 //! The kinds of check: the traits they implement and the one list of them.
 
+mod causes;
 pub mod dns;
+pub mod domain;
 pub mod exec;
 pub mod ftp;
 pub mod grpc;
@@ -25,7 +27,7 @@ pub mod websocket;
 
 use std::time::Duration;
 
-use crosscheck_model::{Family, Outcome, Severity};
+use crosscheck_model::{Cause, Family, Outcome, Severity};
 use futures_util::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -40,6 +42,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(udp::Udp),
     &Negatable(icmp::Icmp),
     &Negatable(dns::Dns),
+    &Negatable(domain::Domain),
     &Negatable(tls::Tls),
     &journey::Journey,
     &Negatable(websocket::WebSocket),
@@ -72,6 +75,11 @@ pub trait Kind: Send + Sync {
     /// What holds when people say nothing (requirement table R4).
     fn defaults(&self) -> Defaults {
         Defaults::default()
+    }
+
+    /// The causes that its failures may have, for the manual; in groups, for many kinds share some.
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[]
     }
 
     /// The JSON Schema of its settings. Unknown keys are found by it, so it must name them all.

@@ -21,6 +21,7 @@ pub mod command;
 pub mod crash;
 pub mod django;
 pub mod eventually;
+pub mod knot;
 pub mod mailbox;
 pub mod measure;
 pub mod nginx;

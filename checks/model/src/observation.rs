@@ -195,6 +195,14 @@ causes! {
     DnssecBogus = "dnssec_bogus",
     /// A signature of the DNS answer expires soon.
     DnssecExpiring = "dnssec_expiring",
+    /// The registry knows no such domain.
+    DomainUnregistered = "domain_unregistered",
+    /// The domain's registration has ended.
+    DomainExpired = "domain_expired",
+    /// The domain's registration ends soon.
+    DomainExpiring = "domain_expiring",
+    /// The domain is, or is not, in a state that it should be in.
+    DomainStatus = "domain_status",
     /// The service says that it does not serve.
     NotServing = "not_serving",
     /// The server does not know the service.

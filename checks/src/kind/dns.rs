@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use self::agreement::Agreement;
 use self::judge::Wanted;
 use self::settings::{Asked, Settings, Way};
-use super::{Check, Kind, SettingsError};
+use super::{Check, Kind, SettingsError, causes};
 use crate::clock;
 use crate::dial::status_of;
 use crate::env::Env;
@@ -44,6 +44,27 @@ impl Kind for Dns {
     fn about(&self) -> &'static str {
         "Asks a name server for records and judges the answer, its sections, signatures and time; or \
          asks all servers of a zone whether they agree."
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[
+                Cause::DnsTruncated,
+                Cause::Answer,
+                Cause::LameServer,
+                Cause::SerialDisagreement,
+                Cause::DnssecUnsigned,
+                Cause::DnssecBogus,
+                Cause::DnssecExpiring,
+                Cause::Protocol,
+                Cause::Status,
+                Cause::Throttled,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -19,7 +19,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::http::exchange;
 use super::service::{Place, settings};
-use super::{Check, Defaults, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{self, Timer};
 use crate::env::{Env, Secrets};
 use crate::excerpt;
@@ -62,6 +62,26 @@ impl Kind for Grpc {
 
     fn defaults(&self) -> Defaults {
         Defaults { after: 3, ..Defaults::default() }
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[
+                Cause::NotServing,
+                Cause::ServiceUnknown,
+                Cause::NotOffered,
+                Cause::Login,
+                Cause::ServerError,
+                Cause::Status,
+                Cause::Throttled,
+                Cause::Protocol,
+                Cause::TooLarge,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use self::packet::{Answer, LEAP_UNKNOWN, Stamp, UNSYNCHRONISED};
-use super::{Check, Kind, SettingsError};
+use super::{Check, Kind, SettingsError, causes};
 use crate::clock;
 use crate::datagram::Datagrams;
 use crate::dial::Timer;
@@ -67,6 +67,25 @@ impl Kind for Ntp {
 
     fn about(&self) -> &'static str {
         "Asks a time server, and judges whether it is synchronised and how far its clock is off."
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            &[
+                Cause::Refused,
+                Cause::Unreachable,
+                Cause::SendTimeout,
+                Cause::FirstByteTimeout,
+                Cause::ClockOffset,
+                Cause::ClockQuality,
+                Cause::Unsynchronised,
+                Cause::KissOfDeath,
+                Cause::Throttled,
+                Cause::Protocol,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -183,7 +183,11 @@ impl JsonSchema for Wanted {
                 pattern.clone(),
                 {
                     "type": "object",
-                    "properties": { "text": { "type": "string" }, "matches": pattern, "hex": hex },
+                    "properties": {
+                        "text": { "type": "string", "description": "a text that comes somewhere" },
+                        "matches": pattern,
+                        "hex": hex
+                    },
                     "minProperties": 1,
                     "maxProperties": 1,
                     "additionalProperties": false

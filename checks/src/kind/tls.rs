@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::{Check, Defaults, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{self, Timer};
 use crate::env::Env;
 use crate::resolve::Failure;
@@ -125,6 +125,10 @@ impl Kind for Tls {
     fn defaults(&self) -> Defaults {
         // Certificates change in days, but handshakes break at any time.
         Defaults { interval: Duration::from_secs(300), ..Defaults::default() }
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[causes::NAMES, causes::REACH, causes::TLS, &[Cause::Protocol, Cause::Slow]]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tokio::time::Instant;
 
 use self::settings::{Plan, Settings, Step};
-use super::{Check, Defaults, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::datagram::Datagrams;
 use crate::dial::Timer;
 use crate::env::{Env, SecretError, Secrets};
@@ -36,6 +36,20 @@ impl Kind for Udp {
 
     fn defaults(&self) -> Defaults {
         Defaults { after: 3, ..Defaults::default() }
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            &[
+                Cause::Refused,
+                Cause::Unreachable,
+                Cause::SendTimeout,
+                Cause::FirstByteTimeout,
+                Cause::Body,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -16,7 +16,7 @@ use tungstenite::{Bytes, Message};
 use self::settings::{Plan, Settings};
 use super::service::{Place, Protocol, ServiceCheck};
 use super::spoken::SendWords;
-use super::{Check, Defaults, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
 use crate::resolve::Failure;
@@ -36,6 +36,24 @@ impl Kind for WebSocket {
 
     fn defaults(&self) -> Defaults {
         Defaults { after: 3, ..Defaults::default() }
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[
+                Cause::Status,
+                Cause::Throttled,
+                Cause::Protocol,
+                Cause::NotOffered,
+                Cause::ServerError,
+                Cause::Body,
+                Cause::TooLarge,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

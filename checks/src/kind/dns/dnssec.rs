@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hickory_proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS, RRSIG};
 use hickory_proto::dnssec::{Algorithm, DigestType, TrustAnchors, Verifier};
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -367,8 +367,14 @@ impl Chain<'_, '_> {
                 "the chain of trust is longer than {FETCH_LIMIT} questions"
             )));
         }
-        (self.fetch)(name.clone(), record_type).await.map_err(|failure| {
-            let detail = format!("{name} {record_type}: {}", failure.detail);
+        let answered = (self.fetch)(name.clone(), record_type).await;
+        let usable = answered.and_then(|message| match message.response_code {
+            ResponseCode::NoError | ResponseCode::NXDomain => Ok(message),
+            ResponseCode::Refused => Err(Failure::new(Cause::DnsRefused, "answered REFUSED")),
+            code => Err(Failure::new(Cause::DnsServfail, format!("answered {code}"))),
+        });
+        usable.map_err(|failure| {
+            let detail = format!("chain of trust: {name} {record_type}: {}", failure.detail);
             Failure::new(failure.cause, detail)
         })
     }

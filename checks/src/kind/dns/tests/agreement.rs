@@ -48,13 +48,16 @@ async fn servers(answer: Answer) -> (NameServer, NameServer) {
         let code = if let Answer::Code(code) = answer { code } else { ResponseCode::NoError };
         let mut message = reply(query, code);
         message.metadata.authoritative = matches!(answer, Answer::Serial(_) | Answer::Nothing);
-        match answer {
-            Answer::Serial(serial) => drop(message.add_answer(record("example.com.", soa(serial)))),
-            Answer::WithoutAuthority => drop(message.add_answer(record("example.com.", soa(1)))),
-            Answer::Referral => {
-                drop(message.add_authority(record("com.", RData::NS(NS(name("a.example."))))));
-            }
-            Answer::Code(_) | Answer::Nothing => {}
+        let answered = match answer {
+            Answer::Serial(serial) => Some(soa(serial)),
+            Answer::WithoutAuthority => Some(soa(1)),
+            Answer::Referral | Answer::Code(_) | Answer::Nothing => None,
+        };
+        if let Some(soa) = answered {
+            message.add_answer(record("example.com.", soa));
+        }
+        if let Answer::Referral = answer {
+            message.add_authority(record("com.", RData::NS(NS(name("a.example.")))));
         }
         message
     })
