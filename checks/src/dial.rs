@@ -83,6 +83,11 @@ impl Timer {
         self.deadline
     }
 
+    /// Notes the address that the run is about.
+    pub fn reach(&mut self, address: SocketAddr) {
+        self.address = Some(address);
+    }
+
     /// Adds time to a phase that was measured elsewhere.
     pub fn add(&mut self, phase: Phase, time: Duration) {
         self.phases.add(phase, time);
@@ -147,6 +152,8 @@ pub const fn status_of(cause: Cause) -> Status {
         | Cause::CertificateExpiring
         | Cause::WeakTls
         | Cause::Heavy
+        | Cause::DnssecExpiring
+        | Cause::DomainExpiring
         | Cause::PluginWarning => Status::Degraded,
         // The probe may or could not look. A throttled probe is told nothing about other users
         // of the target, and a vote for Down would punish the target for defending itself.
@@ -181,18 +188,32 @@ pub async fn connect(
     family: Family,
     timer: &mut Timer,
 ) -> Result<Connected, Failure> {
+    let addresses = find(env, host, port, family, timer).await?;
+    connect_to(env.guard, &addresses, timer).await
+}
+
+/// Resolves `host`: at least one address, whether or not it may be connected to.
+///
+/// # Errors
+/// The name has no address of the family, or no name server says so in time.
+pub async fn find(
+    env: &Env,
+    host: &str,
+    port: u16,
+    family: Family,
+    timer: &mut Timer,
+) -> Result<Vec<SocketAddr>, Failure> {
     let lookup = env.resolver.lookup(host, family, timer.remaining());
     let addresses = if host.parse::<IpAddr>().is_ok() {
         lookup.await? // An address is no name: there is no phase to time.
     } else {
         timer.phase(Phase::Dns, lookup).await??
     };
-    let addresses: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
     if addresses.is_empty() {
         let detail = format!("`{host}` has no {} address", family_word(family));
         return Err(Failure { cause: Cause::DnsNoAddress, detail });
     }
-    connect_to(&env.guard, &addresses, timer).await
+    Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
 /// Connects to the first of these addresses that answers, one after the other: a race would
@@ -213,11 +234,11 @@ pub async fn connect_to(
     attempted?
 }
 
-/// Those of the addresses that the guard allows.
+/// Those of the addresses that the guard lets through; none of none.
 ///
 /// # Errors
-/// There are addresses, and it forbids all.
-pub(crate) fn allowed(guard: Guard, addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>, Failure> {
+/// The guard forbids all of them.
+pub fn allowed(guard: &Guard, addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>, Failure> {
     let mut allowed = Vec::with_capacity(addresses.len());
     let mut blocked = None;
     for address in addresses {
@@ -283,7 +304,8 @@ fn all_failed(mut failures: Vec<Failure>) -> Failure {
     failure
 }
 
-fn connect_failure(address: SocketAddr, error: &io::Error) -> Failure {
+/// The failure of an attempt to reach an address.
+pub(crate) fn connect_failure(address: SocketAddr, error: &io::Error) -> Failure {
     let cause = match error.kind() {
         io::ErrorKind::ConnectionRefused => Cause::Refused,
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Cause::Reset,

@@ -1,8 +1,11 @@
 //! The kinds of check: the traits they implement and the one list of them.
 
+mod causes;
 pub mod dns;
+pub mod domain;
 pub mod exec;
 pub mod ftp;
+pub mod grpc;
 pub mod http;
 pub mod icmp;
 pub mod imap;
@@ -10,20 +13,24 @@ pub mod journey;
 pub mod mysql;
 mod negate;
 pub mod page;
+pub mod ntp;
 pub mod pop3;
 pub mod push;
 pub mod redis;
 mod service;
 pub mod smtp;
+mod spoken;
 pub mod ssh;
 pub mod tcp;
 pub mod telnet;
 pub mod tls;
+pub mod udp;
+pub mod websocket;
 
 use std::time::Duration;
 
 use crosscheck_model::spec::Source;
-use crosscheck_model::{Family, Outcome, Severity};
+use crosscheck_model::{Cause, Family, Outcome, Severity};
 use futures_util::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -35,11 +42,15 @@ use crate::env::Env;
 pub const KINDS: &[&dyn Kind] = &[
     &Negatable(http::Http),
     &Negatable(tcp::Tcp),
+    &Negatable(udp::Udp),
     &Negatable(icmp::Icmp),
     &Negatable(dns::Dns),
+    &Negatable(domain::Domain),
     &Negatable(tls::Tls),
     &journey::Journey,
     &page::Page,
+    &Negatable(websocket::WebSocket),
+    &Negatable(grpc::Grpc),
     &Negatable(smtp::Smtp),
     &Negatable(imap::Imap),
     &Negatable(pop3::Pop3),
@@ -48,6 +59,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(telnet::Telnet),
     &Negatable(redis::Redis),
     &Negatable(mysql::Mysql),
+    &Negatable(ntp::Ntp),
     &exec::Exec,
     &push::Push,
 ];
@@ -68,6 +80,11 @@ pub trait Kind: Send + Sync {
     /// What holds when people say nothing (requirement table R4).
     fn defaults(&self) -> Defaults {
         Defaults::default()
+    }
+
+    /// The causes that its failures may have, for the manual; in groups, for many kinds share some.
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[]
     }
 
     /// The JSON Schema of its settings. Unknown keys are found by it, so it must name them all.

@@ -13,6 +13,7 @@
 
 pub mod channel_kind;
 pub mod clock;
+mod datagram;
 pub mod dial;
 mod dialogue;
 pub mod document;

@@ -184,7 +184,7 @@ fn name(host: &str) -> Result<Name, Failure> {
 /// route) stay in the detail; as a cause they would seem to be about the target.
 fn no_answer(failure: Failure) -> Failure {
     match failure.cause {
-        Cause::Refused | Cause::Unreachable | Cause::Reset => {
+        Cause::Refused | Cause::Unreachable | Cause::Reset | Cause::DnsTruncated => {
             Failure { cause: Cause::DnsTimeout, ..failure }
         }
         _ => failure,

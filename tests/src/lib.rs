@@ -22,6 +22,7 @@ pub mod crash;
 pub mod django;
 pub mod echo;
 pub mod eventually;
+pub mod knot;
 pub mod mailbox;
 pub mod markers;
 pub mod measure;

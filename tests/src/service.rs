@@ -1,16 +1,20 @@
 //! Real servers, each of a protocol of its own, on loopback of both families where they can.
 
 pub mod apache;
+pub mod chrony;
 pub mod dovecot;
+pub mod grpc;
 pub mod mariadb;
 pub mod openssl;
 pub mod proxy;
 pub mod redis;
+pub mod snmpd;
 pub mod sshd;
 pub mod telnetd;
 pub mod vsftpd;
+pub mod websockets;
 
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use crate::eventually::eventually;
@@ -25,6 +29,20 @@ fn free() -> u16 {
     loop {
         let port = port::free();
         if TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A port that is free for datagrams on loopback of both families.
+fn free_udp() -> u16 {
+    loop {
+        let port = free();
+        let sockets = [
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, port)),
+            UdpSocket::bind((Ipv6Addr::LOCALHOST, port)),
+        ];
+        if sockets.iter().all(Result::is_ok) {
             return port;
         }
     }

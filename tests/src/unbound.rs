@@ -1,9 +1,10 @@
-//! A real Unbound, which knows the zone `test` and nothing else.
+//! A real Unbound, which knows the zone `test` and nothing else, or asks the servers it is told of.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::authority::Identity;
 use crate::eventually::eventually;
 use crate::port;
 use crate::process::Process;
@@ -39,7 +40,58 @@ impl Unbound {
              remote-control:\n  control-enable: no\n",
             at = scratch.path().display()
         );
-        let file = scratch.write("unbound.conf", &text);
+        Self::run(scratch, address, &text).await
+    }
+
+    /// Starts one that asks these servers for these zones, trusts these keys (DS records), and
+    /// answers over TLS and HTTPS too, on both families.
+    ///
+    /// # Panics
+    /// It cannot be started, or does not answer.
+    pub async fn resolving(
+        scratch: &Scratch,
+        tls: &Identity,
+        zones: &[(&str, Ipv4Addr)],
+        anchors: &[String],
+    ) -> Resolving {
+        let address = port::address();
+        let [tls_port, https_port] = [(); 2].map(|()| port::free());
+        let interfaces: String = [
+            format!("{address}@{DNS_PORT}"),
+            format!("::1@{tls_port}"),
+            format!("127.0.0.1@{tls_port}"),
+            format!("::1@{https_port}"),
+            format!("127.0.0.1@{https_port}"),
+        ]
+        .map(|interface| format!("  interface: {interface}\n"))
+        .concat();
+        let anchors: String =
+            anchors.iter().map(|anchor| format!("  trust-anchor: \"{anchor}\"\n")).collect();
+        // Whatever else it looks for, it finds nobody at the root, and sends nothing elsewhere.
+        let nobody = "stub-zone:\n  name: \".\"\n  stub-addr: 127.0.0.1@1\n";
+        let stubs: String = zones
+            .iter()
+            .map(|(zone, at)| format!("stub-zone:\n  name: \"{zone}\"\n  stub-addr: {at}\n"))
+            .collect();
+        let text = format!(
+            "server:\n{interfaces}  tls-port: {tls_port}\n  https-port: {https_port}\n\
+             \x20 tls-service-pem: \"{certificate}\"\n  tls-service-key: \"{key}\"\n\
+             \x20 access-control: 127.0.0.0/8 allow\n  access-control: ::1 allow\n\
+             \x20 do-daemonize: no\n  chroot: \"\"\n  username: \"\"\n  directory: \"{at}\"\n\
+             \x20 pidfile: \"{at}/unbound.pid\"\n  use-syslog: no\n  logfile: \"\"\n\
+             \x20 do-not-query-localhost: no\n  target-fetch-policy: \"0 0 0 0 0\"\n\
+             \x20 module-config: \"validator iterator\"\n{anchors}{stubs}{nobody}\
+             remote-control:\n  control-enable: no\n",
+            at = scratch.path().display(),
+            certificate = tls.certificate.display(),
+            key = tls.key.display(),
+        );
+        let unbound = Self::run(scratch, address, &text).await;
+        Resolving { unbound, tls_port, https_port }
+    }
+
+    async fn run(scratch: &Scratch, address: Ipv4Addr, text: &str) -> Self {
+        let file = scratch.write("unbound.conf", text);
         let mut command = Command::new("unbound");
         command.arg("-d").arg("-c").arg(file);
         let mut process = Process::start("unbound", &mut command, &scratch.file("unbound.log"));
@@ -52,4 +104,14 @@ impl Unbound {
         assert!(process.ended().is_none(), "another program listens there");
         Self { address, _process: process }
     }
+}
+
+/// A running Unbound that asks others.
+pub struct Resolving {
+    /// It.
+    pub unbound: Unbound,
+    /// Its port for DNS over TLS on loopback of both families.
+    pub tls_port: u16,
+    /// Its port for DNS over HTTPS there.
+    pub https_port: u16,
 }

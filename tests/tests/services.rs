@@ -14,12 +14,16 @@ use crosscheck_tests::authority::{Authority, Identity};
 use crosscheck_tests::eventually::eventually;
 use crosscheck_tests::mailbox::Postfix;
 use crosscheck_tests::scratch::Scratch;
+use crosscheck_tests::service::chrony::{self, Chrony};
 use crosscheck_tests::service::dovecot::Dovecot;
+use crosscheck_tests::service::grpc::Grpc;
 use crosscheck_tests::service::mariadb::MariaDb;
 use crosscheck_tests::service::redis::Redis;
+use crosscheck_tests::service::snmpd::Snmpd;
 use crosscheck_tests::service::sshd::Sshd;
 use crosscheck_tests::service::telnetd::Telnetd;
 use crosscheck_tests::service::vsftpd::Vsftpd;
+use crosscheck_tests::service::websockets::WebSockets;
 use serde_json::{Value, json};
 
 const PLENTY: Duration = Duration::from_secs(30);
@@ -61,6 +65,9 @@ fn with(mut settings: Value, more: Value) -> Value {
     settings
 }
 
+/// Where Debian's packages put Nagios plugins.
+const PLUGINS: &str = "/usr/lib/nagios/plugins";
+
 async fn run(kind: &str, settings: &Value) -> Outcome {
     let secrets = [("RIGHT", "hunter22"), ("WRONG", "hunter33")];
     let secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -68,7 +75,7 @@ async fn run(kind: &str, settings: &Value) -> Outcome {
         guard: Guard::Internal,
         resolver: Resolver::new(Vec::new()),
         secrets: Secrets::fixed(BTreeMap::from(secrets)),
-        programs: Programs::default(),
+        programs: Programs::new(vec![PLUGINS.into()], Vec::new()),
     };
     let check = kind::find(kind).expect("a kind").parse(settings);
     let check = check.unwrap_or_else(|errors| panic!("{kind} {settings}: {errors:?}"));
@@ -280,4 +287,133 @@ async fn a_real_database_greets_and_says_when_it_is_full() {
     })
     .await;
     drop(crowd);
+}
+
+#[tokio::test]
+async fn a_real_time_server_serves_or_is_not_synchronised() {
+    let scratch = Scratch::new();
+    let mut chrony = Chrony::start(&scratch, true).await;
+    let port = chrony.port;
+    // Both clocks are this machine's; a busy one may take its time to answer.
+    let bounds = json!({ "offset_above": "10s", "stratum_above": chrony::STRATUM });
+    each(
+        "ntp",
+        vec![
+            (with(at(port), bounds.clone()), None),
+            (with(at_v6(port), bounds), None),
+            (
+                with(at(port), json!({ "stratum_above": chrony::STRATUM - 1 })),
+                Some(Cause::ClockQuality),
+            ),
+            (with(at(port), json!({ "negate": true })), Some(Cause::Answers)),
+        ],
+    )
+    .await;
+    let outcome = run("ntp", &at_v6(port)).await;
+    assert_eq!(outcome.values["stratum"], f64::from(chrony::STRATUM));
+    assert!(outcome.values["offset_ms"].abs() < outcome.values["delay_ms"] + 1.0, "{outcome:?}");
+    // The same server, asked as any other service of datagrams: NTP's answer to NTP's question.
+    let question = format!("23{}", "00".repeat(47));
+    let script = json!({ "send": { "hex": question }, "expect": { "hex": "24 05" } });
+    each("udp", vec![(with(at(port), script.clone()), None), (with(at_v6(port), script), None)])
+        .await;
+    chrony.stop();
+    let closed = vec![
+        (at(port), Some(Cause::Refused)),
+        (at_v6(port), Some(Cause::Refused)),
+        (with(at(port), json!({ "negate": true })), None),
+    ];
+    each("ntp", closed).await;
+    let lost = Chrony::start(&scratch, false).await;
+    each("ntp", vec![(at(lost.port), Some(Cause::Unsynchronised))]).await;
+}
+
+#[tokio::test]
+async fn a_real_websocket_server_talks_and_turns_away() {
+    let trust = Trust::new();
+    let server = WebSockets::start(&trust.scratch, &trust.identity).await;
+    let token = json!({ "headers": { "Authorization": "Bearer ${env:RIGHT}" } });
+    let echo = json!({ "send": "hello", "expect": "^hello$", "ping": true });
+    let bytes = json!({ "send": { "hex": "00 ff" }, "expect": { "hex": "00 ff" } });
+    for host in ["127.0.0.1", "[::1]"] {
+        let at = |path: &str| json!({ "url": format!("ws://{host}:{}{path}", server.port) });
+        let secure = json!({ "url": format!("wss://{host}:{}/", server.tls_port) });
+        let trusted =
+            with(secure.clone(), json!({ "ca": trust.ca, "server_name": "service.test" }));
+        let long = json!({ "send": "x".repeat(100_000), "expect": "^x{1000}" });
+        each(
+            "websocket",
+            vec![
+                (at("/"), None),
+                (with(at("/"), echo.clone()), None),
+                (with(at("/"), bytes.clone()), None),
+                (with(at("/"), long), None),
+                (with(at("/"), json!({ "subprotocol": ["v1.echo"] })), None),
+                (with(at("/"), json!({ "subprotocol": ["v9.echo"] })), Some(Cause::NotOffered)),
+                (with(at("/greeting"), json!({ "expect": "news", "among": 2 })), None),
+                (with(at("/greeting"), json!({ "expect": "news" })), Some(Cause::Body)),
+                (with(at("/closing"), json!({ "expect": "news" })), Some(Cause::ServerError)),
+                (at("/private"), Some(Cause::Status)),
+                (with(at("/private"), json!({ "negate": true })), None),
+                (with(at("/private"), token.clone()), None),
+                (with(trusted.clone(), echo.clone()), None),
+                (with(trusted, json!({ "server_name": "x.test" })), Some(Cause::TlsName)),
+                (secure, Some(Cause::TlsUntrusted)),
+            ],
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_real_grpc_server_says_whether_it_serves() {
+    let trust = Trust::new();
+    let server = Grpc::start(&trust.scratch, &trust.identity).await;
+    let service = |name: &str| json!({ "service": name });
+    let token = json!({ "metadata": { "authorization": "Bearer ${env:RIGHT}" } });
+    let over_tls = trust.tls(server.tls_port, json!({ "tls": true }));
+    let port = server.port;
+    each(
+        "grpc",
+        vec![
+            (at(port), None),
+            (at_v6(port), None),
+            (with(at(port), service("shop.Orders")), None),
+            (with(at(port), service("shop.Stock")), Some(Cause::NotServing)),
+            (with(at_v6(port), service("shop.Prices")), Some(Cause::ServiceUnknown)),
+            (with(at(port), service("shop.Private")), Some(Cause::Login)),
+            (with(at(port), with(service("shop.Private"), token)), None),
+            (with(at(port), with(service("shop.Stock"), json!({ "negate": true }))), None),
+            (at(server.bare_port), Some(Cause::NotOffered)),
+            (over_tls.clone(), None),
+            (with(over_tls.clone(), with(at_v6(server.tls_port), service("shop.Orders"))), None),
+            (with(over_tls, json!({ "server_name": "x.test" })), Some(Cause::TlsName)),
+            (with(at(port), json!({ "tls": true, "ca": trust.ca })), Some(Cause::TlsHandshake)),
+        ],
+    )
+    .await;
+}
+
+/// What has no kind of its own is asked by its Nagios plugin.
+#[tokio::test]
+async fn a_real_snmp_agent_is_asked_by_the_packaged_plugin() {
+    let scratch = Scratch::new();
+    let snmpd = Snmpd::start(&scratch).await;
+    let ask = |oid: &str, more: &[&str]| {
+        let port = snmpd.port.to_string();
+        let mut arguments =
+            vec!["-H", "127.0.0.1", "-p", &port, "-P", "2c", "-C", "public", "-o", oid];
+        arguments.extend(more);
+        json!({ "plugin": format!("{PLUGINS}/check_snmp"), "args": arguments })
+    };
+    each(
+        "exec",
+        vec![
+            (ask("1.3.6.1.2.1.1.5.0", &["-r", "crosscheck.test"]), None),
+            (ask("1.3.6.1.2.1.1.5.0", &["-r", "other"]), Some(Cause::PluginCritical)),
+            // The agent's uptime in hundredths of a second.
+            (ask("1.3.6.1.2.1.1.3.0", &["-w", "0:99999999"]), None),
+        ],
+    )
+    .await;
 }

@@ -195,6 +195,38 @@ causes! {
     Elements = "elements",
     /// The page is larger than wanted.
     Heavy = "heavy",
+    /// The time server's clock is too far from the probe's.
+    ClockOffset = "clock_offset",
+    /// The time server is not as close to a reference clock, or as sure of its time, as wanted.
+    ClockQuality = "clock_quality",
+    /// The time server has no time to give: it is not synchronised.
+    Unsynchronised = "unsynchronised",
+    /// The time server refuses to serve (kiss-o'-death).
+    KissOfDeath = "kiss_of_death",
+    /// The answer was truncated and could not be had in full over TCP.
+    DnsTruncated = "dns_truncated",
+    /// The name server does not hold the zone that it is said to hold.
+    LameServer = "lame_server",
+    /// The name servers of a zone do not have the same version of it.
+    SerialDisagreement = "serial_disagreement",
+    /// The DNS answer carries no signature.
+    DnssecUnsigned = "dnssec_unsigned",
+    /// A signature of the DNS answer, or the chain of trust to it, does not hold.
+    DnssecBogus = "dnssec_bogus",
+    /// A signature of the DNS answer expires soon.
+    DnssecExpiring = "dnssec_expiring",
+    /// The registry knows no such domain.
+    DomainUnregistered = "domain_unregistered",
+    /// The domain's registration has ended.
+    DomainExpired = "domain_expired",
+    /// The domain's registration ends soon.
+    DomainExpiring = "domain_expiring",
+    /// The domain is, or is not, in a state that it should be in.
+    DomainStatus = "domain_status",
+    /// The service says that it does not serve.
+    NotServing = "not_serving",
+    /// The server does not know the service.
+    ServiceUnknown = "service_unknown",
 }
 
 impl fmt::Display for Cause {

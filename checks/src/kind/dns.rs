@@ -1,27 +1,36 @@
 //! `dns`: asks a name server and judges its answer. Each run sends its own packets, for an answer
 //! from a cache would say nothing about the server.
 
+mod agreement;
 mod answers;
+mod dnssec;
 mod judge;
+mod secure;
 mod settings;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crosscheck_model::{Cause, Family, Outcome, Phase, Phases, Status};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use hickory_proto::op::Message;
+use hickory_proto::rr::{Name, RecordType};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tokio::time::Instant;
 
+use self::agreement::Agreement;
 use self::judge::Wanted;
-use self::settings::{Asked, Settings};
-use super::{Check, Kind, SettingsError};
+use self::settings::{Asked, Settings, Way};
+use super::{Check, Kind, SettingsError, causes};
+use crate::clock;
 use crate::dial::status_of;
 use crate::env::Env;
 use crate::excerpt;
 use crate::resolve::exchange::{self, Query, Reply};
 use crate::resolve::{Failure, Resolver};
 use crate::text::{Address, Span};
+use crate::tls::Certificate;
 
 /// Asks a name server.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +42,29 @@ impl Kind for Dns {
     }
 
     fn about(&self) -> &'static str {
-        "Asks a name server for records and judges the answer, its flags, TTL and time."
+        "Asks a name server for records and judges the answer, its sections, signatures and time; or \
+         asks all servers of a zone whether they agree."
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[
+                Cause::DnsTruncated,
+                Cause::Answer,
+                Cause::LameServer,
+                Cause::SerialDisagreement,
+                Cause::DnssecUnsigned,
+                Cause::DnssecBogus,
+                Cause::DnssecExpiring,
+                Cause::Protocol,
+                Cause::Status,
+                Cause::Throttled,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
@@ -41,8 +72,11 @@ impl Kind for Dns {
     }
 
     fn parse(&self, settings: &serde_json::Value) -> Result<Box<dyn Check>, Vec<SettingsError>> {
-        let (asked, wanted) = super::read::<Settings>(settings)?.into_parts()?;
-        Ok(Box::new(DnsCheck { asked, wanted }))
+        let settings: Settings = super::read(settings)?;
+        let agreement = settings.wants_agreement()?;
+        let (asked, wanted) = settings.into_parts()?;
+        let check = DnsCheck { asked, wanted };
+        Ok(if agreement { Box::new(Agreement::new(check)) } else { Box::new(check) })
     }
 }
 
@@ -52,6 +86,13 @@ const DETAIL_LIMIT_BYTES: usize = 512;
 struct DnsCheck {
     asked: Asked,
     wanted: Wanted,
+}
+
+/// An answer, and what is wrong with it beyond its records.
+struct Answered {
+    reply: Reply,
+    certificate: Option<Certificate>,
+    flaw: Option<Failure>,
 }
 
 /// What a run has seen so far; it outlives the run's failure.
@@ -97,22 +138,79 @@ impl Check for DnsCheck {
 }
 
 impl DnsCheck {
-    async fn ask(&self, env: &Env, seen: &mut Seen) -> Result<Reply, Failure> {
-        let servers = match &self.asked.server {
-            Some(server) => self.find(env, server, seen).await?,
-            None => own_servers(&env.resolver, self.asked.family)?,
-        };
+    async fn ask(&self, env: &Env, seen: &mut Seen) -> Result<Answered, Failure> {
+        let servers = self.servers(env, seen).await?;
         seen.address = servers.first().copied();
-        let mut query = Query::new(self.asked.name.clone(), self.asked.record_type);
+        let query = self.query(self.asked.name.clone(), self.asked.record_type);
+        let (reply, certificate) = self.send(env, &servers, &query, seen.remaining()).await?;
+        let expiring = match (&self.asked.way, &certificate) {
+            (Way::Secure(secure), Some(certificate)) => secure.flaw(certificate),
+            _ => None,
+        };
+        let signed = self.judge_signatures(env, &servers, &reply.message, seen).await;
+        Ok(Answered { reply, certificate, flaw: signed.err().or(expiring) })
+    }
+
+    async fn servers(&self, env: &Env, seen: &mut Seen) -> Result<Vec<SocketAddr>, Failure> {
+        match &self.asked.server {
+            Some(server) => self.find(env, server, seen).await,
+            None => own_servers(&env.resolver, self.asked.family),
+        }
+    }
+
+    fn query(&self, name: Name, record_type: RecordType) -> Query {
+        let mut query = Query::new(name, record_type);
         if !self.asked.recursion {
             query = query.without_recursion();
         }
         if self.wanted.wants_authenticity() {
             query = query.wanting_authenticity();
         }
-        // Whatever a server says is the result: only silence and broken exchanges go on.
-        let any = |_: &_| Ok(());
-        exchange::ask(&servers, &query, self.asked.transport, seen.remaining(), any).await
+        match &self.asked.dnssec {
+            // What a validating server would hold back as SERVFAIL is told here by its cause.
+            Some(dnssec) if dnssec.validate => query.wanting_signatures().unchecked(),
+            Some(_) => query.wanting_signatures(),
+            None => query,
+        }
+    }
+
+    async fn send(
+        &self,
+        env: &Env,
+        servers: &[SocketAddr],
+        query: &Query,
+        limit: Duration,
+    ) -> Result<(Reply, Option<Certificate>), Failure> {
+        match &self.asked.way {
+            Way::Secure(secure) => secure.ask(env.guard, servers, query, limit).await,
+            Way::Clear(transport) => {
+                // Whatever a server says is the result: only silence and broken exchanges go on.
+                let any = |_: &_| Ok(());
+                let reply = exchange::ask(servers, query, *transport, limit, any).await?;
+                Ok((reply, None))
+            }
+        }
+    }
+
+    /// Where an answer is wanted that is signed: whether it is.
+    async fn judge_signatures(
+        &self,
+        env: &Env,
+        servers: &[SocketAddr],
+        message: &Message,
+        seen: &Seen,
+    ) -> Result<(), Failure> {
+        let Some(dnssec) = &self.asked.dnssec else { return Ok(()) };
+        let now = seconds_now();
+        let fetch = move |name: Name, record_type: RecordType| {
+            async move {
+                let query = self.query(name, record_type);
+                let (reply, _) = self.send(env, servers, &query, seen.remaining()).await?;
+                Ok(reply.message)
+            }
+            .boxed()
+        };
+        dnssec.judge(message, now, &fetch).await
     }
 
     /// The addresses of the server under test that this probe may send to.
@@ -146,20 +244,16 @@ impl DnsCheck {
         }
     }
 
-    fn outcome(&self, env: &Env, seen: Seen, reply: Result<Reply, Failure>) -> Outcome {
+    fn outcome(&self, env: &Env, seen: Seen, answered: Result<Answered, Failure>) -> Outcome {
         let duration = seen.started.elapsed();
-        let mut outcome = match reply {
-            Ok(reply) => {
-                let mut outcome = self.judged(env, &reply, duration);
-                outcome.address = Some(reply.server.to_string());
-                outcome.phases = reply.phases;
+        let mut outcome = match answered {
+            Ok(answered) => {
+                let mut outcome = self.judged(env, &answered, duration);
+                outcome.address = Some(answered.reply.server.to_string());
+                outcome.phases = answered.reply.phases;
                 outcome
             }
-            Err(failure) => {
-                let detail = excerpt::harmless(&failure.detail, &env.secrets);
-                let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
-                Outcome::new(status_of(failure.cause), Some(failure.cause), detail)
-            }
+            Err(failure) => self.failed(env, Some(failure)),
         };
         outcome.duration = duration;
         outcome.address = outcome.address.or_else(|| seen.address.map(|a| a.to_string()));
@@ -169,24 +263,32 @@ impl DnsCheck {
         outcome
     }
 
-    fn judged(&self, env: &Env, reply: &Reply, duration: Duration) -> Outcome {
-        let failure = self.wanted.judge(&reply.message).err().or_else(|| self.too_slow(duration));
-        let mut outcome = match failure {
-            None => Outcome::new(Status::Up, None, ""),
-            Some(failure) => {
-                let detail = excerpt::harmless(&failure.detail, &env.secrets);
-                let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
-                let mut outcome =
-                    Outcome::new(status_of(failure.cause), Some(failure.cause), detail);
-                outcome.excerpt =
-                    excerpt::of(judge::listing(&reply.message).as_bytes(), &env.secrets);
-                outcome
-            }
-        };
+    fn judged(&self, env: &Env, answered: &Answered, duration: Duration) -> Outcome {
+        let reply = &answered.reply;
+        let judged = self.wanted.judge(&reply.message).err();
+        let failure = judged.or_else(|| answered.flaw.clone()).or_else(|| self.too_slow(duration));
+        let mut outcome = self.failed(env, failure);
+        if outcome.status != Status::Up {
+            outcome.excerpt = excerpt::of(judge::listing(&reply.message).as_bytes(), &env.secrets);
+        }
         outcome.values = self.wanted.values(&reply.message);
         outcome.values.insert("bytes".to_owned(), reply.bytes as f64);
         outcome.values.insert("sent".to_owned(), f64::from(reply.sent));
+        if let Some(certificate) = &answered.certificate {
+            outcome.values.insert("certificate_days".to_owned(), certificate.days_left);
+        }
+        if let Some(seconds) = dnssec::seconds_left(&reply.message, seconds_now()) {
+            outcome.values.insert("signature_days".to_owned(), seconds as f64 / 86_400.0);
+        }
         outcome
+    }
+
+    /// An outcome with this failure, if it is one.
+    fn failed(&self, env: &Env, failure: Option<Failure>) -> Outcome {
+        let Some(failure) = failure else { return Outcome::new(Status::Up, None, "") };
+        let detail = excerpt::harmless(&failure.detail, &env.secrets);
+        let detail = excerpt::shorten(&detail, DETAIL_LIMIT_BYTES);
+        Outcome::new(status_of(failure.cause), Some(failure.cause), detail)
     }
 
     fn too_slow(&self, duration: Duration) -> Option<Failure> {
@@ -195,6 +297,12 @@ impl DnsCheck {
             format!("took {} ms, more than {} ms", duration.as_millis(), limit.as_millis());
         Some(Failure::new(Cause::Slow, detail))
     }
+}
+
+/// Signatures are dated in seconds of 32 bits (RFC 4034 section 3.1.5).
+fn seconds_now() -> u32 {
+    let seconds = clock::since_1970().as_secs() & u64::from(u32::MAX);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 /// The probe's own name servers, of one family if the check names one.

@@ -47,6 +47,23 @@ impl Kind for Exec {
         Defaults { after: 3, ..Defaults::default() }
     }
 
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[&[
+            Cause::Setup,
+            Cause::ExecForbidden,
+            Cause::ExecMissing,
+            Cause::ExecNotExecutable,
+            Cause::ExecSignal,
+            Cause::ExecExitCode,
+            Cause::ExecOutput,
+            Cause::ExecTimeout,
+            Cause::PluginWarning,
+            Cause::PluginCritical,
+            Cause::PluginUnknown,
+            Cause::Slow,
+        ]]
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         Settings::json_schema(generator)
     }

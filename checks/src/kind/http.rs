@@ -7,7 +7,7 @@ mod assertions;
 mod body;
 pub(in crate::kind) mod client;
 mod digest;
-mod exchange;
+pub(in crate::kind) mod exchange;
 mod expect;
 mod hop;
 pub(in crate::kind) mod jar;
@@ -30,7 +30,7 @@ pub(in crate::kind) mod tests;
 
 use std::time::Duration;
 
-use crosscheck_model::{Family, Outcome};
+use crosscheck_model::{Cause, Family, Outcome};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -39,7 +39,7 @@ use self::client::{Client, Seen, Visit};
 use self::plan::Plan;
 use self::settings::Settings;
 use self::words::Words;
-use super::{Check, Defaults, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::Timer;
 use crate::env::Env;
 
@@ -59,6 +59,25 @@ impl Kind for Http {
     fn defaults(&self) -> Defaults {
         let two_minutes = Duration::from_secs(120);
         Defaults { interval: two_minutes, retry_interval: two_minutes, ..Defaults::default() }
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[
+                Cause::Protocol,
+                Cause::Status,
+                Cause::Header,
+                Cause::Body,
+                Cause::Json,
+                Cause::TooLarge,
+                Cause::Redirect,
+                Cause::Throttled,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

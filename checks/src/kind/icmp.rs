@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use self::echo::{Echo, Miss, Shared};
-use super::{Check, Defaults, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::Timer;
 use crate::env::Env;
 use crate::resolve::Failure;
@@ -87,6 +87,10 @@ impl Kind for Icmp {
 
     fn defaults(&self) -> Defaults {
         Defaults { after: 5, ..Defaults::default() }
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[causes::NAMES, &[Cause::Unreachable, Cause::Loss, Cause::Slow, Cause::ProbeLate]]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -33,7 +33,7 @@ use super::http::client::{Seen, Visit};
 use super::http::jar::Jar;
 use super::http::target::Target;
 use super::http::words::{Saved, SavedValue, Words};
-use super::{Check, Defaults, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{Timer, status_of};
 use crate::env::Env;
 use crate::excerpt;
@@ -70,6 +70,25 @@ impl Kind for Journey {
             timeout: Duration::from_secs(30),
             ..Defaults::default()
         }
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[
+                Cause::Protocol,
+                Cause::Status,
+                Cause::Header,
+                Cause::Body,
+                Cause::Json,
+                Cause::TooLarge,
+                Cause::Redirect,
+                Cause::Throttled,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -9,7 +9,7 @@ use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::service::{Place, Protocol, ServiceCheck, settings};
-use super::{Check, Kind, SettingsError};
+use super::{Check, Kind, SettingsError, causes};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
 use crate::resolve::Failure;
@@ -43,6 +43,14 @@ impl Kind for Mysql {
 
     fn about(&self) -> &'static str {
         "Greets a MySQL or MariaDB server, and wants its version and an answer to a login."
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            &[Cause::Protocol, Cause::ServerError, Cause::Body, Cause::Slow],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

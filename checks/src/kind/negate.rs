@@ -36,6 +36,10 @@ impl<K: Kind> Kind for Negatable<K> {
         self.0.defaults()
     }
 
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        self.0.causes()
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         let mut schema = self.0.schema(generator);
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
@@ -130,7 +134,11 @@ fn presence(outcome: &Outcome) -> Presence {
             | Cause::DnsNxdomain | Cause::DnsNoAddress
             // Somebody is, and does not do what is described.
             | Cause::Status | Cause::Header | Cause::Body | Cause::Json | Cause::Answer
-            | Cause::Expect | Cause::Protocol | Cause::Login | Cause::NotOffered | Cause::HostKey,
+            | Cause::Expect | Cause::Protocol | Cause::Login | Cause::NotOffered | Cause::HostKey
+            | Cause::ClockOffset | Cause::ClockQuality | Cause::Unsynchronised | Cause::KissOfDeath
+            | Cause::NotServing | Cause::ServiceUnknown | Cause::LameServer
+            | Cause::DomainUnregistered | Cause::DomainExpired | Cause::DomainStatus
+            | Cause::SerialDisagreement | Cause::DnssecUnsigned | Cause::DnssecBogus,
         ) => Presence::NotThere,
         (Status::Down, _) => Presence::Unclear,
     }
@@ -217,6 +225,7 @@ mod tests {
                     Cause::DnsServfail
                     | Cause::DnsRefused
                     | Cause::DnsTimeout
+                    | Cause::DnsTruncated
                     | Cause::TlsTimeout
                     | Cause::SendTimeout
                     | Cause::FirstByteTimeout

@@ -4,7 +4,7 @@ use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::service::{Credentials, Login, Place, Protocol, ServiceCheck, fits, settings};
-use super::{Check, Kind, SettingsError};
+use super::{Check, Kind, SettingsError, causes};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
 use crate::resolve::Failure;
@@ -37,6 +37,22 @@ impl Kind for Pop3 {
 
     fn about(&self) -> &'static str {
         "Greets a POP3 server; wants TLS, capabilities or a login of it, if told to."
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[
+                Cause::Protocol,
+                Cause::ServerError,
+                Cause::NotOffered,
+                Cause::Login,
+                Cause::Body,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

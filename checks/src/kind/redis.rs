@@ -5,7 +5,7 @@ use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::service::{Place, Protocol, ServiceCheck, settings};
-use super::{Check, Kind, SettingsError};
+use super::{Check, Kind, SettingsError, causes};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
 use crate::resolve::Failure;
@@ -32,6 +32,15 @@ impl Kind for Redis {
 
     fn about(&self) -> &'static str {
         "Logs in to a Redis server, if told to, and wants the PONG to its PING."
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[Cause::Protocol, Cause::ServerError, Cause::Login, Cause::Slow],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

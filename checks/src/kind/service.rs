@@ -43,6 +43,11 @@ pub(super) trait Protocol: Send + Sync + 'static {
         dialogue: &mut Dialogue,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// What is checked, in a few words.
+    fn target(&self, place: &Place) -> String {
+        place.address.to_string()
+    }
+
     /// What is said last, after the judgement.
     fn farewell(&self) -> &'static [u8] {
         b""
@@ -107,7 +112,7 @@ pub(super) struct ServiceCheck<P> {
 
 impl<P: Protocol> Check for ServiceCheck<P> {
     fn target(&self) -> String {
-        self.place.address.to_string()
+        self.protocol.target(&self.place)
     }
 
     fn family(&self) -> Family {
@@ -155,6 +160,6 @@ impl<P: Protocol> ServiceCheck<P> {
         }
         self.protocol.talk(&self.place, ready, dialogue).await?;
         dialogue.step("");
-        self.place.flaws(dialogue)
+        self.place.flaws(dialogue.certificate(), dialogue.elapsed())
     }
 }

@@ -7,7 +7,7 @@ use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::service::{Credentials, Login, Place, Protocol, Reply, ServiceCheck, fits, settings};
-use super::{Check, Kind, SettingsError};
+use super::{Check, Kind, SettingsError, causes};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
 use crate::resolve::Failure;
@@ -40,6 +40,22 @@ impl Kind for Smtp {
 
     fn about(&self) -> &'static str {
         "Greets a mail server; wants TLS, mechanisms of authentication or a login of it, if told to."
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[
+                Cause::Protocol,
+                Cause::ServerError,
+                Cause::NotOffered,
+                Cause::Login,
+                Cause::Body,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

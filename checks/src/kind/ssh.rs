@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use self::fingerprint::Fingerprint;
 use super::service::{Place, Protocol, ServiceCheck, fits, settings};
-use super::{Check, Kind, SettingsError};
+use super::{Check, Kind, SettingsError, causes};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
 use crate::resolve::Failure;
@@ -69,6 +69,21 @@ impl Kind for Ssh {
 
     fn about(&self) -> &'static str {
         "Reads an SSH server's identification, and wants the fingerprint of its host key, if told to."
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            &[
+                Cause::Protocol,
+                Cause::ServerError,
+                Cause::NotOffered,
+                Cause::HostKey,
+                Cause::Body,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

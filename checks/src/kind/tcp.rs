@@ -6,12 +6,13 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use self::script::Script;
 use self::settings::Settings;
 use super::service::{Place, Protocol, ServiceCheck};
-use super::{Check, Defaults, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
 use crate::resolve::Failure;
@@ -31,6 +32,10 @@ impl Kind for Tcp {
 
     fn defaults(&self) -> Defaults {
         Defaults { after: 3, ..Defaults::default() }
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[causes::NAMES, causes::REACH, causes::TLS, &[Cause::Protocol, Cause::Body, Cause::Slow]]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -4,7 +4,7 @@ use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::service::{Place, Protocol, ServiceCheck, settings};
-use super::{Check, Kind, SettingsError};
+use super::{Check, Kind, SettingsError, causes};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
 use crate::resolve::Failure;
@@ -36,6 +36,10 @@ impl Kind for Telnet {
 
     fn about(&self) -> &'static str {
         "Negotiates with a Telnet server, and waits for a prompt or banner."
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[causes::NAMES, causes::REACH, causes::TLS, &[Cause::Protocol, Cause::Body, Cause::Slow]]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 
 use self::settings::{Ocsp, Old, Oldest, Settings};
 use self::starttls::Starttls;
-use super::{Check, Defaults, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{self, Timer};
 use crate::env::Env;
 use crate::excerpt;
@@ -51,6 +51,10 @@ impl Kind for Tls {
     fn defaults(&self) -> Defaults {
         // Certificates change in days, but handshakes break at any time.
         Defaults { interval: Duration::from_secs(300), ..Defaults::default() }
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[causes::NAMES, causes::REACH, causes::TLS, &[Cause::Protocol, Cause::Slow]]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

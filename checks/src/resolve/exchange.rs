@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Question, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
@@ -90,6 +90,41 @@ impl Query {
     pub(crate) fn wanting_authenticity(mut self) -> Self {
         self.message.metadata.authentic_data = true;
         self
+    }
+
+    /// Asks for the signatures too (RFC 3225: DO).
+    pub(crate) fn wanting_signatures(mut self) -> Self {
+        if let Some(edns) = &mut self.message.edns {
+            edns.set_dnssec_ok(true);
+        }
+        self
+    }
+
+    /// Asks a validating server to hand out also what it finds wrong (RFC 4035: CD).
+    pub(crate) fn unchecked(mut self) -> Self {
+        self.message.metadata.checking_disabled = true;
+        self
+    }
+
+    /// As it goes over the wire.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn packet(&self) -> Result<Vec<u8>, Failure> {
+        let written = self.message.to_vec();
+        written.map_err(|error| Failure::new(Cause::Setup, format!("cannot ask this: {error}")))
+    }
+
+    /// The answer in a packet that came over a reliable way; `None`: it answers something else.
+    ///
+    /// # Errors
+    /// It is malformed.
+    pub(crate) fn answer(&self, packet: &[u8]) -> Result<Option<Message>, Failure> {
+        match self.hear(packet, Transport::Tcp) {
+            Heard::Answer(message) => Ok(Some(*message)),
+            Heard::Malformed(why) => Err(malformed(&why)),
+            Heard::Truncated | Heard::Stray => Ok(None),
+        }
     }
 
     /// What a packet is to this question.
@@ -213,10 +248,7 @@ async fn exchange(
     transport: Transport,
     timeout: Duration,
 ) -> Result<Reply, Failure> {
-    let packet = query
-        .message
-        .to_vec()
-        .map_err(|error| Failure::new(Cause::Setup, format!("cannot ask this: {error}")))?;
+    let packet = query.packet()?;
     let mut phases = Phases::default();
     let mut sent = 0;
     if transport == Transport::Udp {
@@ -227,7 +259,15 @@ async fn exchange(
             return Ok(Reply { message, bytes, server, phases, sent });
         }
     }
-    let (message, bytes) = over_tcp(server, query, &packet, &mut phases).await?;
+    let over_tcp = over_tcp(server, query, &packet, &mut phases).await;
+    let (message, bytes) = over_tcp.map_err(|failure| match transport {
+        // What is malformed is so over any transport.
+        Transport::Udp if failure.cause != Cause::Protocol => {
+            let detail = format!("truncated over UDP, and over TCP: {}", failure.detail);
+            Failure::new(Cause::DnsTruncated, detail)
+        }
+        _ => failure,
+    })?;
     Ok(Reply { message, bytes, server, phases, sent: sent + 1 })
 }
 
@@ -291,13 +331,30 @@ async fn over_tcp(
 ) -> Result<(Message, usize), Failure> {
     let began = Instant::now();
     let mut stream = TcpStream::connect(server).await.map_err(|error| broken("connect", &error))?;
+    phases.add(Phase::Connect, began.elapsed());
+    converse(&mut stream, query, packet, phases).await
+}
+
+/// The answer over a stream that is open: TCP, or TLS over it (RFC 7858 section 3.3).
+///
+/// # Errors
+/// It does not come, or is malformed.
+pub(crate) async fn converse(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    query: &Query,
+    packet: &[u8],
+    phases: &mut Phases,
+) -> Result<(Message, usize), Failure> {
     let connected = Instant::now();
-    phases.add(Phase::Connect, connected - began);
     let length = u16::try_from(packet.len())
         .map_err(|_| Failure::new(Cause::Setup, "cannot ask this: the question is too long"))?;
     // In one segment with its length (RFC 7766 section 8).
     let framed = [&length.to_be_bytes(), packet].concat();
-    stream.write_all(&framed).await.map_err(|error| broken("send", &error))?;
+    let sent = async {
+        stream.write_all(&framed).await?;
+        stream.flush().await
+    };
+    sent.await.map_err(|error| broken("send", &error))?;
     let asked = Instant::now();
     phases.add(Phase::Send, asked - connected);
     for _ in 0..TCP_STRAYS {

@@ -19,8 +19,20 @@ pub(super) struct Wanted {
     record_type: RecordType,
     rcode: Vec<Rcode>,
     answers: Option<Answers>,
+    sections: Sections,
     ttl: Ttl,
     flags: Flags,
+}
+
+/// What is wanted of the sections beside the answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sections {
+    /// Of the authority section.
+    pub(super) authority: Option<Answers>,
+    /// Of the additional section.
+    pub(super) additional: Option<Answers>,
+    /// The server is asked for what it holds itself.
+    pub(super) of_zone: bool,
 }
 
 impl Wanted {
@@ -32,7 +44,12 @@ impl Wanted {
         flags: Flags,
     ) -> Self {
         let rcode = if rcode.is_empty() { vec![Rcode::NOERROR] } else { rcode.to_vec() };
-        Self { record_type, rcode, answers, ttl, flags }
+        Self { record_type, rcode, answers, sections: Sections::default(), ttl, flags }
+    }
+
+    pub(super) fn with(mut self, sections: Sections) -> Self {
+        self.sections = sections;
+        self
     }
 
     /// Whether the server must be asked to say if it validated.
@@ -46,11 +63,26 @@ impl Wanted {
     /// The first that is not as wanted.
     pub(super) fn judge(&self, message: &Message) -> Result<(), Failure> {
         self.judge_rcode(message.response_code)?;
+        self.judge_referral(message)?;
         self.flags.judge(message)?;
+        for (name, wanted, records) in [
+            ("authority", &self.sections.authority, &message.authorities),
+            ("additional", &self.sections.additional, &message.additionals),
+        ] {
+            if let Some(wanted) = wanted {
+                let records: Vec<_> = records.iter().map(whole).collect();
+                wanted.judge(&records).map_err(|failure| {
+                    let detail = format!("{name} section: {}", failure.detail);
+                    Failure::new(failure.cause, detail)
+                })?;
+            }
+        }
         let records: Vec<_> = self.records(message).map(value).collect();
         match &self.answers {
             Some(answers) => answers.judge(&records)?,
             // Where a failure is wanted, as NXDOMAIN, there is nothing to be answered.
+            // A referral that is wanted has its records in the other sections.
+            None if self.sections.authority.is_some() || self.sections.additional.is_some() => {}
             None if message.response_code == ResponseCode::NoError && records.is_empty() => {
                 let cause = match self.record_type {
                     RecordType::A | RecordType::AAAA => Cause::DnsNoAddress,
@@ -91,6 +123,16 @@ impl Wanted {
         Err(Failure::new(cause, format!("answered {code}, wanted {}", wanted.join(" or "))))
     }
 
+    /// A server of the zone that points at others does not hold it (RFC 8499: lame delegation).
+    fn judge_referral(&self, message: &Message) -> Result<(), Failure> {
+        let is_wanted = self.sections.authority.is_some() || self.sections.additional.is_some();
+        if !self.sections.of_zone || is_wanted || !is_referral(message) {
+            return Ok(());
+        }
+        let detail = "the server refers to others: it does not hold the zone (lame)";
+        Err(Failure::new(Cause::LameServer, detail))
+    }
+
     /// The records of the type asked for, not the aliases that lead to them.
     fn records<'a>(&self, message: &'a Message) -> impl Iterator<Item = &'a Record> {
         let wanted = self.record_type;
@@ -108,9 +150,27 @@ fn value(record: &Record) -> String {
     words.join(" ")
 }
 
+/// Whether a message answers nothing and names the servers that would.
+pub(super) fn is_referral(message: &Message) -> bool {
+    message.response_code == ResponseCode::NoError
+        && !message.authoritative
+        && message.answers.is_empty()
+        && message.authorities.iter().any(|record| record.record_type() == RecordType::NS)
+}
+
+/// A record of any type as people write it: its name, type and value.
+fn whole(record: &Record) -> String {
+    let name = record.name.to_ascii();
+    format!("{} {} {}", without_dot(&name), record.record_type(), value(record))
+}
+
 /// The answer's records for the excerpt, one after the other.
 pub(super) fn listing(message: &Message) -> String {
-    let sections = [("", &message.answers), ("authority ", &message.authorities)];
+    let sections = [
+        ("", &message.answers),
+        ("authority ", &message.authorities),
+        ("additional ", &message.additionals),
+    ];
     let mut lines = vec![Rcode(u16::from(message.response_code)).to_string()];
     for (section, records) in sections {
         lines.extend(records.iter().map(|record| {

@@ -10,10 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answers::Answers;
-use super::judge::{Flags, Rcode, Ttl, Wanted};
+use super::dnssec::{Dnssec, DnssecWords};
+use super::judge::{Flags, Rcode, Sections, Ttl, Wanted};
+use super::secure::Secure;
 use crate::kind::SettingsError;
 use crate::resolve::exchange::Transport;
-use crate::text::{Address, List, Refused, Span, typed_text};
+use crate::text::{Address, HostPort, List, Refused, Span, typed_text};
+use crate::tls::CertificateWanted;
 
 /// The settings as people write them.
 #[derive(Deserialize, JsonSchema)]
@@ -31,15 +34,35 @@ pub(super) struct Settings {
     rcode: List<Rcode>,
     /// The answers wanted. Left out, there must be one record of the type.
     answers: Option<Answers>,
+    /// The records wanted in the authority section, each written with its name and type:
+    /// `example.com NS ns1.example.com`. For a server that refers to others.
+    authority: Option<Answers>,
+    /// The records wanted in the additional section, written the same way.
+    additional: Option<Answers>,
     /// The bounds of the answers' time to live.
     #[serde(default)]
     ttl: Ttl,
     /// The flags wanted in the answer.
     #[serde(default)]
     flags: Flags,
-    /// `udp` (and TCP when the answer was truncated) or `tcp`.
+    /// What is wanted of the answer's signatures (DNSSEC); they are asked for.
+    dnssec: Option<DnssecWords>,
+    /// Every name server of the zone `name` is asked for its SOA record, and all must have the same
+    /// serial number. Their names are found with `server`, or the probe's own name servers.
+    #[serde(default)]
+    soa_agreement: bool,
+    /// How the question travels.
     #[serde(default)]
     transport: TransportName,
+    /// The path of a DNS over HTTPS server (RFC 8484).
+    #[serde(default = "usual_path")]
+    path: String,
+    /// The name to ask for in TLS and to find in the certificate. Default: the server's.
+    server_name: Option<String>,
+    /// A PEM file of the only roots to trust. Default: the system's.
+    ca: Option<String>,
+    /// What the certificate must be beyond trusted.
+    certificate: Option<CertificateWanted>,
     /// Whether the server is to ask others; `false` for the servers of a zone.
     #[serde(default = "yes")]
     recursion: bool,
@@ -54,10 +77,24 @@ pub(super) struct Asked {
     pub(super) name: Name,
     pub(super) record_type: RecordType,
     pub(super) server: Option<Address>,
-    pub(super) transport: Transport,
+    pub(super) way: Way,
+    pub(super) dnssec: Option<Dnssec>,
     pub(super) recursion: bool,
     pub(super) family: Option<Family>,
     pub(super) slower_than: Option<Span>,
+}
+
+/// How the question travels.
+pub(super) enum Way {
+    /// In clear text.
+    Clear(Transport),
+    /// Encrypted.
+    Secure(Secure),
+}
+
+/// Nearly every server's (RFC 8484 section 4.1.1 has it as its example).
+fn usual_path() -> String {
+    "/dns-query".to_owned()
 }
 
 const fn yes() -> bool {
@@ -65,6 +102,32 @@ const fn yes() -> bool {
 }
 
 impl Settings {
+    /// The agreement of a zone's servers, if that is what is wanted.
+    ///
+    /// # Errors
+    /// Other settings beside it, which say what a single answer must be.
+    pub(super) fn wants_agreement(&self) -> Result<bool, Vec<SettingsError>> {
+        if !self.soa_agreement {
+            return Ok(false);
+        }
+        let errors: Vec<_> = [
+            ("type", !matches!(self.record_type.0, RecordType::A | RecordType::SOA)),
+            ("rcode", !self.rcode.is_empty()),
+            ("answers", self.answers.is_some()),
+            ("authority", self.authority.is_some()),
+            ("additional", self.additional.is_some()),
+            ("dnssec", self.dnssec.is_some()),
+        ]
+        .into_iter()
+        .filter(|(_, is_there)| *is_there)
+        .map(|(key, _)| {
+            let message = format!("`{key}` beside `soa_agreement`, which asks for SOA records");
+            SettingsError { path: vec![key.to_owned()], message, hint: None }
+        })
+        .collect();
+        if errors.is_empty() { Ok(true) } else { Err(errors) }
+    }
+
     /// What to ask, and what to make of the answer.
     ///
     /// # Errors
@@ -77,7 +140,8 @@ impl Settings {
         let record_type = self.record_type.0;
         let name = record_name(&self.name, record_type)
             .map_err(|refused| refuse(vec!["name".to_owned()], refused));
-        let server = self.server.map(|server| server.0);
+        let port = self.transport.port();
+        let server = self.server.as_ref().map(|server| server.0.or_port(port));
         let family = match &server {
             Some(server) => server.family(self.family).map(Some).unwrap_or_else(|refused| {
                 refuse(vec!["family".to_owned()], refused);
@@ -85,17 +149,60 @@ impl Settings {
             }),
             None => self.family,
         };
-        if let Some(answers) = &self.answers {
-            for (path, refused) in answers.unfit_for(record_type) {
-                let mut full = vec!["answers".to_owned()];
+        for (key, answers, of_type) in [
+            ("answers", &self.answers, record_type),
+            ("authority", &self.authority, RecordType::ANY),
+            ("additional", &self.additional, RecordType::ANY),
+        ] {
+            for (path, refused) in answers.iter().flat_map(|answers| answers.unfit_for(of_type)) {
+                let mut full = vec![key.to_owned()];
                 full.extend(path);
                 refuse(full, refused);
             }
         }
+        for (key, is_there) in [
+            ("server_name", self.server_name.is_some()),
+            ("ca", self.ca.is_some()),
+            ("certificate", self.certificate.is_some()),
+        ] {
+            if is_there && !self.transport.is_secure() {
+                let message = format!("`{key}` without `transport: tls` or `https`");
+                refuse(vec![key.to_owned()], Refused::new(message));
+            }
+        }
+        if self.path != usual_path() && self.transport != TransportName::Https {
+            let refused = Refused::new("`path` without `transport: https`");
+            refuse(vec!["path".to_owned()], refused);
+        }
+        if !self.path.starts_with('/') || self.path.contains(|c: char| !c.is_ascii_graphic()) {
+            let refused = Refused::new(format!("`{}` is no path; write `/dns-query`", self.path));
+            refuse(vec!["path".to_owned()], refused);
+        }
+        if self.transport.is_secure() && server.is_none() {
+            let refused = Refused::new("an encrypted transport needs a `server`");
+            refuse(vec!["transport".to_owned()], refused);
+        }
+        let dnssec = self.dnssec.map(|words| {
+            words.into_dnssec().unwrap_or_else(|(path, refused)| {
+                refuse([vec!["dnssec".to_owned()], path].concat(), refused);
+                Dnssec::default()
+            })
+        });
+        let way = match (self.transport, &server) {
+            (TransportName::Tls | TransportName::Https, Some(server)) => {
+                let path = (self.transport == TransportName::Https).then_some(self.path);
+                let words = (self.server_name, self.ca, self.certificate);
+                Secure::new(server, path, words).map(Way::Secure).map_err(|(key, refused)| {
+                    refuse(vec![key.to_owned()], refused);
+                })
+            }
+            (TransportName::Tcp, _) => Ok(Way::Clear(Transport::Tcp)),
+            _ => Ok(Way::Clear(Transport::Udp)),
+        };
         if let Some(refused) = self.ttl.contradiction() {
             refuse(vec!["ttl".to_owned()], refused);
         }
-        let Ok(name) = name else { return Err(errors) };
+        let (Ok(name), Ok(way)) = (name, way) else { return Err(errors) };
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -103,13 +210,16 @@ impl Settings {
             name,
             record_type,
             server,
-            transport: self.transport.into(),
+            way,
+            dnssec,
             recursion: self.recursion,
             family,
             slower_than: self.slower_than,
         };
+        let (authority, additional) = (self.authority, self.additional);
+        let sections = Sections { authority, additional, of_zone: !self.recursion };
         let wanted = Wanted::new(record_type, self.rcode, self.answers, self.ttl, self.flags);
-        Ok((asked, wanted))
+        Ok((asked, wanted.with(sections)))
     }
 }
 
@@ -186,16 +296,13 @@ typed_text!(Type, "a record type such as `A`", {
 
 /// A name server: a host or an address, with a port if it is not 53.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Server(Address);
-
-/// RFC 1035 section 4.2.
-const DNS_PORT: u16 = 53;
+struct Server(HostPort);
 
 impl FromStr for Server {
     type Err = Refused;
 
     fn from_str(text: &str) -> Result<Self, Refused> {
-        Address::or_port(text, DNS_PORT).map(Self)
+        text.parse().map(Self)
     }
 }
 
@@ -212,21 +319,31 @@ typed_text!(Server, "a name server such as `192.0.2.53`", {
 });
 
 /// How the question travels.
-#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum TransportName {
-    /// UDP, and TCP when the answer was truncated.
+    /// UDP, and TCP when the answer was truncated; port 53.
     #[default]
     Udp,
-    /// TCP at once.
+    /// TCP at once; port 53.
     Tcp,
+    /// DNS over TLS (RFC 7858); port 853.
+    Tls,
+    /// DNS over HTTPS (RFC 8484); port 443.
+    Https,
 }
 
-impl From<TransportName> for Transport {
-    fn from(name: TransportName) -> Self {
-        match name {
-            TransportName::Udp => Self::Udp,
-            TransportName::Tcp => Self::Tcp,
+impl TransportName {
+    /// RFC 1035 section 4.2, RFC 7858 section 3.1, RFC 8484 section 3.
+    const fn port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 53,
+            Self::Tls => 853,
+            Self::Https => 443,
         }
+    }
+
+    const fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Https)
     }
 }

@@ -1,5 +1,9 @@
 //! The kind against scripted name servers on loopback.
 
+mod agreement;
+mod depth;
+mod secure;
+
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::{A, TXT};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use crosscheck_model::{Cause, Phase};
-use http::{Request, Response, header, response};
+use http::{HeaderMap, Request, Response, header, response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -22,8 +22,8 @@ use crate::resolve::Failure;
 const HEAD_LIMIT_BYTES: u32 = 64 << 10;
 
 /// An answer whose body has not been read. Dropping it closes the connection.
-pub(super) struct Answer {
-    pub(super) head: response::Parts,
+pub(in crate::kind) struct Answer {
+    pub(in crate::kind) head: response::Parts,
     pub(super) is_http2: bool,
     body: Incoming,
     began: Instant,
@@ -48,7 +48,7 @@ where
 }
 
 /// Sends the request and waits for the answer's head.
-pub(super) async fn ask<S>(
+pub(in crate::kind) async fn ask<S>(
     stream: S,
     is_http2: bool,
     request: Request<Bytes>,
@@ -213,6 +213,35 @@ impl Answer {
         }
         timer.add(Phase::Transfer, self.began.elapsed());
         body.finish()
+    }
+
+    /// Reads a body of at most `limit` bytes into `body` as it comes, whatever its encoding, and
+    /// gives the trailers.
+    pub(in crate::kind) async fn message(
+        mut self,
+        limit: usize,
+        body: &mut Vec<u8>,
+        timer: &mut Timer,
+    ) -> Result<HeaderMap, Failure> {
+        let mut trailers = HeaderMap::new();
+        loop {
+            let frame = match timeout_at(timer.deadline(), self.body.frame()).await {
+                Err(_) => return Err(timer.ran_out(Phase::Transfer)),
+                Ok(None) => break,
+                Ok(Some(Err(error))) => return Err(failure(&error, &mut self.marks.lock())),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            match frame.into_data() {
+                Ok(piece) if body.len() + piece.len() > limit => {
+                    let detail = format!("the answer has more than {limit} bytes");
+                    return Err(Failure::new(Cause::TooLarge, detail));
+                }
+                Ok(piece) => body.extend_from_slice(&piece),
+                Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+            }
+        }
+        timer.add(Phase::Transfer, self.began.elapsed());
+        Ok(trailers)
     }
 
     /// The body's `Content-Encoding`; empty when there is none.

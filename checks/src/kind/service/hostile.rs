@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::scripted::check;
-use crate::kind::{Kind, ftp, imap, mysql, pop3, redis, smtp, ssh, tcp, telnet};
+use crate::kind::{Kind, ftp, imap, mysql, pop3, redis, smtp, ssh, tcp, telnet, websocket};
 use crate::tls::scripted::Server;
 
 const PLENTY: Duration = Duration::from_secs(20);
@@ -33,6 +33,11 @@ fn rows() -> Vec<Row> {
         (&redis::Redis, json!({ "password": "${env:PASSWORD}" }), b"+OK\r\n"),
         (&mysql::Mysql, json!({ "version": "^8" }), b"\x0b\0\0\0\x0a8.0.36\0abc"),
         (&tcp::Tcp, json!({ "expect": "login: " }), b"220 a\r\n"),
+        (
+            &websocket::WebSocket,
+            json!({ "url": "ws://ADDRESS/", "expect": "a" }),
+            b"HTTP/1.1 101 Switching Protocols\r\n",
+        ),
     ]
 }
 

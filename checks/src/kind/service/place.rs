@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use crosscheck_model::{Cause, Family};
 use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
 
+use crate::dial::Timer;
 use crate::dialogue::Dialogue;
 use crate::kind::SettingsError;
 use crate::resolve::Failure;
 use crate::text::{Address, Span};
-use crate::tls::{self, CertificateWanted, Identity, Tls};
+use crate::tls::{self, Certificate, CertificateWanted, Identity, Session, Tls};
 
 /// Where a service is.
 #[derive(Debug)]
@@ -124,13 +126,41 @@ impl Place {
         }
     }
 
+    /// The same over a bare connection, for whoever speaks no [`Dialogue`]: an encrypted stream in
+    /// which one of these protocols was agreed on by ALPN (RFC 7301) is not known yet.
+    ///
+    /// # Errors
+    /// There is no session, or no TLS here.
+    pub(crate) async fn shake(
+        &self,
+        stream: TcpStream,
+        timer: &mut Timer,
+    ) -> Result<Session, Failure> {
+        let security = self.security.as_ref();
+        let security =
+            security.ok_or_else(|| Failure::new(Cause::Setup, "no TLS is configured"))?;
+        security.tls()?.handshake(stream, &security.name, timer).await
+    }
+
+    /// The same place, where these protocols are offered by ALPN.
+    pub(crate) fn offering(mut self, alpn: &[&'static [u8]]) -> Self {
+        if let Some(security) = &mut self.security {
+            security.wanted.alpn = alpn.to_vec();
+        }
+        self
+    }
+
     /// What does not stop users: an end of the certificate in sight, slowness.
     ///
     /// # Errors
     /// The flaw.
-    pub(crate) fn flaws(&self, dialogue: &Dialogue) -> Result<(), Failure> {
+    pub(crate) fn flaws(
+        &self,
+        certificate: Option<&Certificate>,
+        took: Duration,
+    ) -> Result<(), Failure> {
         let warn = self.security.as_ref().and_then(|security| security.warn_days);
-        if let (Some(warn), Some(certificate)) = (warn.map(f64::from), dialogue.certificate()) {
+        if let (Some(warn), Some(certificate)) = (warn.map(f64::from), certificate) {
             let days = certificate.days_left;
             if days <= warn {
                 let detail =
@@ -139,8 +169,8 @@ impl Place {
             }
         }
         match self.slower_than {
-            Some(limit) if dialogue.elapsed() > limit => {
-                let (took, limit) = (dialogue.elapsed().as_millis(), limit.as_millis());
+            Some(limit) if took > limit => {
+                let (took, limit) = (took.as_millis(), limit.as_millis());
                 Err(Failure::new(Cause::Slow, format!("took {took} ms, more than {limit} ms")))
             }
             _ => Ok(()),

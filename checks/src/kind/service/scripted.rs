@@ -102,14 +102,17 @@ pub(in crate::kind) async fn run_over_tls(
     check(kind, settings, server.address, PLENTY).await
 }
 
-/// Runs a check once against what is at an address.
-pub(super) async fn check(
+/// Runs a check once against what is at an address, which stands for `ADDRESS` in a URL.
+pub(in crate::kind) async fn check(
     kind: &dyn Kind,
     mut settings: Value,
     address: SocketAddr,
     limit: Duration,
 ) -> Outcome {
-    settings["address"] = json!(address.to_string());
+    match settings.get("url").and_then(Value::as_str) {
+        Some(url) => settings["url"] = json!(url.replace("ADDRESS", &address.to_string())),
+        None => settings["address"] = json!(address.to_string()),
+    }
     let variables = BTreeMap::from([("PASSWORD".to_owned(), "hunter22".to_owned())]);
     let env = Env {
         guard: Guard::Internal,

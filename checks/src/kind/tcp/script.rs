@@ -11,8 +11,9 @@ use regex::bytes::Captures;
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
 use crate::kind::service::Place;
+use crate::kind::spoken::Wanted;
 use crate::resolve::Failure;
-use crate::text::{BytePattern, Hex, Refused};
+use crate::text::BytePattern;
 
 /// The most that is searched for what is expected, if people do not say: banners and replies are
 /// far shorter.
@@ -69,16 +70,6 @@ pub(super) struct Expectation {
     pub(super) wanted: Wanted,
     /// The most bytes.
     pub(super) within: usize,
-}
-
-/// What is expected.
-pub(super) enum Wanted {
-    /// This text, anywhere; and the expression that finds it.
-    Text(String, BytePattern),
-    /// What matches this, anywhere.
-    Pattern(BytePattern),
-    /// These very bytes, next.
-    Bytes(Hex),
 }
 
 /// The values of a script's secrets, in the order of their use.
@@ -220,7 +211,7 @@ impl Expectation {
             let heard = dialogue.inbox();
             let heard = &heard[..heard.len().min(self.within)];
             searched += heard.len();
-            match self.wanted.look(heard, groups) {
+            match look(&self.wanted, heard, groups) {
                 Look::Found(end) => {
                     dialogue.take(end);
                     return Ok(());
@@ -249,45 +240,21 @@ impl Expectation {
     }
 
     fn missing(&self, what: &str) -> Failure {
-        let detail = match &self.wanted {
-            Wanted::Text(text, _) => format!("{what} does not contain `{text}`"),
-            Wanted::Pattern(pattern) => format!("{what} does not match `{pattern}`"),
-            Wanted::Bytes(hex) => format!("{what} does not begin with the bytes {hex}"),
-        };
-        Failure::new(Cause::Body, detail)
+        Failure::new(Cause::Body, format!("{what} {}", self.wanted.missing()))
     }
 }
 
-impl Wanted {
-    /// This text, anywhere.
-    ///
-    /// # Errors
-    /// It is longer than any that can be searched for.
-    pub(super) fn text(text: String) -> Result<Self, Refused> {
-        let pattern = regex::escape(&text).parse()?;
-        Ok(Self::Text(text, pattern))
-    }
-
-    /// The least that must come.
-    pub(super) fn least_bytes(&self) -> usize {
-        match self {
-            Self::Text(text, _) => text.len(),
-            Self::Pattern(_) => 0,
-            Self::Bytes(hex) => hex.bytes().len(),
-        }
-    }
-
-    fn look(&self, heard: &[u8], groups: &mut Groups) -> Look {
-        match self {
-            _ if heard.is_empty() => Look::NotYet,
-            Self::Bytes(hex) if heard.starts_with(hex.bytes()) => Look::Found(hex.bytes().len()),
-            Self::Bytes(hex) if hex.bytes().starts_with(heard) => Look::NotYet,
-            Self::Bytes(_) => Look::Never,
-            Self::Text(_, pattern) | Self::Pattern(pattern) => {
-                let Some(found) = pattern.captures(heard) else { return Look::NotYet };
-                remember(pattern, &found, groups);
-                Look::Found(found.get_match().end())
-            }
+/// Looks for what is wanted in what was heard so far.
+fn look(wanted: &Wanted, heard: &[u8], groups: &mut Groups) -> Look {
+    match wanted {
+        _ if heard.is_empty() => Look::NotYet,
+        Wanted::Bytes(hex) if heard.starts_with(hex.bytes()) => Look::Found(hex.bytes().len()),
+        Wanted::Bytes(hex) if hex.bytes().starts_with(heard) => Look::NotYet,
+        Wanted::Bytes(_) => Look::Never,
+        Wanted::Text(_, pattern) | Wanted::Pattern(pattern) => {
+            let Some(found) = pattern.captures(heard) else { return Look::NotYet };
+            remember(pattern, &found, groups);
+            Look::Found(found.get_match().end())
         }
     }
 }

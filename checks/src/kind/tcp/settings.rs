@@ -1,20 +1,18 @@
 //! The settings of `tcp`, as people write them.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use crosscheck_model::{Family, Text};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use crosscheck_model::Family;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::script::{Expectation, Said, Script, Step, Wanted};
+use super::script::{Expectation, Said, Script, Step};
 use super::script::{SEARCH_LIMIT_BYTES, Template, WITHIN_LIMIT_BYTES};
 use crate::document::nearest;
 use crate::kind::SettingsError;
 use crate::kind::service::{Place, TlsWords};
-use crate::text::{Address, BytePattern, Hex, Size, Span};
+use crate::kind::spoken::{SendWords, Wanted};
+use crate::text::{Address, BytePattern, Size, Span};
 use crate::tls::{CertificateWanted, Identity};
 
 /// Where to connect, and what to say and hear there.
@@ -28,7 +26,7 @@ pub(super) struct Settings {
     /// What to send once connected; in double quotes YAML knows `\r\n`.
     send: Option<SendWords>,
     /// What must come back, anywhere in the first 64 KiB.
-    expect: Option<ExpectWords>,
+    expect: Option<Wanted>,
     /// What to send and expect, step by step.
     script: Option<Vec<StepWords>>,
     /// A run that takes longer is Degraded.
@@ -55,134 +53,12 @@ struct StepWords {
     /// What to send. `{{1}}` and `{{name}}` are groups that earlier expectations have matched.
     send: Option<SendWords>,
     /// What must come then. What stands before it is passed over.
-    expect: Option<ExpectWords>,
+    expect: Option<Wanted>,
     /// The most that is looked through for it; 64 KiB when left out.
     within: Option<Size>,
     /// TLS begins after this step.
     #[serde(default)]
     starttls: bool,
-}
-
-enum SendWords {
-    Text(Text),
-    Bytes(Hex),
-}
-
-enum ExpectWords {
-    Pattern(BytePattern),
-    Text(Wanted),
-    Bytes(Hex),
-}
-
-/// `{ hex: "0d 0a" }`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HexWords {
-    hex: Hex,
-}
-
-impl<'de> Deserialize<'de> for SendWords {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = SendWords;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text, or bytes: `{ hex: \"0d 0a\" }`")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<SendWords, E> {
-                Text::new(text).map(SendWords::Text).map_err(E::custom)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SendWords, A::Error> {
-                let words = HexWords::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(SendWords::Bytes(words.hex))
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-impl JsonSchema for SendWords {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Send".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let (text, hex) = (generator.subschema_for::<Text>(), generator.subschema_for::<Hex>());
-        json_schema!({
-            "description": "text, or bytes",
-            "anyOf": [
-                text,
-                { "type": "object", "properties": { "hex": hex }, "required": ["hex"], "additionalProperties": false },
-            ],
-        })
-    }
-}
-
-/// One of the ways to say what is expected.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExpectMap {
-    text: Option<String>,
-    matches: Option<BytePattern>,
-    hex: Option<Hex>,
-}
-
-impl<'de> Deserialize<'de> for ExpectWords {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const FORMS: &str = "a regular expression, or one of `{ text: .. }`, `{ matches: .. }`, \
-                             `{ hex: .. }`";
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = ExpectWords;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(FORMS)
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<ExpectWords, E> {
-                text.parse().map(ExpectWords::Pattern).map_err(E::custom)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ExpectWords, A::Error> {
-                match ExpectMap::deserialize(MapAccessDeserializer::new(map))? {
-                    ExpectMap { text: Some(text), matches: None, hex: None }
-                        if !text.is_empty() =>
-                    {
-                        Wanted::text(text).map(ExpectWords::Text).map_err(A::Error::custom)
-                    }
-                    ExpectMap { text: None, matches: Some(pattern), hex: None } => {
-                        Ok(ExpectWords::Pattern(pattern))
-                    }
-                    ExpectMap { text: None, matches: None, hex: Some(hex) } => {
-                        Ok(ExpectWords::Bytes(hex))
-                    }
-                    _ => Err(A::Error::custom(format!("what is expected is {FORMS}"))),
-                }
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-impl JsonSchema for ExpectWords {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Expect".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let pattern = generator.subschema_for::<BytePattern>();
-        let hex = generator.subschema_for::<Hex>();
-        json_schema!({
-            "description": "a regular expression; or a text (`text`) or expression (`matches`) that comes somewhere; or the very bytes that come next (`hex`)",
-            "anyOf": [
-                pattern.clone(),
-                {
-                    "type": "object",
-                    "properties": { "text": { "type": "string" }, "matches": pattern, "hex": hex },
-                    "minProperties": 1,
-                    "maxProperties": 1,
-                    "additionalProperties": false
-                },
-            ],
-        })
-    }
 }
 
 impl Settings {
@@ -288,15 +164,10 @@ impl StepWords {
         if self.within.is_some() && self.expect.is_none() {
             refuse("within", "`within` without `expect`".to_owned(), None);
         }
-        let expectation = self.expect.map(|words| {
-            let wanted = match words {
-                ExpectWords::Text(wanted) => wanted,
-                ExpectWords::Bytes(hex) => Wanted::Bytes(hex),
-                ExpectWords::Pattern(pattern) => {
-                    groups.learn(&pattern);
-                    Wanted::Pattern(pattern)
-                }
-            };
+        let expectation = self.expect.map(|wanted| {
+            if let Wanted::Pattern(pattern) = &wanted {
+                groups.learn(pattern);
+            }
             let length = wanted.least_bytes();
             if length as u64 > within {
                 refuse("within", format!("what is expected has {length} bytes"), None);
