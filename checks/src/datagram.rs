@@ -42,7 +42,7 @@ impl Datagrams {
         timer: &mut Timer,
     ) -> Result<Self, Failure> {
         let found = dial::find(env, host, port, family, timer).await?;
-        let allowed = dial::allowed(env.guard, &found)?;
+        let allowed = dial::allowed(&env.guard, &found)?;
         let address = allowed
             .first()
             .copied()

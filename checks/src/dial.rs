@@ -189,7 +189,7 @@ pub async fn connect(
     timer: &mut Timer,
 ) -> Result<Connected, Failure> {
     let addresses = find(env, host, port, family, timer).await?;
-    connect_to(env.guard, &addresses, timer).await
+    connect_to(&env.guard, &addresses, timer).await
 }
 
 /// Resolves `host`: at least one address, whether or not it may be connected to.

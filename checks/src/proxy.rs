@@ -346,7 +346,7 @@ async fn resolved(
         timer.phase(Phase::Dns, lookup).await??
     };
     let addresses: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
-    let allowed = dial::allowed(env.guard, &addresses)?;
+    let allowed = dial::allowed(&env.guard, &addresses)?;
     allowed.first().map(SocketAddr::ip).ok_or_else(|| {
         let detail = format!("`{host}` has no address to give to the proxy");
         Failure::new(Cause::DnsNoAddress, detail)

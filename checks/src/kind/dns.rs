@@ -182,7 +182,7 @@ impl DnsCheck {
         limit: Duration,
     ) -> Result<(Reply, Option<Certificate>), Failure> {
         match &self.asked.way {
-            Way::Secure(secure) => secure.ask(env.guard, servers, query, limit).await,
+            Way::Secure(secure) => secure.ask(&env.guard, servers, query, limit).await,
             Way::Clear(transport) => {
                 // Whatever a server says is the result: only silence and broken exchanges go on.
                 let any = |_: &_| Ok(());

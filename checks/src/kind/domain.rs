@@ -229,7 +229,7 @@ impl DomainCheck {
         timer: &mut Timer,
         seen: &mut Seen,
     ) -> Result<(Vec<u8>, Option<Failure>), Failure> {
-        let words = Words { secrets: &env.secrets, saved: None };
+        let words = Words { secrets: &env.secrets, host: &env.programs, saved: None };
         let prepared = self.client.fill(&words)?;
         let mut body = Vec::new();
         let mut glance = |_: &Target, _: &HeaderMap, came: &[u8]| body = came.to_vec();

@@ -72,7 +72,7 @@ impl Agreement {
         let found = env.resolver.lookup(&shown, self.check.family(), limit / 2).await;
         let found = found.map(|ips| ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)));
         let allowed =
-            found.and_then(|found| crate::dial::allowed(env.guard, &found.collect::<Vec<_>>()));
+            found.and_then(|found| crate::dial::allowed(&env.guard, &found.collect::<Vec<_>>()));
         let addresses = match allowed {
             Ok(addresses) => addresses,
             Err(failure) => return Said { server: shown, serial: Err(failure) },

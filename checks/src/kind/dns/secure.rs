@@ -70,7 +70,7 @@ impl Secure {
     /// There is no trusted connection, or no answer in time.
     pub(super) async fn ask(
         &self,
-        guard: Guard,
+        guard: &Guard,
         servers: &[SocketAddr],
         query: &Query,
         limit: Duration,

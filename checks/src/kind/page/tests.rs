@@ -88,7 +88,7 @@ async fn strangers_get_no_secret_and_forbidden_addresses_no_visit() {
     let asked = heard.all().concat();
     assert!(!asked.contains("s3cret") && !asked.contains("x-own"), "{asked}");
 
-    let public = Env { guard: Guard::Public, ..env() };
+    let public = Env { guard: Guard::public(), ..env() };
     let outcome = run_in(&public, &settings).await;
     assert_eq!(outcome.cause, Some(Cause::BlockedAddress));
     assert_eq!(heard.all().len(), 1);

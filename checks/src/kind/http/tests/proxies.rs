@@ -155,7 +155,7 @@ async fn a_socks_proxy_gets_the_name_or_the_address() {
 #[tokio::test]
 async fn the_guard_judges_the_proxy_and_what_it_is_asked_for() {
     let (proxy, heard) = server(ok("in"), Then::Close).await;
-    let env = Env { guard: Guard::Public, ..env() };
+    let env = Env { guard: Guard::public(), ..env() };
     let outcome = run_in(&env, &by(&proxy, "http", "http://shop.test/"), AMPLE).await;
     assert_eq!(outcome.cause, Some(Cause::BlockedAddress));
     assert!(outcome.detail.contains("the proxy"), "{}", outcome.detail);
