@@ -9,14 +9,15 @@ const WITHHELD: &str = "withheld: it was owed when the backup was made, so the c
                         time has sent it";
 
 impl State {
-    /// The state as the cluster `name` begins with it, and how many notifications are withheld.
+    /// The state as the cluster `name` of coordinator `node` alone begins with it, and how many
+    /// notifications are withheld.
     ///
     /// What was owed is given up: its cluster went on after the backup and sent it. Incidents stay
     /// open; whatever is decided from here on, such as their recovery, is told. Coordinators and
     /// join tokens of the other cluster have no part in this one; numbers go on from its last.
     /// Operators' tokens stay good: the people are the same.
     #[must_use]
-    pub fn restored(mut self, name: String) -> (Self, usize) {
+    pub fn restored(mut self, name: String, node: u64) -> (Self, usize) {
         let at = self.now;
         let mut withheld = 0;
         for owed in self.outbox.values_mut().filter(|owed| !owed.progress.is_settled()) {
@@ -29,6 +30,8 @@ impl State {
             // Nobody looks at the old machines any more; effects are for those who run already.
             self.dismiss_member(node, &mut Vec::new());
         }
+        // At once, not by its first term: whoever begins with this state as a snapshot must hear it.
+        self.know_member(node);
         self.join_tokens.clear();
         (self, withheld)
     }

@@ -69,7 +69,7 @@ impl Cluster {
     }
 
     fn restored(self) -> (Self, usize) {
-        let (state, withheld) = self.state.restored("new".into());
+        let (state, withheld) = self.state.restored("new".into(), 1);
         let mut cluster = Self { state, now: self.now };
         cluster.ask(Command::Lead { node: 1, term: 2, cluster: "another".into() });
         (cluster, withheld)
@@ -135,4 +135,21 @@ fn people_stay_let_in_and_nobody_joins_by_what_the_other_cluster_issued() {
     let (new, _) = cluster.restored();
     assert_eq!(new.state.token("id").map(|token| token.name.as_str()), Some("li"));
     assert!(new.state.join_tokens.is_empty());
+}
+
+#[test]
+fn the_first_coordinator_belongs_from_the_beginning_and_the_old_ones_do_not() {
+    let mut cluster = Cluster::alarmed();
+    for (token, key) in [(1, 11), (2, 12)] {
+        let (token, key) = (Fingerprint([token; 32]), Fingerprint([key; 32]));
+        let (grant, lifetime) = (Grant::Member, Duration::from_secs(3600));
+        cluster.ask(Command::IssueJoinToken { token, grant, lifetime, by: "li".into() });
+        cluster.ask(Command::EnrolMember { token, key, above: 0 });
+    }
+    let old: Vec<u64> = cluster.state.members.keys().copied().collect();
+    assert_eq!(old, [1, 2, 3]);
+    // As a newcomer gets it, before it has heard of any term.
+    let (state, _) = cluster.state.restored("new".into(), 1);
+    let belong = [1, 2, 3, 4].map(|node| state.member_belongs(node));
+    assert_eq!(belong, [Some(true), Some(false), Some(false), None]);
 }

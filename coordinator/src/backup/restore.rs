@@ -71,7 +71,7 @@ pub async fn restore(
     let mut reader = Reader::new(counted)?;
     let (head, state) = beginning(&mut reader)?;
     let cluster = format!("{:032x}", rand::random::<u128>());
-    let (state, withheld) = state.restored(cluster.clone());
+    let (state, withheld) = state.restored(cluster.clone(), FIRST);
     let history = History::open(&settings.data, Fatal::exit())?;
     history.lack(head.index).await?;
     let mut first = None;

@@ -261,7 +261,8 @@ async fn run_once(words: &[&str]) -> String {
     let (mut out, mut notes) = (Vec::new(), Vec::new());
     let mut screen =
         run::Screen { out: &mut out, notes: &mut notes, colour: false, progress: false };
-    let ran = run::run(&arguments(words), &catalogue(), &env, &mut screen);
+    let (arguments, catalogue) = (arguments(words), catalogue());
+    let ran = run::run(&arguments, &catalogue, &env, &mut screen);
     let ran = tokio::time::timeout(Duration::from_secs(60), ran).await.expect("an end");
     ran.expect("memory takes it");
     out.extend(notes);
