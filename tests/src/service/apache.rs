@@ -54,7 +54,14 @@ impl Apache {
             .collect();
         let (at, accounts) = (at.display(), accounts.display());
         let text = format!(
-            "{loaded}ServerName web.test\nListen 127.0.0.1:{port}\nUser www-data\n             Group www-data\nServerRoot {at}\nDefaultRuntimeDir {at}\nPidFile {at}/pid\n             ErrorLog {at}/error.log\nDocumentRoot {at}/www\nDirectoryIndex index.html\n             TypesConfig /dev/null\nAddType text/html .html\n             <Location /gzip/>\nSetOutputFilter DEFLATE\n</Location>\n             <Location /br/>\nSetOutputFilter BROTLI_COMPRESS\n</Location>\n             <Location /digest/>\nAuthType Digest\nAuthName shop\nAuthDigestProvider file\n             AuthUserFile {accounts}\nRequire valid-user\n</Location>\n"
+            "{loaded}ServerName web.test\nListen 127.0.0.1:{port}\nUser www-data\n\
+             Group www-data\nServerRoot {at}\nDefaultRuntimeDir {at}\nPidFile {at}/pid\n\
+             ErrorLog {at}/error.log\nDocumentRoot {at}/www\nDirectoryIndex index.html\n\
+             TypesConfig /dev/null\nAddType text/html .html\n\
+             <Location /gzip/>\nSetOutputFilter DEFLATE\n</Location>\n\
+             <Location /br/>\nSetOutputFilter BROTLI_COMPRESS\n</Location>\n\
+             <Location /digest/>\nAuthType Digest\nAuthName shop\nAuthDigestProvider file\n\
+             AuthUserFile {accounts}\nRequire valid-user\n</Location>\n"
         );
         let file = scratch.write("apache.conf", &text);
         let mut command = Command::new("apache2");
