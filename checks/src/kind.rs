@@ -14,6 +14,7 @@ pub mod mysql;
 mod negate;
 pub mod ntp;
 pub mod pop3;
+pub mod push;
 pub mod redis;
 mod service;
 pub mod smtp;
@@ -27,6 +28,7 @@ pub mod websocket;
 
 use std::time::Duration;
 
+use crosscheck_model::spec::Source;
 use crosscheck_model::{Cause, Family, Outcome, Severity};
 use futures_util::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
@@ -57,6 +59,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(mysql::Mysql),
     &Negatable(ntp::Ntp),
     &exec::Exec,
+    &push::Push,
 ];
 
 /// The kind of that name.
@@ -99,6 +102,11 @@ pub trait Check: Send + Sync {
 
     /// The address family it uses.
     fn family(&self) -> Family;
+
+    /// Who says how it is.
+    fn source(&self) -> Source {
+        Source::Probes
+    }
 
     /// Runs it once. Everything it does ends by `deadline`, and it says so in the cause.
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome>;

@@ -207,6 +207,12 @@ causes! {
     NotServing = "not_serving",
     /// The server does not know the service.
     ServiceUnknown = "service_unknown",
+    /// No report came in time.
+    NoReport = "no_report",
+    /// The job reports that it failed.
+    JobFailed = "job_failed",
+    /// The job reports a flaw.
+    JobWarning = "job_warning",
 }
 
 impl fmt::Display for Cause {
@@ -328,6 +334,8 @@ pub enum Trigger {
     Retry,
     /// The coordinator wants to know now.
     Confirm,
+    /// What it is about reported by itself.
+    Push,
 }
 
 /// Whether a failing probe is sure yet (Nagios: soft and hard states).

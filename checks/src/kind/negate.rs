@@ -240,6 +240,9 @@ mod tests {
                     | Cause::ServerError
                     | Cause::PluginCritical
                     | Cause::ExecTimeout
+                    | Cause::NoReport
+                    | Cause::JobFailed
+                    | Cause::JobWarning
                     | Cause::Answers => Status::Unknown,
                     _ => Status::Up,
                 },
