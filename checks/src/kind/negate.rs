@@ -243,6 +243,9 @@ mod tests {
                     | Cause::Elements
                     | Cause::PluginCritical
                     | Cause::ExecTimeout
+                    | Cause::NoReport
+                    | Cause::JobFailed
+                    | Cause::JobWarning
                     | Cause::Answers => Status::Unknown,
                     _ => Status::Up,
                 },

@@ -82,6 +82,10 @@ impl Kind for Push {
         "Waits for a job's own reports: none in time is a failure."
     }
 
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[&[Cause::NoReport, Cause::JobFailed, Cause::JobWarning]]
+    }
+
     fn defaults(&self) -> Defaults {
         Defaults::default()
     }
