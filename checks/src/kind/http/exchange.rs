@@ -1,12 +1,9 @@
 //! One request and its answer over a connection of their own, each phase timed.
 
-use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use crosscheck_model::{Cause, Phase};
-use futures_util::FutureExt;
 use http::{Request, Response, header, response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -31,42 +28,10 @@ pub(super) struct Answer {
     body: Incoming,
     began: Instant,
     marks: Shared,
-    connection: Connection,
+    _tasks: Tasks,
 }
 
-/// What moves the bytes of a connection. It is polled by the run's own task: a task of its own
-/// would cost more than all the rest of a plain exchange, and wake the run for each of its steps.
-#[derive(Default)]
-struct Connection {
-    work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    tasks: Tasks,
-}
-
-impl Connection {
-    /// Moves what can be moved.
-    fn poll(&mut self, context: &mut Context<'_>) {
-        if let Some(work) = &mut self.work
-            && work.as_mut().poll(context).is_ready()
-        {
-            self.work = None;
-        }
-    }
-
-    /// Waits for something that needs the connection's bytes.
-    async fn serve<T>(&mut self, wanted: impl Future<Output = T>) -> T {
-        let mut wanted = pin!(wanted);
-        std::future::poll_fn(|context| {
-            if let Poll::Ready(done) = wanted.as_mut().poll(context) {
-                return Poll::Ready(done);
-            }
-            self.poll(context);
-            wanted.as_mut().poll(context)
-        })
-        .await
-    }
-}
-
-/// What HTTP/2 does in the background besides; it ends with the exchange.
+/// What the HTTP library does in the background; it ends with the exchange.
 #[derive(Clone, Default)]
 struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
@@ -92,16 +57,16 @@ pub(super) async fn ask<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (marks, mut connection) = (Shared::default(), Connection::default());
+    let (marks, tasks) = (Shared::default(), Tasks::default());
     let io = TokioIo::new(Watched::new(stream, marks.clone()));
     let (parts, bytes) = request.into_parts();
     let request = Request::from_parts(parts, Sent::new(bytes, marks.clone()));
     let begun = Instant::now();
     let exchange = async {
         if is_http2 {
-            over_http2(io, request, &mut connection).await
+            over_http2(io, request, &tasks).await
         } else {
-            over_http1(io, request, &mut connection).await
+            over_http1(io, request, &tasks).await
         }
     };
     let answered = timeout_at(timer.deadline(), exchange).await;
@@ -114,38 +79,37 @@ where
     };
     drop(seen);
     let (head, body) = response.into_parts();
-    Ok(Answer { head, is_http2, body, began, marks, connection })
+    Ok(Answer { head, is_http2, body, began, marks, _tasks: tasks })
 }
 
 async fn over_http1<I>(
     io: I,
     request: Request<Sent>,
-    connection: &mut Connection,
+    tasks: &Tasks,
 ) -> hyper::Result<Response<Incoming>>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_LIMIT_BYTES as usize);
-    let (mut sender, work) = builder.handshake(io).await?;
-    // Its errors come out of the request too.
-    connection.work = Some(Box::pin(work.map(drop)));
-    connection.serve(sender.send_request(request)).await
+    let (mut sender, connection) = builder.handshake(io).await?;
+    hyper::rt::Executor::execute(tasks, connection);
+    sender.send_request(request).await
 }
 
 async fn over_http2<I>(
     io: I,
     request: Request<Sent>,
-    connection: &mut Connection,
+    tasks: &Tasks,
 ) -> hyper::Result<Response<Incoming>>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
-    let mut builder = http2::Builder::new(connection.tasks.clone());
+    let mut builder = http2::Builder::new(tasks.clone());
     builder.max_header_list_size(HEAD_LIMIT_BYTES);
-    let (mut sender, work) = builder.handshake(io).await?;
-    connection.work = Some(Box::pin(work.map(drop)));
-    connection.serve(sender.send_request(request)).await
+    let (mut sender, connection) = builder.handshake(io).await?;
+    hyper::rt::Executor::execute(tasks, connection);
+    sender.send_request(request).await
 }
 
 /// Adds the times of sending and of the first byte, as far as they are over; gives the moment
@@ -237,8 +201,7 @@ impl Answer {
         timer: &mut Timer,
     ) -> Result<(), Failure> {
         loop {
-            let frame = self.connection.serve(self.body.frame());
-            let frame = match timeout_at(timer.deadline(), frame).await {
+            let frame = match timeout_at(timer.deadline(), self.body.frame()).await {
                 Err(_) => return Err(timer.ran_out(Phase::Transfer)),
                 Ok(None) => break,
                 Ok(Some(Err(error))) => return Err(failure(&error, &mut self.marks.lock())),
