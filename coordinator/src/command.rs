@@ -11,6 +11,7 @@ pub mod exec;
 pub mod import;
 pub mod incidents;
 pub mod probe;
+pub mod push;
 pub mod remote;
 pub mod restore;
 pub mod run;

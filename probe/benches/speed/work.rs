@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::Assigned;
 use crosscheck_model::{CheckSpec, Family, Severity, SiteQuorum};
 use serde::Serialize;
@@ -124,6 +124,7 @@ pub(crate) fn assigned(name: &str, kind: &str, settings: &Value, interval: Durat
         settings: settings.to_string(),
         target: name.to_owned(),
         family: Family::V4,
+        source: Source::Probes,
         schedule,
         rule: Rule::Consecutive(1),
         recovery_hold: Duration::from_secs(60),

@@ -67,7 +67,9 @@ impl Source for Gatus {
                 "endpoints" | "suites" | "alerting" | "maintenance" | "debug" | "metrics" => {
                     continue;
                 }
-                "external-endpoints" => "results that are pushed have no check here",
+                "external-endpoints" => {
+                    "make a check of kind `push` of each, with a token of its own (`crosscheck push token`)"
+                }
                 "tunneling" => "targets behind an SSH tunnel need a probe behind it",
                 "web"
                 | "ui"

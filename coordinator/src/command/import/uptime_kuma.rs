@@ -97,7 +97,7 @@ impl Reading<'_> {
             "redis" | "mysql" => return self.database(node, &name, kind, new),
             other => {
                 let why = match other {
-                    "push" => "left out: results that are pushed have no check here",
+                    "push" => "left out: make it a check of kind `push`, with a token of its own",
                     "docker" => "left out: containers are not looked into; check their port",
                     "real-browser" => "left out: no browser is run; check the page by `http`",
                     "postgres" | "sqlserver" | "mongodb" => "left out: check its port by `tcp`",
