@@ -75,7 +75,7 @@ impl Reading<'_> {
                 continue; // It scrapes something else.
             }
             let job = scrape.text_of("job_name").unwrap_or("blackbox");
-            let of = |key| scrape.text_of(key).or_else(|| global(key)).map_or(None, time::go);
+            let of = |key| scrape.text_of(key).or_else(|| global(key)).and_then(time::go);
             let interval = of("scrape_interval").or(Some(INTERVAL));
             let timeout = of("scrape_timeout").or(Some(TIMEOUT));
             let scrape_of = Scrape { file, job, interval, timeout };
@@ -222,17 +222,10 @@ impl Reading<'_> {
 
     /// The exporter prefers one family and falls back to the other; ours never does.
     fn family(&mut self, name: &str, key: &str, node: &Node, check: &mut Check) {
-        match (key, node.text()) {
-            ("preferred_ip_protocol", Some("ip6")) => {
-                check.set("family", Out::text("v6"));
-                self.lose(
-                    node,
-                    name,
-                    key,
-                    "IPv6 only: there is no fallback; make a second check for IPv4",
-                );
-            }
-            _ => {}
+        if (key, node.text()) == ("preferred_ip_protocol", Some("ip6")) {
+            check.set("family", Out::text("v6"));
+            let why = "IPv6 only: there is no fallback; make a second check for IPv4";
+            self.lose(node, name, key, why);
         }
     }
 
