@@ -24,7 +24,7 @@ mod schema;
 mod settings;
 mod sites;
 mod sources;
-mod tree;
+pub mod tree;
 mod upkeep;
 mod words;
 mod yaml;

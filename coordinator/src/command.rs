@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod coordinator;
 pub mod demo;
 pub mod exec;
+pub mod import;
 pub mod incidents;
 mod json;
 pub mod probe;

@@ -9,8 +9,8 @@ use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_coordinator::command::catalogue::catalogue;
 use crosscheck_coordinator::command::{
-    apply, audit, backup, cluster, colour, coordinator, demo, incidents, probe, push, restore, run,
-    schema, standalone, status, terminal, token, validate,
+    apply, audit, backup, cluster, colour, coordinator, demo, import, incidents, probe, push,
+    restore, run, schema, standalone, status, terminal, token, validate,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -39,6 +39,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     Run(run::RunArgs),
     Schema(schema::SchemaArgs),
+    Import(import::ImportArgs),
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
     Incidents(incidents::IncidentsArgs),
@@ -105,6 +106,7 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
             Ok(run::run(args, &catalogue(), &env, &mut screen).await?)
         }
         Command::Schema(args) => Ok(schema::schema(args, &catalogue(), &mut out)?),
+        Command::Import(args) => Ok(import::import(args, &catalogue(), &mut out, &mut notes)?),
         Command::Apply(args) => apply::apply(args, &mut out, &mut notes, notes_colour).await,
         Command::Status(args) => status::status(args, &mut out, out_colour).await,
         Command::Incidents(args) => incidents::incidents(args, &mut out, out_colour).await,

@@ -7,7 +7,7 @@
 //!              +---- spool <---- Observation <---- state (soft, hard) <--------------+
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crosscheck_model::spec;
@@ -55,7 +55,8 @@ pub struct Probe {
     boot: u64,
     seq: u64,
     schedule: Schedule,
-    beliefs: BTreeMap<CheckId, Belief>,
+    /// Never walked through, so its order does not matter.
+    beliefs: HashMap<CheckId, Belief>,
     stalls: Stalls,
     health: SelfHealth,
     /// Failures that wait for the references' answer before they become votes.
@@ -68,7 +69,8 @@ pub struct Probe {
     /// The disk refused what was to be kept at the end.
     hopeless: bool,
     halted: bool,
-    runs: BTreeMap<(String, Status), u64>,
+    /// By kind and status.
+    runs: BTreeMap<String, BTreeMap<Status, u64>>,
     lateness: Lateness,
 }
 
@@ -87,7 +89,7 @@ impl Probe {
             boot: setup.boot,
             seq: 0,
             schedule: Schedule::new(setup.probe, setup.concurrency),
-            beliefs: BTreeMap::new(),
+            beliefs: HashMap::new(),
             stalls: Stalls::default(),
             health: SelfHealth::default(),
             held: Vec::new(),
@@ -153,7 +155,7 @@ impl Probe {
     /// What the probe tells about itself.
     pub fn figures(&self, now: Mono) -> Figures {
         Figures {
-            runs: self.runs.clone(),
+            runs: self.counted(),
             lateness: self.lateness.clone(),
             missed: self.schedule.missed(),
             checks: self.schedule.checks() as u64,
@@ -167,6 +169,14 @@ impl Probe {
             health: self.health.health().clone(),
             complaint: self.uplink.complaint().map(|failure| failure.to_string()),
         }
+    }
+
+    fn counted(&self) -> BTreeMap<(String, Status), u64> {
+        let of = |(kind, runs): (&String, &BTreeMap<Status, u64>)| {
+            let of = |(status, count): (&Status, &u64)| ((kind.clone(), *status), *count);
+            runs.iter().map(of).collect::<Vec<_>>()
+        };
+        self.runs.iter().flat_map(of).collect()
     }
 
     fn take(&mut self, now: Mono, event: Event, out: &mut Vec<Effect>) {
@@ -259,12 +269,15 @@ impl Probe {
     fn observe(&mut self, now: Mono, finished: Finished) {
         let Finished { run, started, ended, outcome } = finished;
         let spec = &run.check.spec;
-        let belief = self.beliefs.entry(spec.id.clone()).or_default();
+        let belief = match self.beliefs.get_mut(&spec.id) {
+            Some(belief) => belief,
+            None => self.beliefs.entry(spec.id.clone()).or_default(),
+        };
         let outcome = self.health.judge(outcome, spec.family);
         let outcome = belief.average.step(ended, spec.schedule.interval, &spec.rule, outcome);
         let meaning = belief.state.step(started, &outcome, spec.schedule.attempts);
         self.schedule.judged(now, &spec.id, meaning.next);
-        *self.runs.entry((spec.kind.clone(), outcome.status)).or_default() += 1;
+        self.count(&spec.kind, outcome.status);
         self.seq += 1;
         let anchor = self.uplink.anchor();
         let (at, clock) = anchor.moment(ended);
@@ -282,6 +295,14 @@ impl Probe {
             outcome,
         };
         self.spool.push(meaning.weight, observation);
+    }
+
+    fn count(&mut self, kind: &str, status: Status) {
+        let runs = match self.runs.get_mut(kind) {
+            Some(runs) => runs,
+            None => self.runs.entry(kind.to_owned()).or_default(),
+        };
+        *runs.entry(status).or_default() += 1;
     }
 
     fn stop(&mut self, now: Mono, out: &mut Vec<Effect>) {

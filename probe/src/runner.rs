@@ -1,7 +1,7 @@
 //! How a probe reaches out: it runs checks by their kinds and asks references. Behind a trait, so
 //! that tests and simulations say themselves what a run finds.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -49,7 +49,7 @@ type Parsed = Result<Arc<dyn Check>, String>;
 pub struct KindProber {
     env: Arc<Env>,
     /// Parsed settings by check; the schedule says which of them are void.
-    parsed: Mutex<BTreeMap<CheckId, (u64, Parsed)>>,
+    parsed: Mutex<HashMap<CheckId, (u64, Parsed)>>,
 }
 
 impl KindProber {

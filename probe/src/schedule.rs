@@ -2,7 +2,7 @@
 //! time and a bounded number of runs in all. Pure: the clock comes in as an argument.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ pub struct Schedule {
     limit: usize,
     entries: Vec<Option<Entry>>,
     free: Vec<usize>,
-    index: BTreeMap<CheckId, usize>,
+    index: HashMap<CheckId, usize>,
     heap: BinaryHeap<Reverse<(Mono, u32, u32)>>,
     urgent: VecDeque<(usize, u32)>,
     ready: VecDeque<(usize, u32)>,
@@ -96,7 +96,7 @@ impl Schedule {
             limit: limit.max(1),
             entries: Vec::new(),
             free: Vec::new(),
-            index: BTreeMap::new(),
+            index: HashMap::new(),
             heap: BinaryHeap::new(),
             urgent: VecDeque::new(),
             ready: VecDeque::new(),
@@ -113,8 +113,9 @@ impl Schedule {
     pub fn assign(&mut self, now: Mono, checks: Vec<Assigned>) -> Vec<Effect> {
         let mut out = Vec::new();
         let wanted: BTreeSet<&CheckId> = checks.iter().map(|check| &check.spec.id).collect();
-        let gone: Vec<CheckId> =
+        let mut gone: Vec<CheckId> =
             self.index.keys().filter(|id| !wanted.contains(id)).cloned().collect();
+        gone.sort_unstable(); // What is done must not follow the map's random order.
         for id in gone {
             self.remove(&id, &mut out);
         }

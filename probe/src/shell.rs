@@ -1,11 +1,12 @@
-//! Where a probe meets the world: one thread holds the state machine and is its timer; runs and
-//! messages are tasks of the async runtime; the disk has a thread of its own, so that no fsync
-//! makes a check late.
+//! Where a probe meets the world. The state machine stands behind a lock: whoever has an event
+//! for it steps it and carries out what follows, so that the end of one run starts the next
+//! without waking another thread. A thread is its timer; runs and messages are tasks of the async
+//! runtime; the disk has a thread of its own, so that no fsync makes a check late.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -26,10 +27,10 @@ use crate::uplink::{self, Failure, OPEN_TIMEOUT, REPORT_TIMEOUT};
 /// The timer never sleeps longer; a wake-up too many costs nothing.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-enum Message {
-    Event(Event),
-    Figures(oneshot::Sender<Figures>),
-}
+/// Between two wake-ups of the timer: ten thousand checks a second that are spread evenly would
+/// else wake it as often, and what is due by then starts together. A tenth of the lateness that is
+/// promised.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 
 /// What a probe reaches out with.
 pub struct Parts {
@@ -43,32 +44,32 @@ pub struct Parts {
 
 /// A probe at work.
 pub struct Running {
-    remote: Remote,
+    shell: Arc<Shell>,
     done: Option<oneshot::Receiver<()>>,
 }
 
 /// Asks a probe at work about itself.
 #[derive(Clone)]
-pub struct Remote(Sender<Message>);
+pub struct Remote(Weak<Shell>);
 
 impl Remote {
     /// What the probe tells about itself; `None` after its end.
     pub async fn figures(&self) -> Option<Figures> {
-        let (answer, figures) = oneshot::channel();
-        self.0.send(Message::Figures(answer)).ok()?;
-        figures.await.ok()
+        let shell = self.0.upgrade()?;
+        let state = shell.lock();
+        (!state.ended).then(|| state.probe.figures(shell.clock.elapsed()))
     }
 }
 
 impl Running {
     /// For questions, also from elsewhere.
     pub fn remote(&self) -> Remote {
-        self.remote.clone()
+        Remote(Arc::downgrade(&self.shell))
     }
 
     /// Stops starting runs, keeps what is undelivered in the store, and waits for the end.
     pub async fn stop(mut self) {
-        let _ = self.remote.0.send(Message::Event(Event::Stop));
+        self.shell.step(Event::Stop);
         if let Some(done) = self.done.take() {
             // An error means that the thread has ended already.
             let _ = done.await;
@@ -78,7 +79,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.remote.0.send(Message::Event(Event::Stop));
+        self.shell.step(Event::Stop);
     }
 }
 
@@ -89,79 +90,120 @@ impl Drop for Running {
 pub fn start(mut setup: Setup, parts: Parts) -> io::Result<Running> {
     let Parts { link, prober, mut store } = parts;
     setup.kept = store.load()?;
-    let (events, inbox) = mpsc::channel();
     let (disk, disk_ops) = mpsc::channel();
     let (end, done) = oneshot::channel();
-    let answers = events.clone();
+    let probe_id = setup.probe.clone();
+    let state = State {
+        probe: Probe::new(setup),
+        notices: Notices::default(),
+        disk: Some(disk),
+        runs: BTreeMap::new(),
+        orders: None,
+        asleep_until: Mono::ZERO,
+        ended: false,
+    };
+    let shell = Arc::new(Shell {
+        clock: Instant::now(),
+        runtime: Handle::try_current().map_err(io::Error::other)?,
+        link,
+        prober,
+        probe_id,
+        state: Mutex::new(state),
+        bell: Condvar::new(),
+    });
+    let answers = Arc::clone(&shell);
     let disk_thread = std::thread::Builder::new()
         .name("probe-disk".to_owned())
         .spawn(move || keep(&mut *store, &disk_ops, &answers))?;
-    let shell = Shell {
-        clock: Instant::now(),
-        runtime: Handle::try_current().map_err(io::Error::other)?,
-        events: events.clone(),
-        disk,
-        link,
-        prober,
-        probe_id: setup.probe.clone(),
-        runs: BTreeMap::new(),
-        orders: None,
-    };
+    let timer = Arc::clone(&shell);
     std::thread::Builder::new().name("probe-timer".to_owned()).spawn(move || {
-        shell.work(Probe::new(setup), &inbox);
+        timer.work();
         // Until then the store is in use; a panic there has been printed.
         let _ = disk_thread.join();
         let _ = end.send(());
     })?;
-    Ok(Running { remote: Remote(events), done: Some(done) })
+    Ok(Running { shell, done: Some(done) })
 }
 
 struct Shell {
     clock: Instant,
     runtime: Handle,
-    events: Sender<Message>,
-    disk: Sender<DiskOp>,
     link: Arc<dyn Link>,
     prober: Arc<dyn Prober>,
     probe_id: crosscheck_model::ProbeId,
+    state: Mutex<State>,
+    /// Rung when the timer is to wake earlier than it thought, and at the end.
+    bell: Condvar,
+}
+
+/// What the lock guards. Nothing that blocks is done under it.
+struct State {
+    probe: Probe,
+    notices: Notices,
+    /// `None` after the end, so that the disk's thread ends too.
+    disk: Option<Sender<DiskOp>>,
     runs: BTreeMap<u64, AbortHandle>,
     orders: Option<AbortHandle>,
+    /// What the timer sleeps for at most.
+    asleep_until: Mono,
+    ended: bool,
 }
 
 impl Shell {
-    fn work(mut self, mut probe: Probe, inbox: &Receiver<Message>) {
-        let mut notices = Notices::default();
-        loop {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The timer: steps the machine whenever time alone is a reason to.
+    fn work(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let mut stepped = Mono::ZERO;
+        while !state.ended {
             let now = self.clock.elapsed();
-            let sleep = probe.wake(now).saturating_sub(now).min(LONGEST_SLEEP);
-            let message = match inbox.recv_timeout(sleep) {
-                Ok(message) => message,
-                Err(RecvTimeoutError::Timeout) => Message::Event(Event::Time),
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let event = match message {
-                Message::Event(event) => event,
-                Message::Figures(answer) => {
-                    // Who asked may have gone away.
-                    let _ = answer.send(probe.figures(self.clock.elapsed()));
-                    continue;
-                }
-            };
-            if let Event::Ended { run, .. } = &event {
-                self.runs.remove(run);
+            let wake = state.probe.wake(now);
+            if wake <= now && now >= stepped + SHORTEST_SLEEP {
+                stepped = now;
+                self.take(&mut state, Event::Time);
+                continue;
             }
-            let effects = probe.step(self.clock.elapsed(), event);
-            for effect in effects {
-                if effect == Effect::Halt {
-                    return;
-                }
-                self.carry_out(effect);
-            }
-            notices.tell(&probe);
+            let until = wake.max(stepped + SHORTEST_SLEEP);
+            let sleep = until.saturating_sub(now).min(LONGEST_SLEEP);
+            state.asleep_until = now + sleep;
+            let slept = self.bell.wait_timeout(state, sleep);
+            state = slept.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    /// An event from any thread.
+    fn step(self: &Arc<Self>, event: Event) {
+        let mut state = self.lock();
+        self.take(&mut state, event);
+        let is_earlier = state.probe.wake(self.clock.elapsed()) < state.asleep_until;
+        if is_earlier || state.ended {
+            self.bell.notify_one();
+        }
+    }
+
+    fn take(self: &Arc<Self>, state: &mut State, event: Event) {
+        if state.ended {
+            return;
+        }
+        if let Event::Ended { run, .. } = &event {
+            state.runs.remove(run);
+        }
+        for effect in state.probe.step(self.clock.elapsed(), event) {
+            if effect == Effect::Halt {
+                state.ended = true;
+                state.disk = None;
+                return;
+            }
+            self.carry_out(state, effect);
+        }
+        let State { notices, probe, .. } = state;
+        notices.tell(probe);
+    }
+
+    fn carry_out(self: &Arc<Self>, state: &mut State, effect: Effect) {
         match effect {
             Effect::Run(run) => {
                 let deadline = run.check.spec.schedule.timeout;
@@ -172,10 +214,10 @@ impl Shell {
                     let outcome = Box::new(contained(work, deadline).await);
                     Event::Ended { run: run.id, started, ended: clock.elapsed(), outcome }
                 });
-                self.runs.insert(run.id, task);
+                state.runs.insert(run.id, task);
             }
             Effect::Cancel(run) => {
-                if let Some(task) = self.runs.remove(&run) {
+                if let Some(task) = state.runs.remove(&run) {
                     task.abort();
                 }
             }
@@ -188,16 +230,16 @@ impl Shell {
                     });
                 }
             }
-            Effect::Link(effect) => self.talk(effect),
+            Effect::Link(effect) => self.talk(state, effect),
             Effect::Disk(op) => {
-                // The disk's thread ends after this one.
-                let _ = self.disk.send(op);
+                // The disk's thread ends after the machine.
+                let _ = state.disk.as_ref().map(|disk| disk.send(op));
             }
             Effect::Halt => {}
         }
     }
 
-    fn talk(&mut self, effect: uplink::Effect) {
+    fn talk(self: &Arc<Self>, state: &mut State, effect: uplink::Effect) {
         match effect {
             uplink::Effect::Open { attempt, coordinator, hello } => {
                 let answer = self.link.open(coordinator, hello);
@@ -214,35 +256,32 @@ impl Shell {
                 });
             }
             uplink::Effect::Listen { stream, coordinator, epoch } => {
-                self.hush();
+                hush(state);
                 let orders = self.link.orders(coordinator, self.probe_id.clone(), epoch);
-                let events = self.events.clone();
+                let shell = Arc::clone(self);
                 let task = self.spawn(async move {
-                    if let Err(failure) = listen(stream, orders, &events).await {
+                    if let Err(failure) = listen(stream, orders, &shell).await {
                         tracing::debug!(coordinator, %failure, "stream of orders ended");
                     }
                     Event::Silent { stream }
                 });
-                self.orders = Some(task);
+                state.orders = Some(task);
             }
-            uplink::Effect::Hush => self.hush(),
-            uplink::Effect::Disk(op) => self.carry_out(Effect::Disk(op)),
+            uplink::Effect::Hush => hush(state),
+            uplink::Effect::Disk(op) => self.carry_out(state, Effect::Disk(op)),
         }
     }
 
-    fn hush(&mut self) {
-        if let Some(task) = self.orders.take() {
-            task.abort();
-        }
-    }
-
-    fn spawn(&self, work: impl Future<Output = Event> + Send + 'static) -> AbortHandle {
-        let events = self.events.clone();
-        let task = self.runtime.spawn(async move {
-            // An error means that the probe has ended meanwhile.
-            let _ = events.send(Message::Event(work.await));
-        });
+    fn spawn(self: &Arc<Self>, work: impl Future<Output = Event> + Send + 'static) -> AbortHandle {
+        let shell = Arc::clone(self);
+        let task = self.runtime.spawn(async move { shell.step(work.await) });
         task.abort_handle()
+    }
+}
+
+fn hush(state: &mut State) {
+    if let Some(task) = state.orders.take() {
+        task.abort();
     }
 }
 
@@ -257,20 +296,17 @@ async fn in_time<T>(
 async fn listen(
     stream: u64,
     orders: impl Future<Output = Result<crate::link::Orders, Failure>>,
-    events: &Sender<Message>,
+    shell: &Arc<Shell>,
 ) -> Result<(), Failure> {
     let mut orders = in_time(OPEN_TIMEOUT, orders).await?;
     while let Some(order) = orders.next().await {
-        let event = Event::Ordered { stream, order: order? };
-        if events.send(Message::Event(event)).is_err() {
-            return Ok(());
-        }
+        shell.step(Event::Ordered { stream, order: order? });
     }
     Ok(())
 }
 
 /// The disk's thread: does what it is asked, in order.
-fn keep(store: &mut dyn Store, ops: &Receiver<DiskOp>, answers: &Sender<Message>) {
+fn keep(store: &mut dyn Store, ops: &Receiver<DiskOp>, answers: &Arc<Shell>) {
     while let Ok(op) = ops.recv() {
         let event = match op {
             DiskOp::Append(records) => {
@@ -294,7 +330,7 @@ fn keep(store: &mut dyn Store, ops: &Receiver<DiskOp>, answers: &Sender<Message>
                 Event::Fetched { records: records.ok() }
             }
         };
-        // An error means that the probe has ended; the remaining operations are still done.
-        let _ = answers.send(Message::Event(event));
+        // After the end it is taken for nothing; the remaining operations are still done.
+        answers.step(event);
     }
 }

@@ -6,7 +6,7 @@ use super::tree::{Node, Scalar, Value};
 
 impl Scalar {
     /// Whether it means null.
-    pub(crate) fn is_null(&self) -> bool {
+    pub fn is_null(&self) -> bool {
         self.plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }
 

@@ -1,28 +1,32 @@
 //! YAML as a tree in which every key and value knows where it was written.
 
+use super::diagnostic::Diagnostic;
+use super::finding::{Findings, Lines, Source};
+use super::yaml;
+
 /// Where something stands: bytes of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Span {
+pub struct Span {
     /// The source's index.
-    pub(crate) source: usize,
+    pub source: usize,
     /// The first byte.
-    pub(crate) start: usize,
+    pub start: usize,
     /// One past the last byte.
-    pub(crate) end: usize,
+    pub end: usize,
 }
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
+pub struct Node {
     /// Where it stands.
-    pub(crate) span: Span,
+    pub span: Span,
     /// What it is.
-    pub(crate) value: Value,
+    pub value: Value,
 }
 
 /// What a node is.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
     /// Keys and values in the order written; no key stands twice.
     Map(Vec<Entry>),
     /// Values in order.
@@ -33,34 +37,46 @@ pub(crate) enum Value {
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// The key.
-    pub(crate) key: Key,
+    pub key: Key,
     /// Its value.
-    pub(crate) value: Node,
+    pub value: Node,
 }
 
 /// A key and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
+pub struct Key {
     /// The name.
-    pub(crate) name: String,
+    pub name: String,
     /// Where it stands.
-    pub(crate) span: Span,
+    pub span: Span,
 }
 
 /// Text, and whether it was written without quotes, so that it may mean a number or `true`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Scalar {
+pub struct Scalar {
     /// The text after unescaping.
-    pub(crate) text: String,
+    pub text: String,
     /// Written without quotes, block indicator and `!!str`.
-    pub(crate) plain: bool,
+    pub plain: bool,
+}
+
+/// Reads any YAML, be it a configuration of ours or not.
+///
+/// # Errors
+/// What is wrong with it; nothing when there is nothing in it.
+pub fn read(source: &Source) -> Result<Node, Vec<Diagnostic>> {
+    let mut findings = Findings::default();
+    let node = yaml::parse(0, &source.text, &mut findings);
+    let is_broken = findings.has_errors();
+    let diagnostics = findings.diagnostics(&Lines::of(std::slice::from_ref(source)));
+    node.filter(|_| !is_broken).ok_or(diagnostics)
 }
 
 impl Node {
     /// The value of a key, when this is a map that has it.
-    pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
+    pub fn get(&self, name: &str) -> Option<&Entry> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|entry| entry.key.name == name),
             _ => None,
@@ -68,7 +84,7 @@ impl Node {
     }
 
     /// How many nodes there are, itself included.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         1 + match &self.value {
             Value::Map(entries) => entries.iter().map(|entry| entry.value.size()).sum(),
             Value::List(items) => items.iter().map(Self::size).sum(),
@@ -77,7 +93,7 @@ impl Node {
     }
 
     /// How many levels there are, its own included.
-    pub(crate) fn depth(&self) -> usize {
+    pub fn depth(&self) -> usize {
         1 + match &self.value {
             Value::Map(entries) => entries.iter().map(|e| e.value.depth()).max().unwrap_or(0),
             Value::List(items) => items.iter().map(Self::depth).max().unwrap_or(0),
@@ -86,7 +102,7 @@ impl Node {
     }
 
     /// What it is, in words for messages.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         match &self.value {
             Value::Map(_) => "a map".to_owned(),
             Value::List(_) => "a list".to_owned(),

@@ -85,23 +85,25 @@ impl HttpLink {
             .ok_or_else(|| Failure::Unreachable(format!("no coordinator {coordinator}")))
     }
 
-    fn post<T: Serialize, R: DeserializeOwned>(
+    fn post<T: Serialize + Send + Sync + 'static, R: DeserializeOwned>(
         &self,
         coordinator: usize,
         path: &str,
-        message: &T,
+        message: Arc<T>,
     ) -> BoxFuture<'static, Result<R, Failure>> {
-        let request = self.url(coordinator, path).and_then(|url| {
-            let body = compressed(message).map_err(|error| unreachable(&error))?;
-            Ok(self
-                .client()
+        let request = self.url(coordinator, path).map(|url| {
+            self.client()
                 .post(url)
                 .header(header::CONTENT_TYPE, "application/json")
                 .header(header::CONTENT_ENCODING, "zstd")
-                .body(body))
         });
         async move {
-            let response = request?.send().await.map_err(|error| unreachable(&error))?;
+            // A full report takes milliseconds to write: not on a thread that stamps the times of
+            // runs.
+            let body = tokio::task::spawn_blocking(move || compressed(&*message)).await;
+            let body = body.map_err(|error| unreachable(&error))?;
+            let request = request?.body(body.map_err(|error| unreachable(&error))?);
+            let response = request.send().await.map_err(|error| unreachable(&error))?;
             let body = answer(accepted(response).await?).await?;
             serde_json::from_slice(&body).map_err(|error| unreachable(&error))
         }
@@ -119,7 +121,7 @@ impl Link for HttpLink {
         coordinator: usize,
         hello: Hello,
     ) -> BoxFuture<'static, Result<Welcome, Failure>> {
-        self.post(coordinator, "probe/v1/session", &hello)
+        self.post(coordinator, "probe/v1/session", Arc::new(hello))
     }
 
     fn report(
@@ -127,7 +129,7 @@ impl Link for HttpLink {
         coordinator: usize,
         report: Arc<Report>,
     ) -> BoxFuture<'static, Result<Receipt, Failure>> {
-        self.post(coordinator, "probe/v1/report", &*report)
+        self.post(coordinator, "probe/v1/report", report)
     }
 
     fn orders(

@@ -167,7 +167,7 @@ impl Reports {
         let live = match (spool.live(), spool.is_urgent()) {
             (0, _) => Mono::MAX,
             (_, true) => Mono::ZERO,
-            (_, false) => self.company_until(),
+            (live, false) => self.company_until(live),
         };
         let backlog = if spool.wants_batch() && !cut { self.backlog_at } else { Mono::MAX };
         live.min(backlog).min(self.due()).max(self.not_before)
@@ -177,8 +177,10 @@ impl Reports {
         self.last.map_or(self.opened, |last| last + EVERY)
     }
 
-    fn company_until(&self) -> Mono {
-        self.last.map_or(self.opened, |last| last + COMPANY)
+    /// When observations without urgency go; a full report waits for nobody.
+    fn company_until(&self, live: usize) -> Mono {
+        let company = if live < REPORT_LIMIT { COMPANY } else { Duration::ZERO };
+        self.last.map_or(self.opened, |last| last + company)
     }
 
     fn begin(
@@ -189,7 +191,9 @@ impl Reports {
         attempts: &mut u64,
     ) -> Option<Effect> {
         let some_live = spool.live() > 0 && !frame.cut;
-        if now >= self.due() || some_live && (spool.is_urgent() || now >= self.company_until()) {
+        if now >= self.due()
+            || some_live && (spool.is_urgent() || now >= self.company_until(spool.live()))
+        {
             let most = if frame.cut { 0 } else { REPORT_LIMIT };
             let (weights, observations) = spool.take_live(most).into_iter().unzip();
             self.last = Some(now);
