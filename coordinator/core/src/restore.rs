@@ -29,6 +29,10 @@ impl State {
             // Nobody looks at the old machines any more; effects are for those who run already.
             self.dismiss_member(node, &mut Vec::new());
         }
+        for node in self.watch.clocks.keys().copied().collect::<Vec<_>>() {
+            let text = format!("coordinator {node} is no part of the restored cluster");
+            self.forget_clock(node, text, &mut Vec::new());
+        }
         self.join_tokens.clear();
         (self, withheld)
     }
