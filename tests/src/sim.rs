@@ -28,10 +28,10 @@ mod network_reports;
 mod node;
 mod people;
 mod plan;
-mod random;
+pub(crate) mod random;
 mod sink;
 mod target;
-mod trace;
+pub(crate) mod trace;
 mod world;
 
 pub use coverage::Coverage;

@@ -11,11 +11,13 @@ use crosscheck_model::Timestamp;
 use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{median, propose};
+use super::propose;
 use crate::replica::Inner;
 
 /// How long a member may take to tell its clock; one that does not is not counted.
 const ANSWER_LIMIT: Duration = Duration::from_millis(500);
+/// Between two tries of a new leader.
+const AGAIN: Duration = Duration::from_millis(100);
 /// Between two looks: the log time is turned by 50 ms at most in between.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Of two clocks that differ nobody knows which one is wrong.
@@ -55,13 +57,29 @@ impl Clocks {
         Self { own: inner.gate.clock().wall(), ahead_ms, members }
     }
 
-    /// What the clocks say on the whole: one clock that is wrong, this node's own too, must not
-    /// carry the log time away for ever.
+    /// Asks until more than half have told: a leader reaches as many, and alone it must not set
+    /// the time.
+    pub(super) async fn of_majority(inner: &Inner) -> Self {
+        loop {
+            let clocks = Self::ask(inner).await;
+            if clocks.is_majority() {
+                return clocks;
+            }
+            inner.pause(AGAIN).await;
+        }
+    }
+
+    /// What the clocks say on the whole: the median, as long as all tell. A minority that is wrong,
+    /// this node's own clock too, must not carry the log time away, for it can never be taken back:
+    /// where some do not tell, they may be right ones, and an earlier clock is taken.
     pub(super) fn median(&self) -> Timestamp {
-        let at = |ahead: &i64| {
-            Timestamp::from_millis(self.own.as_millis().saturating_add_signed(*ahead))
-        };
-        median(self.ahead_ms.values().map(at).collect()).unwrap_or(self.own)
+        let mut ahead_ms: Vec<i64> = self.ahead_ms.values().copied().collect();
+        ahead_ms.sort_unstable();
+        let wrong_at_most = self.members.saturating_sub(1) / 2;
+        let last = ahead_ms.len().saturating_sub(1);
+        let middle = last.saturating_sub(wrong_at_most).min(last / 2);
+        let ahead_ms = ahead_ms.get(middle).copied().unwrap_or_default();
+        Timestamp::from_millis(self.own.as_millis().saturating_add_signed(ahead_ms))
     }
 
     /// Whether those that told are more than half: fewer are followed by nobody.
@@ -110,15 +128,31 @@ mod tests {
     use super::*;
 
     fn clocks(members: usize, ahead: &[(u64, i64)]) -> Clocks {
-        let own = Timestamp::from_millis(1_000_000);
+        let own = Timestamp::from_millis(1_000_000_000);
         Clocks { own, ahead_ms: ahead.iter().copied().collect(), members }
     }
 
     #[test]
     fn this_nodes_own_clock_is_measured_by_the_others_too() {
         let wrong = clocks(3, &[(1, 0), (2, 60_000), (3, 60_100)]);
-        assert_eq!(wrong.median(), Timestamp::from_millis(1_060_000));
+        assert_eq!(wrong.median(), Timestamp::from_millis(1_000_060_000));
         assert_eq!(wrong.off_ms(), BTreeMap::from([(1, -60_000), (2, 0), (3, 100)]));
+    }
+
+    #[test]
+    fn a_wrong_minority_carries_nobody_ahead_whoever_is_silent() {
+        const DAY: i64 = 86_400_000;
+        for (members, ahead, wanted) in [
+            (3, vec![(1, DAY), (2, 0)], 0),
+            (3, vec![(1, 0), (2, -DAY)], -DAY),
+            (5, vec![(1, DAY), (2, DAY), (3, 0)], 0),
+            (5, vec![(1, DAY), (2, DAY), (3, 0), (4, 1), (5, 2)], 2),
+            (4, vec![(1, 0), (2, 1), (3, 2), (4, 3)], 1),
+            (1, vec![(1, 5)], 5),
+        ] {
+            let median = clocks(members, &ahead).median().as_millis();
+            assert_eq!(median.cast_signed() - 1_000_000_000, wanted, "{ahead:?} of {members}");
+        }
     }
 
     #[test]
