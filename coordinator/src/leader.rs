@@ -17,9 +17,9 @@ use crosscheck_model::Timestamp;
 use futures_util::future::join;
 use tokio::time::MissedTickBehavior;
 
+use self::clocks::Clocks;
 pub(crate) use self::time::Gate;
 pub use self::time::{Clock, LogTime, SystemClock, median};
-use self::clocks::Clocks;
 use crate::raft::Standing;
 use crate::random;
 use crate::replica::{Inner, Leadership};

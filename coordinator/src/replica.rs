@@ -148,7 +148,8 @@ impl Replica {
         let (occupied, history) = opened.await.map_err(StartError::new)??;
         let shared = Shared::new(history, fatal.clone());
         let peers = Peers::new(id, credentials.clone(), network, profile.append_limit());
-        let options = NodeOptions { id, data, profile, snapshot_every, fatal: fatal.clone(), storage };
+        let options =
+            NodeOptions { id, data, profile, snapshot_every, fatal: fatal.clone(), storage };
         let node = Node::start(options, shared.clone(), peers.clone()).await?;
         let (batcher, reports) = Batcher::new();
         let inner = Arc::new(Inner {
@@ -201,7 +202,17 @@ impl Replica {
     /// Whether a member may ask this. One that was removed may only ask whether it was; one that
     /// this node has not heard of yet may be the leader that tells of it.
     fn hears(&self, node: u64, path: &str) -> bool {
-        path == "/raft/v1/belongs" || self.read(|state| state.member_belongs(node)) != Some(false)
+        path == "/raft/v1/belongs" || self.belongs_here(node) != Some(false)
+    }
+
+    /// Whether a member belongs to the cluster, as far as this node has heard. Raft's membership
+    /// comes first: who founded the cluster together with others stands in the book of numbers
+    /// only once it has led.
+    fn belongs_here(&self, node: u64) -> Option<bool> {
+        match self.0.node.group().contains_key(&node) {
+            true => Some(true),
+            false => self.read(|state| state.member_belongs(node)),
+        }
     }
 
     /// Forms a cluster of this member alone, once; on a node that has a log already it does

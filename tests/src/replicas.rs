@@ -31,6 +31,7 @@ mod nemesis;
 mod network;
 mod plan;
 mod probes;
+mod same_state;
 mod seat;
 mod sink;
 mod truth;

@@ -116,7 +116,11 @@ pub(super) async fn keep(inner: &Inner) -> Infallible {
             let is_open = inner.shared.read(|state| state.watch.clocks.contains_key(&node));
             // What the log says already needs no entry.
             if is_news(is_open, off_ms) {
-                tracing::warn!(node, off_ms, "a coordinator's clock and the others': told in the log");
+                tracing::warn!(
+                    node,
+                    off_ms,
+                    "a coordinator's clock and the others': told in the log"
+                );
                 propose(inner, Command::Clock { node, off_ms }).await;
             }
         }

@@ -111,11 +111,7 @@ impl Log {
     }
 
     /// As [`Self::open`], on a storage of this kind.
-    pub(crate) fn open_on(
-        data: &Path,
-        fatal: Fatal,
-        storage: &Storage,
-    ) -> Result<Self, LogError> {
+    pub(crate) fn open_on(data: &Path, fatal: Fatal, storage: &Storage) -> Result<Self, LogError> {
         let store = Store::open(&data.join("log.db"))?;
         let head = Head::open(&data.join("log.head"))?;
         let loaded = store.load()?;

@@ -198,13 +198,14 @@ impl RaftStateMachine<Types> for Machine {
         let index = meta.last_log_id.map_or(0, |last| last.index);
         let snapshots = self.snapshots.clone();
         let storage = self.shared.history.storage();
-        let content = storage.run(move || {
-            let content = Content::decode(index, &bytes)?;
-            snapshots.write(index, &bytes)?;
-            Ok::<_, SnapshotError>(content)
-        })
-        .await?
-        .map_err(|error| self.shared.stop(error))?;
+        let content = storage
+            .run(move || {
+                let content = Content::decode(index, &bytes)?;
+                snapshots.write(index, &bytes)?;
+                Ok::<_, SnapshotError>(content)
+            })
+            .await?
+            .map_err(|error| self.shared.stop(error))?;
         let lack = self.shared.history.lack(index).await;
         lack.map_err(|error| self.shared.stop(io::Error::other(error)))?;
         let now = content.state.now;
@@ -250,13 +251,16 @@ impl RaftSnapshotBuilder<Types> for Builder {
             Meta { last_log_id: self.view.last, last_membership: self.view.membership.clone() };
         let content = Content { meta: meta.clone(), state: std::mem::take(&mut self.view.state) };
         let snapshots = self.machine.snapshots.clone();
-        let bytes = shared.history.storage().run(move || {
-            let bytes = content.encode()?;
-            snapshots.write(index, &bytes)?;
-            Ok::<_, SnapshotError>(bytes)
-        })
-        .await?
-        .map_err(|error| shared.stop(error))?;
+        let bytes = shared
+            .history
+            .storage()
+            .run(move || {
+                let bytes = content.encode()?;
+                snapshots.write(index, &bytes)?;
+                Ok::<_, SnapshotError>(bytes)
+            })
+            .await?
+            .map_err(|error| shared.stop(error))?;
         Ok(Snapshot { meta, snapshot: bytes })
     }
 }

@@ -110,7 +110,7 @@ impl Asked for Replica {
     }
 
     fn belongs(&self, node: u64) -> Option<bool> {
-        self.read(|state| state.member_belongs(node))
+        self.belongs_here(node)
     }
 
     fn report(&self) -> Own {

@@ -88,7 +88,8 @@ impl World {
             return self.after(AGAIN, Self::let_in);
         };
         self.members.tokens += 1;
-        let (token, key) = (Fingerprint([self.members.tokens; 32]), [self.members.tokens | 0x80; 32]);
+        let (token, key) =
+            (Fingerprint([self.members.tokens; 32]), [self.members.tokens | 0x80; 32]);
         let above = self.members.numbers.iter().copied().max().unwrap_or_default();
         // What the founders' numbers are, Raft's membership says; a number beyond them is the state's.
         let above = above.min(self.plan.founders as u64);

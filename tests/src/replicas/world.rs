@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crosscheck_coordinator::replica::Ending;
 use crosscheck_core::incident::Subject;
 use crosscheck_core::outbox::Progress;
-use crosscheck_core::{Command, Effect, Reply, snapshot};
-use crosscheck_coordinator::replica::Ending;
+use crosscheck_core::{Command, Effect, Reply};
 use crosscheck_model::CheckId;
 use tempfile::TempDir;
 
@@ -20,12 +20,12 @@ use super::nemesis::Agenda;
 use super::network::Content;
 use super::plan::Plan;
 use super::probes::Probe;
+use super::same_state::Ahead;
 use super::seat::{Seat, TURN, base};
 use super::truth::Truth;
 use super::witness::{Committed, Request, Witness};
 use super::{Outcome, TAIL, Violation};
 use crate::crash;
-use crate::sim::trace::fnv;
 
 /// A seed takes at least so long; what waits for a retry then may take longer.
 const WHOLE: Duration = Duration::from_secs(10 * 60);
@@ -57,8 +57,7 @@ pub(super) struct World {
     pub(super) members: Membership,
     pub(super) agenda: Agenda,
     checkers: Vec<Box<dyn Checker>>,
-    /// States of members that are ahead of the witness, by index: seat and hash.
-    ahead: BTreeMap<u64, Vec<(usize, u64)>>,
+    pub(super) ahead: Ahead,
     open: BTreeSet<CheckId>,
     edges: Vec<EdgeSeen>,
     pub(super) compared: u64,
@@ -71,7 +70,8 @@ impl World {
     pub(super) fn new(plan: Plan) -> Self {
         let kills = if plan.has(super::fault::Fault::KilledWhileSending) { 60 } else { 0 };
         let folder = crash::folder().expect("room for data directories");
-        let seats = (0..plan.founders).map(|index| Seat::new(index, index as u64 + 1, folder.path()));
+        let seats =
+            (0..plan.founders).map(|index| Seat::new(index, index as u64 + 1, folder.path()));
         let mut world = Self {
             now: Duration::ZERO,
             ground: Shared::new(plan.seed, kills),
@@ -83,7 +83,7 @@ impl World {
             members: Membership::new(plan.founders as u64),
             agenda: Agenda::default(),
             checkers: checker::all(),
-            ahead: BTreeMap::new(),
+            ahead: Ahead::default(),
             open: BTreeSet::new(),
             edges: Vec::new(),
             compared: 0,
@@ -249,11 +249,7 @@ impl World {
         let what = format!("entry {:?} at {}", entry.place, entry.stamped.at);
         self.ground.lock().trace.mix(self.now, &what);
         self.check(|checker, world| checker.entry(world, entry));
-        if let Some(hashes) = self.ahead.remove(&entry.place.0) {
-            let own = self.witness_hash();
-            hashes.into_iter().for_each(|(seat, hash)| self.compare(seat, hash, own));
-        }
-        self.ahead = self.ahead.split_off(&entry.place.0);
+        self.catch_up_with_states(entry.place.0);
         for effect in &entry.applied.effects {
             if let Effect::Incident(id) = effect {
                 self.tell_incident(*id);
@@ -267,7 +263,8 @@ impl World {
             }
             _ => return,
         };
-        let sender = self.seats.iter().find(|seat| Some(seat.node) == node && seat.running.is_some());
+        let sender =
+            self.seats.iter().find(|seat| Some(seat.node) == node && seat.running.is_some());
         if let Some(who) = sender.map(Seat::me) {
             self.ground.lock().perhaps_kill(who, step);
         }
@@ -278,47 +275,14 @@ impl World {
         let is_open = incident.resolved_at.is_none();
         let word = if is_open { "open" } else { "over" };
         let subject = incident.subject.clone();
-        let text = format!("incident {id} {subject:?} {word}: {} [{}]", incident.summary, incident.status);
+        let text =
+            format!("incident {id} {subject:?} {word}: {} [{}]", incident.summary, incident.status);
         self.tell(text);
         let Subject::Check(check) = subject else { return };
         let changed =
             if is_open { self.open.insert(check.clone()) } else { self.open.remove(&check) };
         if changed {
             self.edges.push(EdgeSeen { check, is_open, at: self.now });
-        }
-    }
-
-    /// Equal states at equal entries (I14): the members' and the one that follows from the log.
-    fn compare_states(&mut self) {
-        let Some(tip) = self.witness.tip() else { return };
-        let mut own = None;
-        for index in 0..self.seats.len() {
-            let seat = &self.seats[index];
-            let Some(running) = &seat.running else { continue };
-            let replica = running.member.replica();
-            let applied = replica.applied().0;
-            if applied < tip || applied == 0 {
-                continue;
-            }
-            let hash = fnv(0, &replica.read(snapshot::encode).expect("a state has bytes"));
-            if applied == tip {
-                let own = *own.get_or_insert_with(|| self.witness_hash());
-                self.compare(index, hash, own);
-            } else {
-                self.ahead.entry(applied).or_default().push((index, hash));
-            }
-        }
-    }
-
-    pub(super) fn witness_hash(&self) -> u64 {
-        fnv(0, &snapshot::encode(&self.witness.state).expect("a state has bytes"))
-    }
-
-    fn compare(&mut self, seat: usize, hash: u64, own: u64) {
-        self.compared += 1;
-        if hash != own {
-            let what = format!("seat {seat} has another state than follows from the log");
-            self.fail("I14 same state", what);
         }
     }
 

@@ -168,11 +168,7 @@ fn gather(
 }
 
 /// Writes and syncs; who is to be told then.
-fn write(
-    file: &mut LogFile,
-    batch: Vec<Writing>,
-    tail: &Tail,
-) -> Result<Vec<Waiting>, LogError> {
+fn write(file: &mut LogFile, batch: Vec<Writing>, tail: &Tail) -> Result<Vec<Waiting>, LogError> {
     let mut marks = file.marks.clone();
     marks.commits += 1;
     let late_vote = file.late_vote.take();

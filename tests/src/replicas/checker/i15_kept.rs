@@ -87,12 +87,7 @@ impl Promises {
         }
     }
 
-    fn appended(
-        &mut self,
-        seat: usize,
-        request: &Request,
-        answer: &AppendEntriesResponse<Types>,
-    ) {
+    fn appended(&mut self, seat: usize, request: &Request, answer: &AppendEntriesResponse<Types>) {
         let end = match answer {
             AppendEntriesResponse::Success => {
                 request.entries.last().map(RaftEntry::log_id).or(request.prev_log_id)
