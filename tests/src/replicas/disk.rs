@@ -27,10 +27,10 @@ impl SlowDisk {
 
 impl Disk for SlowDisk {
     fn write(&self) -> BoxFuture<'static, ()> {
-        self.takes(6, 2_000)
+        self.takes(40, 2_000)
     }
 
     fn answer(&self) -> BoxFuture<'static, ()> {
-        self.takes(1, 20)
+        self.takes(2, 20)
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::fault::Fault;
+use super::ground::Life;
 use super::seat::Seat;
 use super::world::World;
 use crate::sim::random::Random;
@@ -153,6 +154,22 @@ impl World {
                 world.start(seat);
             }
         });
+    }
+
+    /// Just after it has promised something to another, a process may die: what it has promised must
+    /// be on its disk.
+    pub(super) fn perhaps_die_of_answering(&mut self, who: Life, path: &str) {
+        let per_thousand = match path {
+            "vote" => 150,
+            "append" => 2,
+            _ => 0,
+        };
+        let armed = self.plan.has(Fault::Crash) && !self.healing && self.is_alive(who);
+        if armed && self.chance(|random| random.chance(per_thousand)) {
+            let time = self.chance(|random| random.secs(2, 20));
+            self.tell(format!("seat {} has just answered to {path}", who.seat));
+            self.crash_by(Fault::Crash, who.seat, time);
+        }
     }
 
     /// Starts a seat's process, unless it has no place in the cluster any more.

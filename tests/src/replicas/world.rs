@@ -196,6 +196,7 @@ impl World {
                 Word::Votes(who, body) => self.promises.votes(who.seat, &body),
                 Word::Answered(who, path, asked, answer) => {
                     self.promises.answered(who.seat, &path, &asked, &answer);
+                    self.perhaps_die_of_answering(who, &path);
                 }
                 Word::Opened(probe, asked, answer) => self.opened(probe, asked, answer),
                 Word::Reported(probe, asked, answer) => self.reported(probe, asked, answer),
@@ -218,7 +219,7 @@ impl World {
         }
     }
 
-    fn is_alive(&self, who: Life) -> bool {
+    pub(super) fn is_alive(&self, who: Life) -> bool {
         let seat = &self.seats[who.seat];
         seat.running.is_some() && seat.life == who.life
     }
