@@ -78,6 +78,7 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
         }
         Command::HandOver { .. } => Reply::Done,
         Command::Clock { node, off_ms } => state.note_clock(node, off_ms, effects),
+        Command::Push { token, report } => state.take_push(token, report, effects),
     }
 }
 
@@ -103,7 +104,8 @@ impl Scope {
             | Command::Enrol { .. }
             | Command::Revoke { .. }
             | Command::Reinstate { .. }
-            | Command::Act { .. } => Self::All,
+            | Command::Act { .. }
+            | Command::Push { .. } => Self::All,
             Command::Batch(reports) => {
                 let seen = reports.iter().flat_map(|report| &report.observations);
                 Self::These(seen.map(|observation| observation.check.clone()).collect())
@@ -164,6 +166,7 @@ impl State {
 
     /// What needs a look at everything, and less often than every second.
     fn on_tick(&mut self, effects: &mut Vec<Effect>) {
+        self.miss_pushes();
         if self.now.since(self.conduct_judged_at) >= CONDUCT_EVERY {
             self.conduct_judged_at = self.now;
             self.judge_conduct(effects);
