@@ -38,6 +38,7 @@ pub use query::{Day, LatencyPoint, POINT_LIMIT, ROW_LIMIT, Row, Span};
 pub use transfer::{Cursor, Page, Want};
 
 use crate::fatal::Fatal;
+use crate::surroundings::Storage;
 use retain::Pruning;
 use tables::{Lack, Names, Progress};
 use writer::{Order, Writer, lock};
@@ -75,16 +76,32 @@ pub struct History(Arc<Shared>);
 
 struct Shared {
     path: PathBuf,
-    // Both are `None` only while the last handle is dropped.
-    orders: Option<SyncSender<Order>>,
-    thread: Option<JoinHandle<()>>,
+    writing: Writing,
+    storage: Storage,
     progress: Arc<Mutex<Progress>>,
     idle: Mutex<Vec<Connection>>,
+}
+
+/// Who writes.
+enum Writing {
+    /// A thread. Both are `None` only while the last handle is dropped.
+    Thread(Option<SyncSender<Order>>, Option<JoinHandle<()>>),
+    /// Whoever has handed in so much that it is worth it. What waits is lost when the node ends.
+    Turns(Box<Mutex<(Writer, Vec<Order>)>>),
 }
 
 impl History {
     /// Opens `history.db` in the directory `data`, or makes it.
     pub fn open(data: &Path, fatal: Fatal) -> Result<Self, HistoryError> {
+        Self::open_on(data, fatal, Storage::Threads)
+    }
+
+    /// As [`Self::open`], on a storage of this kind.
+    pub(crate) fn open_on(
+        data: &Path,
+        fatal: Fatal,
+        storage: Storage,
+    ) -> Result<Self, HistoryError> {
         let path = data.join("history.db");
         let mut db = schema::open_writer(&path)?;
         let progress = Arc::new(Mutex::new(read_progress(&db)?));
@@ -100,14 +117,19 @@ impl History {
             names: Names::new(),
             pruning,
         };
-        let thread = std::thread::Builder::new().name("history".into()).spawn(|| writer.run())?;
-        Ok(Self(Arc::new(Shared {
-            path,
-            orders: Some(orders),
-            thread: Some(thread),
-            progress,
-            idle: Mutex::default(),
-        })))
+        let writing = match &storage {
+            Storage::Threads => {
+                let thread = std::thread::Builder::new().name("history".into());
+                Writing::Thread(Some(orders), Some(thread.spawn(|| writer.run())?))
+            }
+            Storage::Turns(_) => Writing::Turns(Box::new(Mutex::new((writer, Vec::new())))),
+        };
+        Ok(Self(Arc::new(Shared { path, writing, storage, progress, idle: Mutex::default() })))
+    }
+
+    /// How work with the disk is waited for.
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.0.storage
     }
 
     /// Keeps what log entry `entry` left behind; its observations can be read within a second.
@@ -126,7 +148,7 @@ impl History {
     pub async fn flush(&self) -> Result<u64, HistoryError> {
         let (asker, answer) = sync_channel(1);
         self.order(Order::Flush(asker)).await?;
-        let progress = tokio::task::spawn_blocking(move || answer.recv()).await;
+        let progress = self.0.storage.run(move || answer.recv()).await;
         match progress {
             Ok(Ok(progress)) => Ok(progress.applied),
             _ => Err(HistoryError::Closed),
@@ -177,7 +199,13 @@ impl History {
     }
 
     async fn order(&self, order: Order) -> Result<(), HistoryError> {
-        let orders = self.0.orders.as_ref().ok_or(HistoryError::Closed)?;
+        let orders = match &self.0.writing {
+            Writing::Thread(orders, _) => orders.as_ref().ok_or(HistoryError::Closed)?,
+            Writing::Turns(turns) => {
+                let (writer, waiting) = &mut *lock(turns);
+                return writer.take_turn(waiting, order);
+            }
+        };
         match orders.try_send(order) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(_)) => Err(HistoryError::Closed),
@@ -213,8 +241,9 @@ impl History {
 impl Drop for Shared {
     /// Everything appended is written before the file is let go.
     fn drop(&mut self) {
-        drop(self.orders.take());
-        if let Some(thread) = self.thread.take() {
+        let Writing::Thread(orders, thread) = &mut self.writing else { return };
+        drop(orders.take());
+        if let Some(thread) = thread.take() {
             // It has nothing to say: it reports its errors itself.
             let _ = thread.join();
         }

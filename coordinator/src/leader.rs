@@ -3,6 +3,7 @@
 //! Nothing here remembers a decision: a new leader begins from the applied state, and every loop
 //! ends with the leadership.
 
+mod clocks;
 mod time;
 
 use std::convert::Infallible;
@@ -13,12 +14,14 @@ use std::time::Duration;
 use crosscheck_core::Command;
 use crosscheck_core::command::Stamped;
 use crosscheck_model::Timestamp;
-use futures_util::future::join_all;
+use futures_util::future::join;
 use tokio::time::MissedTickBehavior;
 
+use self::clocks::Clocks;
 pub(crate) use self::time::Gate;
 pub use self::time::{Clock, LogTime, SystemClock, median};
 use crate::raft::Standing;
+use crate::random;
 use crate::replica::{Inner, Leadership};
 use crate::windows;
 
@@ -26,10 +29,6 @@ use crate::windows;
 const TICK: Duration = Duration::from_secs(1);
 /// Between two tries to take over.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// How long a member may take to tell its clock; one that does not is not counted.
-const CLOCK_LIMIT: Duration = Duration::from_millis(500);
-/// A clock this far from the others' is worth a word.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How far ahead maintenance windows are known; they are computed anew every day.
 const WINDOWS_AHEAD: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 const WINDOWS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -83,9 +82,10 @@ async fn lead(inner: &Inner, standing: Standing) -> Infallible {
         inner.pause(RETRY_PAUSE).await;
     }
     let (_, previous) = *inner.shared.progress.borrow();
-    let time = inner.gate.begin(previous, members_clock(inner).await);
+    let wall = Clocks::of_majority(inner).await.median();
+    let mut time = inner.gate.begin(previous, wall);
     // Counts in the first term of all only; nobody can guess it or use it twice.
-    let cluster = format!("{:032x}", rand::random::<u128>());
+    let cluster = format!("{:016x}{:016x}", random::number(), random::number());
     let command = Command::Lead { node: inner.id, term: standing.term, cluster };
     loop {
         let stamped = Stamped { at: time.stamp(inner.gate.clock()), command: command.clone() };
@@ -96,32 +96,12 @@ async fn lead(inner: &Inner, standing: Standing) -> Infallible {
         inner.pause(RETRY_PAUSE).await;
     }
     tracing::info!(term = standing.term, "this node leads");
+    // All that this node found in its log is applied by now.
+    let (_, reached) = *inner.shared.progress.borrow();
+    time.reach(reached, inner.gate.clock());
     inner.gate.open(time);
     publish(inner, standing, true);
-    tick(inner).await
-}
-
-/// What the wall clocks of the members that can be reached say on the whole: one clock that is
-/// wrong, this node's own too, must not carry the log time away for ever.
-async fn members_clock(inner: &Inner) -> Timestamp {
-    let asked = inner.acquaintances().into_iter().map(|(id, base)| async move {
-        let answer = inner.peers.call::<Timestamp>((id, &base), "clock", &(), CLOCK_LIMIT).await;
-        if let Err(error) = &answer {
-            tracing::debug!(%error, "a member did not tell its clock");
-        }
-        answer.ok()
-    });
-    let told: Vec<Timestamp> = join_all(asked).await.into_iter().flatten().collect();
-    let own = inner.gate.clock().wall();
-    let middle = median(told.into_iter().chain([own]).collect()).unwrap_or(own);
-    let off = own.since(middle).max(middle.since(own));
-    if off > CLOCK_TOLERANCE {
-        tracing::warn!(
-            off_by_s = off.as_secs(),
-            "this machine's clock differs from the other coordinators': set it by NTP"
-        );
-    }
-    middle
+    join(tick(inner), clocks::keep(inner)).await.0
 }
 
 async fn tick(inner: &Inner) -> Infallible {

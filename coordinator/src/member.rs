@@ -198,6 +198,7 @@ async fn bring_news(replica: Replica, news: mpsc::Sender<News>, stop: Cancellati
             }
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             changed = leadership.changed() => if changed.is_err() { return },
             received = effects.recv() => match received {

@@ -13,6 +13,7 @@ mod membership;
 mod network;
 mod node;
 mod plant;
+mod runtime;
 mod snapshot;
 #[cfg(test)]
 mod suite;

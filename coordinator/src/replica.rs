@@ -37,6 +37,7 @@ use crate::history::History;
 use crate::leader::{self, Clock, Gate};
 use crate::raft::{Node, NodeOptions, Peers, Shared};
 pub use crate::raft::{Profile, StartError};
+use crate::surroundings::Surroundings;
 use batch::Batcher;
 use occupied::Occupied;
 
@@ -66,6 +67,8 @@ pub struct ReplicaConfig {
     pub clock: Arc<dyn Clock>,
     /// What ends the node when the disk cannot be trusted.
     pub fatal: Fatal,
+    /// Threads and the network, or a simulation of both.
+    pub surroundings: Surroundings,
 }
 
 /// Who leads, as far as this node knows.
@@ -134,18 +137,19 @@ impl Replica {
             ..
         } = config;
         let (fatal, path) = (config.fatal, data.clone());
-        let fate = fatal.clone();
-        let (occupied, history) = tokio::task::spawn_blocking(move || {
+        let Surroundings { storage, network } = config.surroundings;
+        let (fate, of_kind) = (fatal.clone(), storage.clone());
+        let opened = storage.run(move || {
             std::fs::create_dir_all(&path).map_err(StartError::new)?;
             let occupied = Occupied::new(&path).map_err(StartError::new)?;
-            let history = History::open(&path, fate).map_err(StartError::new)?;
+            let history = History::open_on(&path, fate, of_kind).map_err(StartError::new)?;
             Ok::<_, StartError>((occupied, history))
-        })
-        .await
-        .map_err(StartError::new)??;
+        });
+        let (occupied, history) = opened.await.map_err(StartError::new)??;
         let shared = Shared::new(history, fatal.clone());
-        let peers = Peers::new(id, credentials.clone(), profile.append_limit());
-        let options = NodeOptions { id, data, profile, snapshot_every, fatal: fatal.clone() };
+        let peers = Peers::new(id, credentials.clone(), network, profile.append_limit());
+        let options =
+            NodeOptions { id, data, profile, snapshot_every, fatal: fatal.clone(), storage };
         let node = Node::start(options, shared.clone(), peers.clone()).await?;
         let (batcher, reports) = Batcher::new();
         let inner = Arc::new(Inner {
@@ -198,7 +202,17 @@ impl Replica {
     /// Whether a member may ask this. One that was removed may only ask whether it was; one that
     /// this node has not heard of yet may be the leader that tells of it.
     fn hears(&self, node: u64, path: &str) -> bool {
-        path == "/raft/v1/belongs" || self.read(|state| state.member_belongs(node)) != Some(false)
+        path == "/raft/v1/belongs" || self.belongs_here(node) != Some(false)
+    }
+
+    /// Whether a member belongs to the cluster, as far as this node has heard. Raft's membership
+    /// comes first: who founded the cluster together with others stands in the book of numbers
+    /// only once it has led.
+    fn belongs_here(&self, node: u64) -> Option<bool> {
+        match self.0.node.group().contains_key(&node) {
+            true => Some(true),
+            false => self.read(|state| state.member_belongs(node)),
+        }
     }
 
     /// Forms a cluster of this member alone, once; on a node that has a log already it does

@@ -9,6 +9,7 @@ use crosscheck_coordinator::fatal::Fatal;
 use crosscheck_coordinator::leader::SystemClock;
 use crosscheck_coordinator::member::Member;
 use crosscheck_coordinator::replica::{Profile, Replica, ReplicaConfig, SNAPSHOT_EVERY};
+use crosscheck_coordinator::surroundings::Surroundings;
 use crosscheck_core::outbox::{Edge, Progress, SendResult};
 use crosscheck_core::{Command, Reply};
 use crosscheck_model::config::{Channel, Contact, Route, Site};
@@ -142,6 +143,7 @@ async fn a_failing_run_becomes_one_delivered_alarm() {
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::new(|reason| panic!("{reason}")),
+        surroundings: Surroundings::default(),
     };
     let member = Member::start(settings, carry).await.expect("starts");
     let replica = member.replica().clone();

@@ -31,6 +31,7 @@ mod spool;
 mod subject;
 mod trace;
 
+pub(crate) use recording::folder;
 pub use subject::Subject;
 
 use image::{Image, Variant};

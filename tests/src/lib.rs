@@ -30,6 +30,7 @@ pub mod nginx;
 pub mod port;
 pub mod process;
 pub mod receiver;
+pub mod replicas;
 pub mod scenarios;
 pub mod scratch;
 pub mod service;

@@ -29,11 +29,11 @@ mod network_reports;
 mod node;
 mod people;
 mod plan;
-mod random;
+pub(crate) mod random;
 mod replay;
 mod sink;
 mod target;
-mod trace;
+pub(crate) mod trace;
 mod world;
 
 pub use coverage::Coverage;

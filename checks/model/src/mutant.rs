@@ -48,6 +48,14 @@ mutants! {
     EdgesInLeaderMemory,
     /// Wall times of the future are read with the zone's offset of today.
     FixedZoneOffset,
+    /// Entries of the log count as written before they are.
+    AckBeforeFsync,
+    /// A vote is written after the entries that follow it.
+    VoteLogReorder,
+    /// A damaged entry ends the log, and what follows it is cut off.
+    CutMidLogCorruption,
+    /// A coordinator that was removed leaves its number to the next one.
+    NodeIdReuse,
 }
 
 /// From now on, and for the whole process, this decision is wrong.

@@ -77,6 +77,7 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
             state.hear_of_receiver(receiver, standing, effects)
         }
         Command::HandOver { .. } => Reply::Done,
+        Command::Clock { node, off_ms } => state.note_clock(node, off_ms, effects),
         Command::Push { token, report } => state.take_push(token, report, effects),
     }
 }
@@ -120,6 +121,7 @@ impl Scope {
             | Command::CreateToken(_)
             | Command::Heartbeat { .. }
             | Command::HandOver { .. }
+            | Command::Clock { .. }
             | Command::RevokeToken { .. } => Self::Nothing,
         }
     }

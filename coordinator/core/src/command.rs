@@ -175,6 +175,13 @@ pub enum Command {
         /// Which.
         to: u64,
     },
+    /// A coordinator's wall clock, when it begins or ceases to differ from the others'.
+    Clock {
+        /// Its number.
+        node: u64,
+        /// How far it is ahead of the median of all, in milliseconds.
+        off_ms: i64,
+    },
     /// A job reports by itself; see [`crate::push`].
     Push {
         /// The digest of the token that it showed.

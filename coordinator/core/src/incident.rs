@@ -36,6 +36,8 @@ pub enum Subject {
     /// A receiver of the installation's heartbeat that does not answer; see
     /// [`crate::heartbeat`].
     Heartbeat(String),
+    /// A coordinator's clock that differs from the others'; see [`crate::clock`].
+    Clock(u64),
 }
 
 /// An incident.

@@ -22,6 +22,7 @@ pub mod assign;
 pub mod audit;
 pub mod awaited;
 pub mod blindness;
+pub mod clock;
 pub mod command;
 pub mod conduct;
 pub mod configure;

@@ -3,6 +3,7 @@
 //! Who votes is Raft's membership, not this: here is who may ask to get in, and who no more.
 
 use crosscheck_model::join::{Fingerprint, JoinRefusal};
+use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::{IncidentId, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -47,11 +48,15 @@ impl State {
             let known = self.members.iter().find(same).map(|(node, _)| *node);
             return known.ok_or(JoinRefusal::UsedToken);
         }
-        self.last_member = self.last_member.max(above) + 1;
+        let mut number = self.last_member.max(above) + 1;
+        if mutant::is(Mutant::NodeIdReuse) {
+            number = (1..number).find(|n| !self.members.contains_key(n)).unwrap_or(number);
+        }
+        self.last_member = self.last_member.max(number);
         let member =
             MemberState { enrolled_at: self.now, key: Some(key), ..MemberState::default() };
-        self.members.insert(self.last_member, member);
-        Ok(self.last_member)
+        self.members.insert(number, member);
+        Ok(number)
     }
 
     /// Whether a member belongs to the cluster or may join it; `None`: this state has not heard
@@ -76,6 +81,8 @@ impl State {
             let text = format!("coordinator {node} was removed from the cluster");
             self.resolve(id, self.now, text, Vec::new(), Edge::Recovery, effects);
         }
+        let text = format!("coordinator {node} was removed from the cluster");
+        self.forget_clock(node, text, effects);
         Reply::Done
     }
 

@@ -32,6 +32,10 @@ impl State {
         }
         // At once, not by its first term: whoever begins with this state as a snapshot must hear it.
         self.know_member(node);
+        for node in self.watch.clocks.keys().copied().collect::<Vec<_>>() {
+            let text = format!("coordinator {node} is no part of the restored cluster");
+            self.forget_clock(node, text, &mut Vec::new());
+        }
         self.join_tokens.clear();
         (self, withheld)
     }

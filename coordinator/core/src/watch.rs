@@ -1,5 +1,6 @@
 //! What the installation knows of its own eyes and voice: probes that lapse, sites that are
-//! awaited, channels that deliver nothing, receivers of its heartbeat that do not answer.
+//! awaited, channels that deliver nothing, receivers of its heartbeat that do not answer, coordinators whose clocks
+//! are wrong.
 //!
 //! **Who tells what**, so that one fact is one mail:
 //! - A probe, site, carrier or fleet that falls silent is an incident of [`crate::absence`]. It
@@ -48,6 +49,8 @@ pub struct Watch {
     pub deliveries: BTreeMap<String, Delivery>,
     /// The receivers of the heartbeat that do not answer, with their open incident.
     pub heartbeats: BTreeMap<String, IncidentId>,
+    /// The coordinators whose clocks differ from the others', with their open incident.
+    pub clocks: BTreeMap<u64, IncidentId>,
 }
 
 impl State {
@@ -158,6 +161,11 @@ pub(crate) fn advice(subject: &Subject, edge: Edge) -> Option<&'static str> {
         Subject::Member(_) => Some(
             "Make space on its data directory's disk, or shorten `retention` in the configuration. \
              At 95 % in use the coordinator stops.",
+        ),
+        Subject::Clock(_) => Some(
+            "Look whether the machine's clock is kept by NTP (`timedatectl`), and what it is kept \
+             by. Decisions follow the median of all coordinators' clocks, so they are not wrong \
+             yet.",
         ),
         Subject::Check(_) | Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => None,
     }

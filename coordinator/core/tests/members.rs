@@ -111,3 +111,27 @@ fn a_full_disk_is_one_incident_an_episode_and_coordinator() {
     assert_eq!(book.edges(), [true, true, false], "who is gone has no trouble");
     assert!(matches!(book.disk(2, 99), Reply::Rejected(_)), "and makes none");
 }
+
+#[test]
+fn a_wrong_clock_is_one_incident_an_episode_and_its_recovery() {
+    let mut book = Book::founded();
+    book.join(2);
+    let mut clock = |off_ms| {
+        let node = 2;
+        assert_eq!(book.ask(Command::Clock { node, off_ms }), Reply::Done);
+        book.edges()
+    };
+    assert!(clock(5_000).is_empty(), "within what is tolerated");
+    assert_eq!(clock(-5_001), [false]);
+    for off_ms in [-86_400_000, 6_000, 2_500] {
+        assert_eq!(clock(off_ms), [false], "the same episode at {off_ms} ms");
+    }
+    assert_eq!(clock(2_499), [true]);
+    assert_eq!(clock(3_000), [true]);
+    assert_eq!(clock(86_400_000), [true, false]);
+    let summary = book.state.incidents.values().next_back().map(|i| i.summary.clone());
+    let summary = summary.expect("it is open");
+    assert!(summary.starts_with("the clock of coordinator 2 is 86400 s ahead of"), "{summary}");
+    assert_eq!(book.ask(Command::Dismiss { node: 2 }), Reply::Done);
+    assert_eq!(book.edges(), [true, true], "it goes with its coordinator");
+}

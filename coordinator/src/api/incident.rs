@@ -205,6 +205,7 @@ fn scope(subject: &Subject) -> String {
         Subject::Awaited => "awaited".to_owned(),
         Subject::Channel(name) => format!("channel {name}"),
         Subject::Heartbeat(name) => format!("heartbeat {name}"),
+        Subject::Clock(node) => format!("clock of coordinator {node}"),
     }
 }
 

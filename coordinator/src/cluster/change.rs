@@ -61,6 +61,11 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, change: Change) -> Changed {
     }
     let limit = inner.profile.submit_limit();
     let work = async {
+        // A leader that stood still for long may have been followed by another: what it knows of
+        // members is of yesterday, and whoever it sent away would never come back.
+        if !inner.node.confirm_leadership().await {
+            return Ok(not_leader(inner));
+        }
         inner.node.finish_change().await?;
         match change {
             Change::Admit { node, url } => admit(inner, node, &url).await,

@@ -12,6 +12,7 @@ use crate::fatal::Fatal;
 use crate::leader::SystemClock;
 use crate::replica::{Replica, ReplicaConfig, SNAPSHOT_EVERY, StartError};
 use crate::settings::Settings;
+use crate::surroundings::Surroundings;
 
 /// The number of a cluster's first member.
 pub(crate) const FIRST: u64 = 1;
@@ -54,6 +55,7 @@ pub async fn form(settings: &Settings) -> Result<Identity, InitError> {
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
+        surroundings: Surroundings::default(),
     };
     let replica = Replica::start(config).await?;
     replica.form().await?;

@@ -21,6 +21,7 @@ use crate::member::Member;
 use crate::replica::{Ending, ReplicaConfig, SNAPSHOT_EVERY};
 use crate::serve;
 use crate::settings::Settings;
+use crate::surroundings::Surroundings;
 
 /// Runs one member of a cluster, which `crosscheck cluster init` or `cluster join` has made.
 ///
@@ -162,6 +163,7 @@ async fn run(
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
+        surroundings: Surroundings::default(),
     };
     let member = Member::start(config, courier::by_channels(secrets.clone()))
         .await

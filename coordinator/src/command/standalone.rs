@@ -27,6 +27,7 @@ use crate::leader::SystemClock;
 use crate::member::Member;
 use crate::replica::{Profile, ReplicaConfig, SNAPSHOT_EVERY};
 use crate::serve;
+use crate::surroundings::Surroundings;
 
 /// How often the files are looked at. Reading them is cheaper than any way of being told that
 /// works on every mount.
@@ -205,6 +206,7 @@ async fn start(
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
+        surroundings: Surroundings::default(),
     };
     let carry = courier::by_channels(Secrets::of_process());
     let directory = args.data.display();

@@ -22,6 +22,7 @@ use crate::leader::SystemClock;
 use crate::member::Member;
 use crate::replica::{Profile, Replica, ReplicaConfig, SNAPSHOT_EVERY};
 use crate::serve;
+use crate::surroundings::Surroundings;
 
 /// How many coordinators there are: the fewest that stand the loss of one.
 const MEMBERS: u64 = 3;
@@ -188,6 +189,7 @@ impl Cluster {
             snapshot_every: SNAPSHOT_EVERY,
             clock: Arc::new(SystemClock::start()),
             fatal: Fatal::exit(),
+            surroundings: Surroundings::default(),
         };
         let member = Member::start(config, courier::by_channels(Secrets::of_process()))
             .await

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crosscheck_core::Effect;
 use rusqlite::Connection;
 
+use super::HistoryError;
 use super::retain::Pruning;
 use super::rollup::Additions;
 use super::tables::{Names, Progress, Tables};
@@ -18,6 +19,9 @@ use crate::fatal::Fatal;
 const LINGER: Duration = Duration::from_millis(500);
 /// The most effects in one transaction: about 50 MiB while they wait.
 const BATCH_EFFECTS: usize = 50_000;
+
+/// Orders that are worth a transaction where no thread gathers them for a while.
+const TURN_ORDERS: usize = 128;
 
 /// What the thread is asked to do. Everything happens in the order of asking.
 pub(super) enum Order {
@@ -54,6 +58,23 @@ impl Writer {
                 return;
             }
         }
+    }
+
+    /// Without a thread: writes what waits when there is enough of it, or when somebody wants it.
+    pub(super) fn take_turn(
+        &mut self,
+        waiting: &mut Vec<Order>,
+        order: Order,
+    ) -> Result<(), HistoryError> {
+        let is_due = is_urgent(&order) || waiting.len() >= TURN_ORDERS;
+        waiting.push(order);
+        if !is_due {
+            return Ok(());
+        }
+        self.write(std::mem::take(waiting)).map_err(|error| {
+            self.fatal.stop(format_args!("cannot write the history: {error}"));
+            HistoryError::Sqlite(error)
+        })
     }
 
     fn gather(&self, first: Order) -> Vec<Order> {

@@ -17,6 +17,7 @@ use super::*;
 use crate::fatal::Fatal;
 use crate::leader::SystemClock;
 use crate::replica::{Profile, ReplicaConfig, SNAPSHOT_EVERY};
+use crate::surroundings::Surroundings;
 
 /// A test that gets here has hung.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -44,6 +45,7 @@ async fn stage() -> Stage {
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::new(|reason| panic!("{reason}")),
+        surroundings: Surroundings::default(),
     };
     let replica = Replica::start(config).await.expect("starts");
     replica.form().await.expect("forms a cluster of one");

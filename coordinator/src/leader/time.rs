@@ -1,4 +1,5 @@
-//! The log time: never back, and within a term as fast as the leader's monotonic clock.
+//! The log time: never back, and within a term as fast as the leader's monotonic clock, but for
+//! the little by which it is turned towards the members' clocks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,23 +36,49 @@ impl Clock for SystemClock {
     }
 }
 
+/// Within so much time the log time is turned by at most one such part: 0.5 %.
+const TURN_PART: u32 = 200;
+
 /// The log time of one term.
 #[derive(Clone, Copy, Debug)]
 pub struct LogTime {
     base: Timestamp,
     since: Duration,
+    /// How far it was behind the members' clocks at `base`, in milliseconds; less than 0: ahead.
+    behind_ms: i64,
 }
 
 impl LogTime {
-    /// Starts at the later of the log time so far and `wall`, the members' median wall clock,
-    /// which is looked at this once only.
+    /// Starts at the later of the log time so far and `wall`, the members' median wall clock.
     pub fn begin(previous: Timestamp, wall: Timestamp, clock: &dyn Clock) -> Self {
-        Self { base: previous.max(wall), since: clock.elapsed() }
+        Self { base: previous.max(wall), since: clock.elapsed(), behind_ms: 0 }
     }
 
     /// The log time now.
     pub fn stamp(&self, clock: &dyn Clock) -> Timestamp {
-        self.base.plus(clock.elapsed().saturating_sub(self.since))
+        let passed = clock.elapsed().saturating_sub(self.since);
+        let off = Duration::from_millis(self.behind_ms.unsigned_abs());
+        let turned = (passed / TURN_PART).min(off);
+        let passed = if self.behind_ms < 0 { passed - turned } else { passed + turned };
+        self.base.plus(passed)
+    }
+
+    /// From now on it is turned towards `wall`, the members' median wall clock now.
+    pub fn follow(&mut self, wall: Timestamp, clock: &dyn Clock) {
+        *self = Self { base: self.stamp(clock), since: clock.elapsed(), behind_ms: 0 };
+        let apart = |late: Timestamp, early: Timestamp| {
+            i64::try_from(late.since(early).as_millis()).unwrap_or(i64::MAX)
+        };
+        self.behind_ms =
+            if wall < self.base { -apart(self.base, wall) } else { apart(wall, self.base) };
+    }
+
+    /// The log has come to `applied`: from there on it goes on at its own rate. What a leader finds
+    /// in its log when it takes over may be stamped later than what it had applied before.
+    pub fn reach(&mut self, applied: Timestamp, clock: &dyn Clock) {
+        if self.stamp(clock) < applied {
+            *self = Self { base: applied, since: clock.elapsed(), behind_ms: 0 };
+        }
     }
 }
 
@@ -83,6 +110,13 @@ impl Gate {
 
     pub(crate) fn open(&self, time: LogTime) {
         *self.lock() = Some(time);
+    }
+
+    /// Turns the log time towards the members' median wall clock.
+    pub(crate) fn follow(&self, wall: Timestamp) {
+        if let Some(time) = self.lock().as_mut() {
+            time.follow(wall, self.clock());
+        }
     }
 
     pub(crate) fn close(&self) {
@@ -130,6 +164,67 @@ mod tests {
             gate.close();
             assert_eq!(gate.stamp(), None, "closed after the term");
         }
+    }
+
+    fn at(clock: &Set, elapsed: u64) {
+        clock.0.lock().expect("whole").1 = elapsed;
+    }
+
+    #[test]
+    fn it_turns_towards_the_members_clocks_by_half_a_percent_and_no_further() {
+        let ms = Timestamp::from_millis;
+        for (off, after_10_s, after_300_s, after_an_hour) in [
+            (0, 10_000, 300_000, 3_600_000),
+            (1_000, 10_050, 301_000, 3_601_000),
+            (86_400_000, 10_050, 301_500, 3_618_000),
+            (-1_000, 9_950, 299_000, 3_599_000),
+            (-86_400_000, 9_950, 298_500, 3_582_000),
+        ] {
+            let clock = Set(Mutex::new((0, 100)));
+            let start = 100_000_000;
+            let mut time = LogTime::begin(ms(start), ms(0), &clock);
+            time.follow(ms(start.saturating_add_signed(off)), &clock);
+            let mut before = time.stamp(&clock);
+            for (elapsed, wanted) in
+                [(10_000, after_10_s), (300_000, after_300_s), (3_600_000, after_an_hour)]
+            {
+                at(&clock, 100 + elapsed);
+                let now = time.stamp(&clock);
+                assert_eq!(now, ms(start + wanted), "{off} ms off, after {elapsed} ms");
+                assert!(now > before);
+                before = now;
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_look_at_the_clocks_makes_no_jump() {
+        let ms = Timestamp::from_millis;
+        let clock = Set(Mutex::new((0, 0)));
+        let mut time = LogTime::begin(ms(1_000_000), ms(0), &clock);
+        let mut before = time.stamp(&clock);
+        for step in 1..400_u64 {
+            at(&clock, step * 1_000);
+            let now = time.stamp(&clock);
+            let rate = now.since(before).as_millis();
+            assert!((995..=1_005).contains(&rate), "{rate} ms in a second");
+            before = now;
+            // They agree with nothing, not even with each other.
+            time.follow(ms((step * 7_919) % 3_000_000), &clock);
+            assert_eq!(time.stamp(&clock), now);
+        }
+    }
+
+    #[test]
+    fn what_the_log_holds_already_is_passed_at_once_and_then_time_goes_on() {
+        let ms = Timestamp::from_millis;
+        let clock = Set(Mutex::new((0, 0)));
+        let mut time = LogTime::begin(ms(5_000), ms(0), &clock);
+        time.reach(ms(9_000), &clock);
+        at(&clock, 250);
+        assert_eq!(time.stamp(&clock), ms(9_250));
+        time.reach(ms(9_100), &clock);
+        assert_eq!(time.stamp(&clock), ms(9_250), "never back");
     }
 
     #[test]

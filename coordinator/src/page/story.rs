@@ -135,6 +135,7 @@ pub(crate) fn title(state: &State, incident: &Incident) -> String {
         Subject::Heartbeat(name) => {
             format!("Heartbeats do not reach {}", text::quote(name))
         }
+        Subject::Clock(node) => format!("The clock of coordinator {node} is wrong"),
     }
 }
 

@@ -27,6 +27,7 @@ use self::tail::Tail;
 use self::writer::{LogFile, Writer, Writing};
 use super::wire::{FormatError, Types, seal};
 use crate::fatal::Fatal;
+use crate::surroundings::Storage;
 
 pub(super) type Entry = EntryOf<Types>;
 pub(super) type LogId = LogIdOf<Types>;
@@ -106,6 +107,11 @@ impl Log {
     /// Opens `log.db` in the directory `data`, or makes it, and reads every record once: a node
     /// with a damaged log must neither vote nor lead.
     pub fn open(data: &Path, fatal: Fatal) -> Result<Self, LogError> {
+        Self::open_on(data, fatal, &Storage::Threads)
+    }
+
+    /// As [`Self::open`], on a storage of this kind.
+    pub(crate) fn open_on(data: &Path, fatal: Fatal, storage: &Storage) -> Result<Self, LogError> {
         let store = Store::open(&data.join("log.db"))?;
         let head = Head::open(&data.join("log.head"))?;
         let loaded = store.load()?;
@@ -119,8 +125,8 @@ impl Log {
         }
         let tail = Arc::new(Tail::new(loaded));
         let reader = Store::open(&data.join("log.db"))?;
-        let file = LogFile { store, head, marks };
-        let writer = Arc::new(Writer::start(file, reader, tail.clone(), fatal.clone())?);
+        let file = LogFile { store, head, marks, late_vote: None };
+        let writer = Arc::new(Writer::start(file, reader, tail.clone(), fatal.clone(), storage)?);
         Ok(Self { tail, writer, fatal })
     }
 

@@ -197,13 +197,15 @@ impl RaftStateMachine<Types> for Machine {
     async fn install_snapshot(&mut self, meta: &Meta, bytes: Bytes) -> io::Result<()> {
         let index = meta.last_log_id.map_or(0, |last| last.index);
         let snapshots = self.snapshots.clone();
-        let content = blocking(move || {
-            let content = Content::decode(index, &bytes)?;
-            snapshots.write(index, &bytes)?;
-            Ok::<_, SnapshotError>(content)
-        })
-        .await?
-        .map_err(|error| self.shared.stop(error))?;
+        let storage = self.shared.history.storage();
+        let content = storage
+            .run(move || {
+                let content = Content::decode(index, &bytes)?;
+                snapshots.write(index, &bytes)?;
+                Ok::<_, SnapshotError>(content)
+            })
+            .await?
+            .map_err(|error| self.shared.stop(error))?;
         let lack = self.shared.history.lack(index).await;
         lack.map_err(|error| self.shared.stop(io::Error::other(error)))?;
         let now = content.state.now;
@@ -219,7 +221,8 @@ impl RaftStateMachine<Types> for Machine {
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Types, Bytes>>> {
         let snapshots = self.snapshots.clone();
-        let newest = blocking(move || snapshots.newest()).await?;
+        let storage = self.shared.history.storage();
+        let newest = storage.run(move || snapshots.newest()).await?;
         let newest = newest.map_err(|error| self.shared.stop(error))?;
         Ok(newest.map(|(bytes, content)| Snapshot { meta: content.meta, snapshot: bytes }))
     }
@@ -248,19 +251,18 @@ impl RaftSnapshotBuilder<Types> for Builder {
             Meta { last_log_id: self.view.last, last_membership: self.view.membership.clone() };
         let content = Content { meta: meta.clone(), state: std::mem::take(&mut self.view.state) };
         let snapshots = self.machine.snapshots.clone();
-        let bytes = blocking(move || {
-            let bytes = content.encode()?;
-            snapshots.write(index, &bytes)?;
-            Ok::<_, SnapshotError>(bytes)
-        })
-        .await?
-        .map_err(|error| shared.stop(error))?;
+        let bytes = shared
+            .history
+            .storage()
+            .run(move || {
+                let bytes = content.encode()?;
+                snapshots.write(index, &bytes)?;
+                Ok::<_, SnapshotError>(bytes)
+            })
+            .await?
+            .map_err(|error| shared.stop(error))?;
         Ok(Snapshot { meta, snapshot: bytes })
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
 impl Answered {

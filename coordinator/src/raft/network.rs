@@ -27,6 +27,7 @@ use super::wire::{Blob, Types};
 use crate::access::Credentials;
 use crate::cluster::report::Own;
 use crate::cluster::{Change, Changed};
+use crate::surroundings::{Lost, Question, Transport};
 
 /// Names the node that a request is for, and the node that answers: after an address was given
 /// to another machine, its log must not be taken for the old one's.
@@ -112,6 +113,8 @@ pub(crate) struct Peers {
     /// One for each node: each accepts that node's certificate only.
     clients: Arc<Mutex<BTreeMap<u64, reqwest::Client>>>,
     credentials: Option<Arc<Credentials>>,
+    /// In place of HTTPS.
+    transport: Option<Arc<dyn Transport>>,
     id: u64,
     append_limit: Duration,
 }
@@ -123,9 +126,10 @@ impl Peers {
     pub(crate) fn new(
         id: u64,
         credentials: Option<Arc<Credentials>>,
+        transport: Option<Arc<dyn Transport>>,
         append_limit: Duration,
     ) -> Self {
-        Self { clients: Arc::default(), credentials, id, append_limit }
+        Self { clients: Arc::default(), credentials, transport, id, append_limit }
     }
 
     /// The client for a node.
@@ -169,14 +173,37 @@ impl Peers {
         let url = format!("{}/raft/v1/{path}", base.trim_end_matches('/'));
         let not_taken = |reason: String| CallError::NotTaken { url: url.clone(), reason };
         let body = postcard::to_stdvec(question).map_err(|error| not_taken(error.to_string()))?;
+        let answer = match &self.transport {
+            None => self.post(target, &url, body, limit).await?,
+            Some(transport) => {
+                let (to, base, path) = (target, base.to_owned(), path.to_owned());
+                let answer = transport.post(Question { to, base, path, body, limit }).await;
+                answer.map(Bytes::from).map_err(|lost| match lost {
+                    Lost::NotTaken(reason) => not_taken(reason),
+                    Lost::TimedOut => CallError::TimedOut { url: url.clone() },
+                })?
+            }
+        };
+        postcard::from_bytes(&answer)
+            .map_err(|error| CallError::Unanswered { url, reason: error.to_string() })
+    }
+
+    async fn post(
+        &self,
+        target: u64,
+        url: &str,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Bytes, CallError> {
+        let not_taken = |reason: String| CallError::NotTaken { url: url.to_owned(), reason };
         let client = self.client(target).map_err(not_taken)?;
-        let request = client.post(&url).timeout(limit).header(NODE_HEADER, target);
+        let request = client.post(url).timeout(limit).header(NODE_HEADER, target);
         let lost = |error: reqwest::Error| {
             let reason = causes(&error);
             match () {
                 () if error.is_connect() => not_taken(reason),
-                () if error.is_timeout() => CallError::TimedOut { url: url.clone() },
-                () => CallError::Unanswered { url: url.clone(), reason },
+                () if error.is_timeout() => CallError::TimedOut { url: url.to_owned() },
+                () => CallError::Unanswered { url: url.to_owned(), reason },
             }
         };
         let response = request.body(body).send().await.map_err(lost)?;
@@ -187,9 +214,7 @@ impl Peers {
         if who.and_then(|id| id.parse().ok()) != Some(target) {
             return Err(not_taken(format!("it is not node {target} that answers there")));
         }
-        let answer = response.bytes().await.map_err(lost)?;
-        postcard::from_bytes(&answer)
-            .map_err(|error| CallError::Unanswered { url, reason: error.to_string() })
+        response.bytes().await.map_err(lost)
     }
 }
 
@@ -287,6 +312,7 @@ impl RaftNetworkV2<Types> for Peer {
         let message =
             SnapshotMessage { vote, meta: snapshot.meta, content: Blob(snapshot.snapshot) };
         tokio::select! {
+            biased;
             sent = self.rpc(RPCTypes::InstallSnapshot, "snapshot", &message, option.soft_ttl()) => {
                 sent.map_err(|error| match error {
                     RPCError::Timeout(error) => StreamingError::Timeout(error),

@@ -21,6 +21,7 @@ use super::network::{Asked, Peers, routes};
 use super::snapshot::SnapshotError;
 use super::wire::{Proposal, Types};
 use crate::fatal::Fatal;
+use crate::surroundings::Storage;
 
 /// How patient the nodes are with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,7 @@ pub(crate) struct NodeOptions {
     /// A snapshot after each so many entries.
     pub(crate) snapshot_every: u64,
     pub(crate) fatal: Fatal,
+    pub(crate) storage: Storage,
 }
 
 /// A running member.
@@ -154,12 +156,12 @@ impl Node {
         shared: Arc<Shared>,
         peers: Peers,
     ) -> Result<Self, StartError> {
-        let NodeOptions { id, data, profile, snapshot_every, fatal } = options;
+        let NodeOptions { id, data, profile, snapshot_every, fatal, storage } = options;
         let config = config(profile, snapshot_every).validate().map_err(StartError::new)?;
         let (path, fate) = (data.clone(), fatal.clone());
-        let log = tokio::task::spawn_blocking(move || Log::open(&path, fate))
-            .await
-            .map_err(StartError::new)??;
+        let of_kind = storage.clone();
+        let opened = storage.run(move || Log::open_on(&path, fate, &of_kind)).await;
+        let log = opened.map_err(StartError::new)??;
         let machine = Machine::open(&data, shared)?;
         let raft =
             Raft::new(id, Arc::new(config), peers, log, machine).await.map_err(StartError::new)?;

@@ -17,6 +17,7 @@ openraft::declare_raft_types!(
         NodeId = u64,
         Node = BasicNode,
         LeaderId = leader_id_std::LeaderId<u64, u64>,
+        AsyncRuntime = super::runtime::Runtime,
 );
 
 /// The version of a proposal's bytes. A stored format: `Command` is add-only within it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crosscheck_core::command::Stamped;
 use crosscheck_core::{Command, Reply};
 use crosscheck_model::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Inner, Replica};
 use crate::cluster::report::Own;
@@ -33,9 +33,8 @@ pub enum SubmitError {
 impl Inner {
     pub(crate) async fn submit(&self, command: Command) -> Result<Reply, SubmitError> {
         let deadline = Instant::now() + self.profile.submit_limit();
-        let mut leadership = self.leadership.subscribe();
         loop {
-            let leader = leadership.borrow_and_update().leader;
+            let leader = self.leadership.borrow().leader;
             let outcome = match leader {
                 Some(id) if id == self.id => self.submit_here(&command, deadline).await?,
                 Some(id) => self.submit_to(id, &command, deadline).await,
@@ -46,9 +45,7 @@ impl Inner {
                 Submitted::Unknown => return Err(SubmitError::Unknown),
                 Submitted::NotLeader(_) => {}
             }
-            let again = (Instant::now() + RETRY_PAUSE).min(deadline);
-            // Either way it is time to look again.
-            let _ = timeout_at(again, leadership.changed()).await;
+            sleep_until((Instant::now() + RETRY_PAUSE).min(deadline)).await;
             if Instant::now() >= deadline {
                 return Err(SubmitError::NoLeader);
             }
@@ -92,7 +89,8 @@ impl Asked for Replica {
 
     async fn page(&self, want: Want) -> Option<Page> {
         let history = self.history().clone();
-        let page = tokio::task::spawn_blocking(move || history.page(&want)).await;
+        let storage = history.storage().clone();
+        let page = storage.run(move || history.page(&want)).await;
         match page {
             Ok(Ok(page)) => page,
             Ok(Err(error)) => {
@@ -112,7 +110,7 @@ impl Asked for Replica {
     }
 
     fn belongs(&self, node: u64) -> Option<bool> {
-        self.read(|state| state.member_belongs(node))
+        self.belongs_here(node)
     }
 
     fn report(&self) -> Own {

@@ -67,6 +67,7 @@ fn config(id: u64, url: String, data: &Path) -> ReplicaConfig {
         snapshot_every: 20,
         clock: clock_of(id),
         fatal: Fatal::new(|reason| panic!("{reason}")),
+        surroundings: Surroundings::default(),
     }
 }
 

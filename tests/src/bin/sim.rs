@@ -7,11 +7,14 @@ use std::time::Instant;
 use clap::Parser;
 use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_tests::crash::{self, Subject};
+use crosscheck_tests::replicas;
 use crosscheck_tests::scenarios;
 use crosscheck_tests::sim::{self, Outcome};
 
 /// Seeds of tier 1, unless told otherwise.
 const SEEDS: u64 = 200;
+/// Seeds of tier 2, unless told otherwise.
+const REPLICAS_SEEDS: u64 = 20;
 /// Violations that are shown.
 const SHOWN: usize = 3;
 /// Seeds within which every mutant must be caught.
@@ -21,7 +24,7 @@ const MUTANT_SEEDS: u64 = 200;
 #[derive(Parser)]
 #[command(name = "sim")]
 struct Arguments {
-    /// Which tier: 1, the state machines; 3, the stores under crashes; 4, real processes.
+    /// Which tier: 1, the state machines; 2, whole coordinators; 3, the stores under crashes; 4, real processes.
     #[arg(long, default_value_t = 1)]
     tier: u8,
     /// How many seeds; in tier 3, recorded runs; in tier 4, rounds of all scenarios.
@@ -33,9 +36,12 @@ struct Arguments {
     /// Plant one wrong decision after the other, and see that each is noticed.
     #[arg(long)]
     mutants: bool,
-    /// Of tier 4, only the scenarios with this in their name.
+    /// Only the mutants, or of tier 4 the scenarios, with this in their name.
     #[arg(long, default_value = "")]
     only: String,
+    /// How many seeds at the same time; without it, one on each core.
+    #[arg(long)]
+    jobs: Option<usize>,
     /// Show what the seeds have met.
     #[arg(long)]
     coverage: bool,
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
         _ if arguments.record.is_some() => record(&arguments),
         _ if arguments.mutants => mutants(&arguments),
         1 => seeds(&arguments),
+        2 => whole_coordinators(&arguments),
         3 => crashes(&arguments),
         4 => rounds(&arguments),
         tier => {
@@ -155,6 +162,49 @@ fn seeds(arguments: &Arguments) -> bool {
     sum.violations.is_empty() && missing.is_empty()
 }
 
+fn whole_coordinators(arguments: &Arguments) -> bool {
+    let began = Instant::now();
+    let first = arguments.first.unwrap_or(0);
+    let once_failed = if arguments.first.is_none() { replicas::corpus() } else { Vec::new() };
+    let count = arguments.seeds.unwrap_or(REPLICAS_SEEDS);
+    let seeds: Vec<u64> = once_failed.into_iter().chain(first..first + count).collect();
+    let sum = replicas::run_all(&seeds, jobs(arguments), false);
+    for outcome in sum.violations.iter().take(SHOWN) {
+        outcome.tail.iter().for_each(|line| say(line));
+        if let Some(violation) = &outcome.violation {
+            let (seed, invariant, what) = (outcome.seed, violation.invariant, &violation.what);
+            say(&format!("seed {seed}: {invariant} is violated: {what}"));
+        }
+        say(&format!("REPRODUCE: cargo sim --tier 2 --seeds 1 --first {}", outcome.seed));
+    }
+    if arguments.coverage {
+        sum.counters.iter().for_each(|(name, count)| say(&format!("{count:10}  {name}")));
+    }
+    let missing = sum.missing();
+    for name in &missing {
+        say(&format!("never met: {name}"));
+    }
+    let failed: Vec<u64> = sum.violations.iter().map(|outcome| outcome.seed).collect();
+    if !failed.is_empty() {
+        say(&format!("failed: {failed:?}"));
+    }
+    say(&format!(
+        "tier 2: {} seeds, {} violations, {} entries, {} mails, {:.1} simulated hours in {:.1} s",
+        sum.seeds,
+        sum.violations.len(),
+        sum.entries,
+        sum.mails,
+        sum.hours,
+        began.elapsed().as_secs_f64(),
+    ));
+    sum.violations.is_empty() && missing.is_empty()
+}
+
+fn jobs(arguments: &Arguments) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.jobs.unwrap_or_else(cores)
+}
+
 fn show(outcome: &Outcome) {
     outcome.tail.iter().for_each(|line| say(line));
     if let Some(violation) = &outcome.violation {
@@ -172,21 +222,44 @@ fn mutants(arguments: &Arguments) -> bool {
         return false;
     }
     let mut caught = 0;
-    for mutant in Mutant::ALL {
+    let is_wanted = |mutant: &&Mutant| format!("{mutant:?}").contains(&arguments.only);
+    let planted: Vec<Mutant> = Mutant::ALL.iter().filter(is_wanted).copied().collect();
+    for mutant in &planted {
         mutant::plant(*mutant);
-        let first = arguments.first.unwrap_or(0);
-        let seeds: Vec<u64> = (first..first + MUTANT_SEEDS).collect();
-        let sum = sim::run_all(&seeds, true);
-        let found = sum.violations.first().and_then(|outcome| outcome.violation.as_ref());
-        match found {
-            Some(violation) => {
-                caught += 1;
-                say(&format!("{mutant:?}: after {} seeds, {}", sum.seeds, violation.invariant));
-            }
-            None => say(&format!("{mutant:?}: NOT caught in {} seeds", sum.seeds)),
-        }
+        let tier = hunting_tier(*mutant);
+        let (seeds, found) = hunt(tier, arguments);
+        caught += usize::from(found.is_some());
+        say(&match found {
+            Some(invariant) => format!("{mutant:?}: tier {tier}, after {seeds} seeds, {invariant}"),
+            None => format!("{mutant:?}: NOT caught in {seeds} seeds of tier {tier}"),
+        });
     }
     mutant::plant(Mutant::Nothing);
-    say(&format!("{caught} of {} caught", Mutant::ALL.len()));
-    caught == Mutant::ALL.len()
+    say(&format!("{caught} of {} caught", planted.len()));
+    caught == planted.len()
+}
+
+/// Which tier notices it: what is about disks and Raft needs whole coordinators.
+fn hunting_tier(mutant: Mutant) -> u8 {
+    match mutant {
+        Mutant::AckBeforeFsync
+        | Mutant::VoteLogReorder
+        | Mutant::CutMidLogCorruption
+        | Mutant::NodeIdReuse => 2,
+        _ => 1,
+    }
+}
+
+/// Runs seeds until something is violated: how many, and what.
+fn hunt(tier: u8, arguments: &Arguments) -> (u64, Option<&'static str>) {
+    let first = arguments.first.unwrap_or(0);
+    let seeds: Vec<u64> = (first..first + MUTANT_SEEDS).collect();
+    if tier == 1 {
+        let sum = sim::run_all(&seeds, true);
+        let violation = sum.violations.first().and_then(|outcome| outcome.violation.as_ref());
+        return (sum.seeds, violation.map(|violation| violation.invariant));
+    }
+    let sum = replicas::run_all(&seeds, jobs(arguments), true);
+    let violation = sum.violations.first().and_then(|outcome| outcome.violation.as_ref());
+    (sum.seeds, violation.map(|violation| violation.invariant))
 }

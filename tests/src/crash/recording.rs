@@ -94,7 +94,7 @@ pub(super) fn places(folder: &Path) -> (PathBuf, PathBuf) {
 }
 
 /// A folder in memory where the system has such: it is all the same to what is tested.
-pub(super) fn folder() -> std::io::Result<TempDir> {
+pub(crate) fn folder() -> std::io::Result<TempDir> {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crosscheck_model::mutant::{self, Mutant};
 use openraft::entry::RaftEntry;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -93,12 +94,25 @@ impl Store {
             if found != wanted {
                 return Err(LogError::Hole { wanted, found });
             }
-            last = Some(decode(found, row.get_ref(1)?.as_blob().map_err(sqlite)?)?.log_id());
+            match decode(found, row.get_ref(1)?.as_blob().map_err(sqlite)?) {
+                Ok(entry) => last = Some(entry.log_id()),
+                Err(_) if mutant::is(Mutant::CutMidLogCorruption) => {
+                    return self.cut(marks, wanted, last);
+                }
+                Err(error) => return Err(error),
+            }
             wanted += 1;
         }
         if wanted != end {
             return Err(LogError::End { wanted: end, found: wanted });
         }
+        Ok(Loaded { marks, last })
+    }
+
+    /// What must never be done: whatever is damaged, and all after it, goes without a word.
+    fn cut(&self, mut marks: Marks, from: u64, last: Option<LogId>) -> Result<Loaded, LogError> {
+        self.0.execute("DELETE FROM entry WHERE idx >= ?1", [from.cast_signed()])?;
+        marks.truncate(from);
         Ok(Loaded { marks, last })
     }
 
