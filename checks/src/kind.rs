@@ -3,6 +3,8 @@
 pub mod dns;
 pub mod exec;
 pub mod ftp;
+#[cfg(test)]
+mod hostile;
 pub mod http;
 pub mod icmp;
 pub mod imap;
