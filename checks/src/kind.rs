@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 
 use self::negate::Negatable;
 use crate::env::Env;
+use crate::gather::Endpoint;
 
 /// Every kind, in the order of the manual. The order of the names in messages follows it.
 pub const KINDS: &[&dyn Kind] = &[
@@ -84,6 +85,11 @@ pub trait Check: Send + Sync {
 
     /// The address family it uses.
     fn family(&self) -> Family;
+
+    /// Where evidence can be gathered when it fails; `None`: nowhere.
+    fn endpoint(&self) -> Option<Endpoint> {
+        None
+    }
 
     /// Runs it once. Everything it does ends by `deadline`, and it says so in the cause.
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome>;

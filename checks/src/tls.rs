@@ -167,6 +167,15 @@ impl Session {
         self.certificate.as_ref()
     }
 
+    /// Every certificate that the server shows, trusted or not, the leaf first; without those that
+    /// cannot be parsed.
+    pub fn chain(&self) -> Vec<Certificate> {
+        let (_, connection) = self.stream.get_ref();
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let now = UnixTime::now();
+        chain.iter().filter_map(|der| Certificate::of(der, chain.len(), now)).collect()
+    }
+
     /// The protocol agreed on by ALPN.
     pub fn alpn(&self) -> Option<&[u8]> {
         self.stream.get_ref().1.alpn_protocol()

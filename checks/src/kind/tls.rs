@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 use super::{Check, Defaults, Kind, SettingsError};
 use crate::dial::{self, Timer};
 use crate::env::Env;
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 use crate::text::{Address, List, Span};
 use crate::tls::{self, Certificate, Identity};
@@ -299,6 +300,15 @@ impl Check for TlsCheck {
 
     fn family(&self) -> Family {
         self.family
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        Some(Endpoint {
+            host: self.address.host().to_owned(),
+            port: Some(self.address.port()),
+            family: self.family,
+            tls: Some(self.name.clone()),
+        })
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

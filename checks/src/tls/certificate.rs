@@ -4,11 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 
 /// The facts of a leaf certificate (RFC 5280), trusted or not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
+    /// Whose it is: the first of its names, else its subject.
+    pub subject: String,
     /// The subject alternative names: domain names and addresses.
     pub names: Vec<String>,
     /// Who signed it, by common name or organisation.
@@ -32,17 +34,24 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 impl Certificate {
     /// The facts of the chain's leaf; `None` when it is no X.509 certificate.
     pub fn read(chain: &[CertificateDer<'_>], now: UnixTime) -> Option<Self> {
-        let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
+        Self::of(chain.first()?, chain.len(), now)
+    }
+
+    /// The facts of one certificate among so many.
+    pub(super) fn of(der: &CertificateDer<'_>, chain: usize, now: UnixTime) -> Option<Self> {
+        let (_, leaf) = X509Certificate::from_der(der).ok()?;
         let validity = leaf.validity();
         let not_after = validity.not_after.timestamp();
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let names = names(&leaf);
         Some(Self {
-            names: names(&leaf),
-            issuer: issuer(&leaf),
+            subject: names.first().cloned().unwrap_or_else(|| spelled(leaf.subject())),
+            names,
+            issuer: spelled(leaf.issuer()),
             not_before: validity.not_before.timestamp(),
             not_after,
             days_left: not_after.saturating_sub(now) as f64 / SECONDS_PER_DAY,
-            chain: chain.len(),
+            chain,
         })
     }
 
@@ -96,14 +105,14 @@ fn address(bytes: &[u8]) -> Option<String> {
     Some(address.to_string())
 }
 
-fn issuer(leaf: &X509Certificate<'_>) -> String {
-    let issuer = leaf.issuer();
-    let common_name = issuer.iter_common_name().next().and_then(|name| name.as_str().ok());
-    let organisation = issuer.iter_organization().next().and_then(|name| name.as_str().ok());
+/// A distinguished name as people read it.
+fn spelled(name: &X509Name<'_>) -> String {
+    let common_name = name.iter_common_name().next().and_then(|part| part.as_str().ok());
+    let organisation = name.iter_organization().next().and_then(|part| part.as_str().ok());
     match (common_name, organisation) {
         (Some(name), Some(of)) if name != of => format!("{name} ({of})"),
         (Some(name), _) | (None, Some(name)) => name.to_owned(),
-        (None, None) => issuer.to_string(),
+        (None, None) => name.to_string(),
     }
 }
 
@@ -121,6 +130,7 @@ mod tests {
 
     fn with_names(names: &[&str]) -> Certificate {
         Certificate {
+            subject: names.first().copied().unwrap_or_default().to_owned(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             issuer: "Test Root".to_owned(),
             not_before: 1_767_225_600,
