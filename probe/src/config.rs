@@ -44,6 +44,10 @@ pub struct Config {
     /// chooses their arguments.
     #[serde(default)]
     pub exec: Programs,
+    /// A name server to ask beside this host's own when evidence about a failure is gathered, with
+    /// port 53 when left out (`192.0.2.53`).
+    #[serde(default)]
+    pub second_resolver: Option<String>,
     /// Where `/metrics` is served; left out: nowhere.
     #[serde(default)]
     pub metrics: Option<SocketAddr>,
@@ -101,6 +105,7 @@ impl Config {
             data: None,
             internal: false,
             exec: Programs::default(),
+            second_resolver: None,
             metrics: None,
             limits: Limits::default(),
             last_resort: None,
@@ -137,6 +142,11 @@ impl Config {
     /// Which addresses its checks may connect to.
     pub fn guard(&self) -> Guard {
         if self.internal { Guard::Internal } else { Guard::Public }
+    }
+
+    /// The name server to ask beside this host's own.
+    pub fn second_resolver(&self) -> Option<SocketAddr> {
+        self.second_resolver.as_deref().and_then(server)
     }
 
     /// The link over HTTP that this configuration describes.
@@ -198,6 +208,11 @@ impl Config {
             wrong.push("`coordinators` names one of them twice".to_owned());
         }
         wrong.extend(self.exec.wrong().into_iter().map(|what| format!("`exec.allow`: {what}")));
+        if let Some(text) = self.second_resolver.as_ref().filter(|text| server(text).is_none()) {
+            wrong.push(format!(
+                "`second_resolver`: `{text}` is no address; write `192.0.2.53` or `[2001:db8::53]:5353`"
+            ));
+        }
         for (key, value) in [("concurrency", self.limits.concurrency), ("spool", self.limits.spool)]
         {
             if value == 0 {
@@ -206,6 +221,13 @@ impl Config {
         }
         wrong
     }
+}
+
+/// A name server's address, with port 53 unless it has another.
+fn server(text: &str) -> Option<SocketAddr> {
+    const DNS_PORT: u16 = 53;
+    let bare = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, DNS_PORT));
+    text.parse().ok().or_else(bare)
 }
 
 /// Whether only this host is reached.
@@ -245,6 +267,7 @@ coordinators: ["https://a.example:8443", "http://[::1]:9000/x"]
 data: /var/lib/crosscheck-probe
 internal: true
 exec: { allow: [/usr/lib/nagios/plugins/], variables: [PGPASSWORD] }
+second_resolver: 192.0.2.53
 metrics: 127.0.0.1:9464
 limits: { concurrency: 50 }
 last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: probe@example.com, after: 5m }
@@ -258,6 +281,8 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
         assert_eq!(config.guard(), Guard::Internal);
         let allow = vec![PathBuf::from("/usr/lib/nagios/plugins/")];
         assert_eq!(config.exec, Programs::new(allow, vec!["PGPASSWORD".to_owned()]));
+        let second = config.second_resolver().map(|server| server.to_string());
+        assert_eq!(second.as_deref(), Some("192.0.2.53:53"));
         let after = config.last_resort.as_ref().and_then(|mail| mail.after);
         assert_eq!(after, Some(std::time::Duration::from_secs(300)));
         assert_eq!(base(&config.coordinators[1]).expect("a URL").as_str(), "http://[::1]:9000/x/");
@@ -284,6 +309,7 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
             (&*base.replace("https://a", "http://a"), vec!["`http://a`", "crosscheck-probe join"]),
             (&*base.replace("https://a", "http://localhost"), vec!["clear text"]),
             (&*format!("{base}exec: {{ allow: [plugins] }}"), vec!["`exec.allow`: `plugins`"]),
+            (&*format!("{base}second_resolver: ns1"), vec!["`second_resolver`: `ns1`"]),
             (&*format!("{base}metrics: here"), vec!["socket address"]),
             (
                 &*format!("{base}last_resort: {{ smtp: \"smtp://h\", from: nobody }}"),

@@ -24,6 +24,7 @@ use crosscheck_checks::resolve::Resolver;
 pub mod anchor;
 pub mod average;
 pub mod config;
+pub mod evidence;
 pub mod figures;
 pub mod health;
 pub mod identity;
@@ -72,7 +73,8 @@ pub fn start(config: &Config, link: impl Link) -> io::Result<Running> {
         secrets: Secrets::of_process(),
         programs: config.exec.clone(),
     };
-    start_with(config, link, KindProber::new(env))
+    let prober = KindProber::new(env).with_second_resolver(config.second_resolver());
+    start_with(config, link, prober)
 }
 
 /// The same with another way of running checks.
