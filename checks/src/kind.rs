@@ -6,6 +6,8 @@ pub mod domain;
 pub mod exec;
 pub mod ftp;
 pub mod grpc;
+#[cfg(test)]
+mod hostile;
 pub mod http;
 pub mod icmp;
 pub mod imap;
@@ -37,6 +39,7 @@ use serde::de::DeserializeOwned;
 
 use self::negate::Negatable;
 use crate::env::Env;
+use crate::gather::Endpoint;
 
 /// Every kind, in the order of the manual. The order of the names in messages follows it.
 pub const KINDS: &[&dyn Kind] = &[
@@ -108,6 +111,11 @@ pub trait Check: Send + Sync {
     /// Who says how it is.
     fn source(&self) -> Source {
         Source::Probes
+    }
+
+    /// Where evidence can be gathered when it fails; `None`: nowhere.
+    fn endpoint(&self) -> Option<Endpoint> {
+        None
     }
 
     /// Runs it once. Everything it does ends by `deadline`, and it says so in the cause.

@@ -19,6 +19,7 @@ mod dialogue;
 pub mod document;
 pub mod env;
 pub mod excerpt;
+pub mod gather;
 pub mod guard;
 pub mod kind;
 pub mod mail;

@@ -5,7 +5,7 @@
 //! name servers is recursion; what it does itself is retrying, asking the next server and
 //! following aliases. Search domains are not applied: a check names its target in full.
 
-mod chain;
+pub(crate) mod chain;
 pub(crate) mod exchange;
 mod system;
 

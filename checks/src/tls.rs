@@ -231,6 +231,15 @@ impl Session {
         Some((group.as_str().unwrap_or("unknown").to_owned(), u16::from(group)))
     }
 
+    /// Every certificate that the server shows, trusted or not, the leaf first; without those that
+    /// cannot be parsed.
+    pub fn chain(&self) -> Vec<Certificate> {
+        let (_, connection) = self.stream.get_ref();
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let now = UnixTime::now();
+        chain.iter().filter_map(|der| Certificate::of(der, now)).collect()
+    }
+
     /// The protocol agreed on by ALPN.
     pub fn alpn(&self) -> Option<&[u8]> {
         self.stream.get_ref().1.alpn_protocol()

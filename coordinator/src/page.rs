@@ -16,6 +16,7 @@ mod bars;
 mod chart;
 mod closeup;
 mod component;
+mod exhibit;
 mod live;
 mod overview;
 mod reader;

@@ -113,6 +113,7 @@ async fn report_failure(replica: &Replica) {
         echo: now,
         health: Health::UNTESTED,
         observations: vec![observation],
+        evidence: Vec::new(),
         spooled: 0,
         dropped: 0,
         running: 0,

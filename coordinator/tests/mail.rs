@@ -320,6 +320,7 @@ fn owed() -> Owed {
             check: Some(CheckId::new("shop home")),
             target: "https://shop.example.com/".to_owned(),
             summary: "It fails from 4 of 5 sites.".to_owned(),
+            finding: None,
             since: at,
             decided: at.plus(Duration::from_secs(40)),
             ended: None,

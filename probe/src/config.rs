@@ -1,7 +1,7 @@
 //! What a probe is told at its start: from a YAML file, or in code by whoever embeds it.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crosscheck_checks::guard::{Guard, Own};
@@ -49,6 +49,10 @@ pub struct Config {
     /// where they are sent.
     #[serde(default)]
     pub files: Files,
+    /// A name server to ask beside this host's own when evidence about a failure is gathered, with
+    /// port 53 when left out (`192.0.2.53`).
+    #[serde(default)]
+    pub second_resolver: Option<String>,
     /// Where `/metrics` is served; left out: nowhere.
     #[serde(default)]
     pub metrics: Option<SocketAddr>,
@@ -116,6 +120,7 @@ impl Config {
             internal: false,
             exec: Programs::default(),
             files: Files::default(),
+            second_resolver: None,
             metrics: None,
             limits: Limits::default(),
             last_resort: None,
@@ -159,6 +164,11 @@ impl Config {
         urls.iter().filter_map(own_addresses::literal).for_each(|ip| own.add_coordinator(ip));
         self.metrics.iter().for_each(|metrics| own.add_listener(metrics.port()));
         Guard::Public(own)
+    }
+
+    /// The name server to ask beside this host's own.
+    pub fn second_resolver(&self) -> Option<SocketAddr> {
+        self.second_resolver.as_deref().and_then(server)
     }
 
     /// The link over HTTP that this configuration describes.
@@ -222,6 +232,11 @@ impl Config {
         wrong.extend(self.exec.wrong().into_iter().map(|what| format!("`exec.allow`: {what}")));
         let files = Programs::new(self.files.allow.clone(), Vec::new()).wrong();
         wrong.extend(files.into_iter().map(|what| format!("`files.allow`: {what}")));
+        if let Some(text) = self.second_resolver.as_ref().filter(|text| server(text).is_none()) {
+            wrong.push(format!(
+                "`second_resolver`: `{text}` is no address; write `192.0.2.53` or `[2001:db8::53]:5353`"
+            ));
+        }
         for (key, value) in [("concurrency", self.limits.concurrency), ("spool", self.limits.spool)]
         {
             if value == 0 {
@@ -230,6 +245,13 @@ impl Config {
         }
         wrong
     }
+}
+
+/// A name server's address, with port 53 unless it has another.
+fn server(text: &str) -> Option<SocketAddr> {
+    const DNS_PORT: u16 = 53;
+    let bare = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, DNS_PORT));
+    text.parse().ok().or_else(bare)
 }
 
 /// Whether only this host is reached.
@@ -267,6 +289,7 @@ coordinators: ["https://a.example:8443", "http://[::1]:9000/x"]
 data: /var/lib/crosscheck-probe
 internal: true
 exec: { allow: [/usr/lib/nagios/plugins/], variables: [PGPASSWORD] }
+second_resolver: 192.0.2.53
 metrics: 127.0.0.1:9464
 limits: { concurrency: 50 }
 last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: probe@example.com, after: 5m }
@@ -280,6 +303,8 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
         assert!(matches!(config.guard(), Guard::Internal));
         let allow = vec![PathBuf::from("/usr/lib/nagios/plugins/")];
         assert_eq!(config.exec, Programs::new(allow, vec!["PGPASSWORD".to_owned()]));
+        let second = config.second_resolver().map(|server| server.to_string());
+        assert_eq!(second.as_deref(), Some("192.0.2.53:53"));
         let after = config.last_resort.as_ref().and_then(|mail| mail.after);
         assert_eq!(after, Some(std::time::Duration::from_secs(300)));
         assert_eq!(base(&config.coordinators[1]).expect("a URL").as_str(), "http://[::1]:9000/x/");
@@ -307,6 +332,7 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
             (&*base.replace("https://a", "http://localhost"), vec!["clear text"]),
             (&*format!("{base}exec: {{ allow: [plugins] }}"), vec!["`exec.allow`: `plugins`"]),
             (&*format!("{base}files: {{ allow: [up] }}"), vec!["`files.allow`: `up`"]),
+            (&*format!("{base}second_resolver: ns1"), vec!["`second_resolver`: `ns1`"]),
             (&*format!("{base}metrics: here"), vec!["socket address"]),
             (
                 &*format!("{base}last_resort: {{ smtp: \"smtp://h\", from: nobody }}"),

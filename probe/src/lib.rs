@@ -25,6 +25,7 @@ use crosscheck_checks::resolve::Resolver;
 pub mod anchor;
 pub mod average;
 pub mod config;
+pub mod evidence;
 pub mod figures;
 pub mod health;
 pub mod identity;
@@ -75,7 +76,8 @@ pub fn start(config: &Config, link: impl Link) -> io::Result<Running> {
     }
     let programs = config.exec.clone().with_files(&config.files.allow);
     let env = Env { guard, resolver, secrets: Secrets::of_process(), programs };
-    start_with(config, link, KindProber::new(env))
+    let prober = KindProber::new(env).with_second_resolver(config.second_resolver());
+    start_with(config, link, prober)
 }
 
 /// The same with another way of running checks.

@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use crosscheck_model::spec;
 use crosscheck_model::wire::{Health, Hello, Order, WIRE_VERSION};
-use crosscheck_model::{Cause, CheckId, Observation, Outcome, Status};
+use crosscheck_model::{Cause, CheckId, Evidence, Observation, Outcome, Status};
 
 use crate::Mono;
 use crate::anchor::Anchor;
 use crate::average::Average;
+use crate::evidence::{Gathered, Gatherings, Memory};
 use crate::figures::{Figures, Lateness};
 use crate::health::{Known, SelfHealth};
 use crate::jitter::Jitter;
@@ -38,6 +39,7 @@ const ATTENTION: Duration = Duration::from_millis(200);
 struct Belief {
     state: State,
     average: Average,
+    evidence: Memory,
 }
 
 /// A run with its outcome, already judged by its times.
@@ -63,6 +65,7 @@ pub struct Probe {
     held: Vec<Finished>,
     /// What was known of the references when those were looked at last.
     held_since: Known,
+    gatherings: Gatherings,
     spool: Spool,
     uplink: Uplink,
     stopping: bool,
@@ -94,6 +97,7 @@ impl Probe {
             health: SelfHealth::default(),
             held: Vec::new(),
             held_since: Known::default(),
+            gatherings: Gatherings::default(),
             spool: Spool::new(setup.spool, &setup.kept),
             uplink: Uplink::new(hello, setup.coordinators, jitter, anchor),
             stopping: false,
@@ -111,6 +115,7 @@ impl Probe {
         self.take(now, event, &mut out);
         if !self.stopping {
             self.advance(now, &mut out);
+            out.extend(self.gatherings.begin().into_iter().map(Effect::Gather));
         }
         if !self.halted && !self.hopeless {
             out.extend(self.spool.disk(now, self.stopping).into_iter().map(Effect::Disk));
@@ -195,6 +200,12 @@ impl Probe {
             Event::Answered { round, place, answered } => {
                 self.health.answer(now, round, place, answered);
             }
+            Event::Gathered { id, found } => {
+                if let Some(gathered) = self.gatherings.ended(id, *found) {
+                    let evidence = self.evidence(now, gathered);
+                    self.spool.push_evidence(evidence);
+                }
+            }
             Event::Opened { attempt, answer } => self.uplink.opened(now, attempt, answer),
             Event::Reported { attempt, answer } => {
                 let effects = self.uplink.reported(now, attempt, answer, &mut self.spool);
@@ -277,6 +288,8 @@ impl Probe {
         let outcome = belief.average.step(ended, spec.schedule.interval, &spec.rule, outcome);
         let meaning = belief.state.step(started, &outcome, spec.schedule.attempts);
         self.schedule.judged(now, &spec.id, meaning.next);
+        let (since, memory) = (meaning.failing_since, &mut belief.evidence);
+        self.gatherings.judged(now, &run.check, &outcome, since, memory);
         self.count(&spec.kind, outcome.status);
         self.seq += 1;
         let anchor = self.uplink.anchor();
@@ -305,6 +318,20 @@ impl Probe {
         *runs.entry(status).or_default() += 1;
     }
 
+    fn evidence(&self, now: Mono, gathered: Gathered) -> Evidence {
+        let Gathered { check, number, failing_since, found } = gathered;
+        let anchor = self.uplink.anchor();
+        Evidence {
+            check: check.spec.id.clone(),
+            rev: check.rev,
+            boot: self.boot,
+            number,
+            failing_since: anchor.moment(failing_since).0,
+            at: anchor.moment(now).0,
+            found,
+        }
+    }
+
     fn stop(&mut self, now: Mono, out: &mut Vec<Effect>) {
         for mut held in std::mem::take(&mut self.held) {
             let why = "the probe stopped before it knew whether it was fit";
@@ -324,6 +351,7 @@ impl Probe {
             schedule::Effect::Cancel(run) => Effect::Cancel(run),
             schedule::Effect::Forget(check) => {
                 self.beliefs.remove(&check);
+                self.gatherings.forget(&check);
                 self.held.retain(|held| held.run.check.spec.id != check);
                 Effect::Forget(check)
             }

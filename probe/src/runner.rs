@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crosscheck_checks::env::Env;
+use crosscheck_checks::gather;
 use crosscheck_checks::kind::{self, Check};
 use crosscheck_checks::resolve::Resolver;
+use crosscheck_model::evidence::Found;
 use crosscheck_model::wire::Assigned;
 use crosscheck_model::{Cause, CheckId, Family, Outcome};
 use futures_util::FutureExt;
@@ -27,6 +29,12 @@ pub trait Prober: Send + Sync + 'static {
     /// Whether a reference answers.
     fn ask(&self, reference: &Reference) -> BoxFuture<'static, bool>;
 
+    /// Gathers evidence about a check that fails.
+    fn gather(&self, check: &Arc<Assigned>) -> BoxFuture<'static, Found> {
+        let _ = check;
+        std::future::ready(Found::default()).boxed()
+    }
+
     /// What was prepared for a check is void.
     fn forget(&self, check: &CheckId) {
         let _ = check;
@@ -43,11 +51,25 @@ pub(crate) async fn contained(run: BoxFuture<'static, Outcome>, deadline: Durati
     }
 }
 
+/// Gathers evidence whatever it does: nothing is found by one that panics or never ends.
+pub(crate) async fn gathered(work: BoxFuture<'static, Found>) -> Found {
+    let work = std::panic::AssertUnwindSafe(work).catch_unwind();
+    match tokio::time::timeout(gather::LIMIT, work).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!("the evidence about a failure could not be gathered; this is a bug");
+            Found::default()
+        }
+    }
+}
+
 type Parsed = Result<Arc<dyn Check>, String>;
 
 /// Runs the kinds of `crosscheck_checks`.
 pub struct KindProber {
     env: Arc<Env>,
+    /// Asked beside the probe's own name servers when evidence is gathered.
+    second: Option<Resolver>,
     /// Parsed settings by check; the schedule says which of them are void.
     parsed: Mutex<HashMap<CheckId, (u64, Parsed)>>,
 }
@@ -55,7 +77,14 @@ pub struct KindProber {
 impl KindProber {
     /// Runs checks in these surroundings.
     pub fn new(env: Env) -> Self {
-        Self { env: Arc::new(env), parsed: Mutex::default() }
+        Self { env: Arc::new(env), second: None, parsed: Mutex::default() }
+    }
+
+    /// Evidence about names comes from this name server too.
+    #[must_use]
+    pub fn with_second_resolver(mut self, server: Option<SocketAddr>) -> Self {
+        self.second = server.map(|server| Resolver::new(vec![server]));
+        self
     }
 
     fn prepare(&self, check: &Assigned) -> Parsed {
@@ -102,6 +131,18 @@ impl Prober for KindProber {
                 }
             };
             tokio::time::timeout(TIMEOUT, answer).await.unwrap_or(false)
+        }
+        .boxed()
+    }
+
+    fn gather(&self, check: &Arc<Assigned>) -> BoxFuture<'static, Found> {
+        let endpoint = self.prepare(check).ok().and_then(|check| check.endpoint());
+        let (env, second) = (Arc::clone(&self.env), self.second.clone());
+        async move {
+            match endpoint {
+                Some(endpoint) => gather::gather(&env, second.as_ref(), &endpoint).await,
+                None => Found::default(),
+            }
         }
         .boxed()
     }

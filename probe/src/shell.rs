@@ -19,7 +19,7 @@ use crate::figures::Figures;
 use crate::link::Link;
 use crate::notice::Notices;
 use crate::probe::{Effect, Event, Probe, Setup};
-use crate::runner::{Prober, contained};
+use crate::runner::{Prober, contained, gathered};
 use crate::spool::DiskOp;
 use crate::store::Store;
 use crate::uplink::{self, Failure, OPEN_TIMEOUT, REPORT_TIMEOUT};
@@ -215,6 +215,12 @@ impl Shell {
                     Event::Ended { run: run.id, started, ended: clock.elapsed(), outcome }
                 });
                 state.runs.insert(run.id, task);
+            }
+            Effect::Gather(gathering) => {
+                let work = self.prober.gather(&gathering.check);
+                self.spawn(async move {
+                    Event::Gathered { id: gathering.id, found: Box::new(gathered(work).await) }
+                });
             }
             Effect::Cancel(run) => {
                 if let Some(task) = state.runs.remove(&run) {

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crosscheck_model::Observation;
+use crosscheck_model::evidence::REPORTED_LIMIT;
+use crosscheck_model::{Evidence, Observation};
 
 use crate::Mono;
 use crate::state::Weight;
@@ -18,6 +19,10 @@ pub const UNSTORED_LIMIT: usize = 20_000;
 
 /// Observations in one report of the backlog: half a report, so that live ones wait less.
 pub const BACKLOG_BATCH: usize = 500;
+
+/// Evidence that waits, in memory only: about 300 KiB. It explains a failure of now, so the oldest
+/// goes first, and none outlives the process.
+pub const EVIDENCE_LIMIT: usize = 200;
 
 /// While cut off, the disk is written to this often: one fsync a second.
 const SPILL_EVERY: Duration = Duration::from_secs(1);
@@ -75,6 +80,7 @@ enum Batch {
 pub struct Spool {
     limit: usize,
     live: VecDeque<(Weight, Observation)>,
+    evidence: VecDeque<Evidence>,
     urgent: bool,
     backlog: BTreeMap<u64, Entry>,
     by_weight: [BTreeSet<u64>; 3],
@@ -93,6 +99,7 @@ impl Spool {
         let mut spool = Self {
             limit: limit.max(1),
             live: VecDeque::new(),
+            evidence: VecDeque::new(),
             urgent: false,
             backlog: BTreeMap::new(),
             by_weight: Default::default(),
@@ -127,6 +134,34 @@ impl Spool {
         let taken = self.live.drain(..count).collect();
         self.urgent &= !self.live.is_empty();
         taken
+    }
+
+    /// New evidence.
+    pub fn push_evidence(&mut self, evidence: Evidence) {
+        self.evidence.push_back(evidence);
+        self.bound_evidence();
+    }
+
+    /// Takes the oldest evidence, as much as fits into a report.
+    pub fn take_evidence(&mut self) -> Vec<Evidence> {
+        let count = self.evidence.len().min(REPORTED_LIMIT);
+        self.evidence.drain(..count).collect()
+    }
+
+    /// Puts undelivered evidence back to where it was.
+    pub fn put_evidence_back(&mut self, taken: Vec<Evidence>) {
+        taken.into_iter().rev().for_each(|evidence| self.evidence.push_front(evidence));
+        self.bound_evidence();
+    }
+
+    fn bound_evidence(&mut self) {
+        let excess = self.evidence.len().saturating_sub(EVIDENCE_LIMIT);
+        self.evidence.drain(..excess);
+    }
+
+    /// How much evidence waits.
+    pub fn evidence(&self) -> usize {
+        self.evidence.len()
     }
 
     /// Puts undelivered live observations back to where they were.

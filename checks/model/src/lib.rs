@@ -8,6 +8,7 @@
 //!   no `flatten`, no `untagged`, no skipped fields.
 
 pub mod config;
+pub mod evidence;
 pub mod ids;
 pub mod join;
 pub mod mutant;
@@ -19,6 +20,7 @@ pub mod time;
 pub mod wire;
 
 pub use config::Config;
+pub use evidence::Evidence;
 pub use ids::{CheckId, ContactId, CustomerId, IncidentId, ProbeId, SiteId};
 pub use observation::{Cause, Observation, Outcome, Phase, Phases, Status};
 pub use secret::{Secret, Text};

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::References;
-use crate::{CheckId, CheckSpec, Family, Observation, ProbeId, SiteId, Timestamp};
+use crate::{CheckId, CheckSpec, Evidence, Family, Observation, ProbeId, SiteId, Timestamp};
 
 /// The version of these messages; a coordinator refuses others with a clear word.
 pub const WIRE_VERSION: u32 = 1;
@@ -95,6 +95,9 @@ pub struct Report {
     pub health: Health,
     /// What it saw, oldest first; at most [`REPORT_LIMIT`].
     pub observations: Vec<Observation>,
+    /// What it gathered about checks that begin to fail, oldest first; at most
+    /// [`crate::evidence::REPORTED_LIMIT`].
+    pub evidence: Vec<Evidence>,
     /// Observations waiting on the probe's disk.
     pub spooled: u64,
     /// Observations that the spool's bound has cost since the probe's start.

@@ -27,6 +27,7 @@ use crate::clock;
 use crate::dial::status_of;
 use crate::env::Env;
 use crate::excerpt;
+use crate::gather::Endpoint;
 use crate::resolve::exchange::{self, Query, Reply};
 use crate::resolve::{Failure, Resolver};
 use crate::text::{Address, Span};
@@ -121,6 +122,12 @@ impl Check for DnsCheck {
 
     fn family(&self) -> Family {
         self.asked.family.unwrap_or_default()
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        // It is asked over UDP, so there is no port to knock at.
+        let host = self.asked.server.as_ref()?.host().to_owned();
+        Some(Endpoint { host, port: None, family: self.family(), tls: None })
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

@@ -42,6 +42,7 @@ use self::words::Words;
 use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::Timer;
 use crate::env::Env;
+use crate::gather::Endpoint;
 
 /// Asks a URL and judges the answer.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +100,10 @@ impl Check for HttpCheck {
 
     fn family(&self) -> Family {
         self.0.family()
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        Some(self.0.endpoint())
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

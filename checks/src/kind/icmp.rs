@@ -16,6 +16,7 @@ use self::echo::{Echo, Miss, Shared};
 use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::Timer;
 use crate::env::Env;
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 use crate::text::{Host, Percent, Size, Span};
 
@@ -132,6 +133,11 @@ impl Check for IcmpCheck {
 
     fn family(&self) -> Family {
         self.family
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        let host = self.settings.host.to_string();
+        Some(Endpoint { host, port: None, family: self.family, tls: None })
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

@@ -37,6 +37,7 @@ use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{Timer, status_of};
 use crate::env::Env;
 use crate::excerpt;
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 
 /// The part of a run that is kept for steps that always run, unless told.
@@ -110,6 +111,10 @@ impl Check for JourneyCheck {
 
     fn family(&self) -> Family {
         self.0.steps.first().map(|step| step.client.family()).unwrap_or_default()
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        self.0.steps.first().map(|step| step.client.endpoint())
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

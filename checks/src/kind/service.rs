@@ -24,6 +24,7 @@ use super::Check;
 use crate::dial::{self, Timer};
 use crate::dialogue::Dialogue;
 use crate::env::{Env, SecretError, Secrets};
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 use crate::text::Pattern;
 
@@ -117,6 +118,10 @@ impl<P: Protocol> Check for ServiceCheck<P> {
 
     fn family(&self) -> Family {
         self.place.family
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        Some(self.place.endpoint())
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

@@ -27,6 +27,7 @@ use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{self, Timer};
 use crate::env::Env;
 use crate::excerpt;
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 use crate::text::{Address, Span};
 use crate::tls::{self, Certificate, Session, Standing};
@@ -335,6 +336,15 @@ impl Check for TlsCheck {
 
     fn family(&self) -> Family {
         self.family
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        Some(Endpoint {
+            host: self.address.host().to_owned(),
+            port: Some(self.address.port()),
+            family: self.family,
+            tls: Some(self.name.clone()),
+        })
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

@@ -107,6 +107,18 @@ impl Aliases {
     }
 }
 
+/// The names that an answer is about: the one asked for, and those that its aliases lead to.
+/// Records of other names are no answer, whoever adds them.
+pub(crate) fn names_answered(message: &Message) -> Vec<Name> {
+    let mut names: Vec<Name> = message.queries.iter().map(|query| query.name().clone()).collect();
+    while let Some(target) = names.last().and_then(|name| alias(message, name))
+        && !names.contains(&target)
+    {
+        names.push(target);
+    }
+    names
+}
+
 fn alias(message: &Message, name: &Name) -> Option<Name> {
     message.answers.iter().find_map(|record| match &record.data {
         RData::CNAME(target) if record.name == *name => Some(target.0.clone()),

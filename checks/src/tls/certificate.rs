@@ -12,6 +12,8 @@ use super::chain::{self, Link};
 /// The facts of a leaf certificate (RFC 5280), trusted or not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
+    /// Whose it is: the first of its names, else its subject.
+    pub subject: String,
     /// The subject alternative names: domain names and addresses.
     pub names: Vec<String>,
     /// Who signed it, by common name or organisation.
@@ -24,7 +26,7 @@ pub struct Certificate {
     /// trusted root; negative once it has. Others that a server shows do not count: many show old
     /// ones that no path needs any more.
     pub days_left: f64,
-    /// What the server showed, this certificate first.
+    /// What the server showed, this certificate first; empty where it was looked at by itself.
     pub chain: Vec<Link>,
 }
 
@@ -38,17 +40,25 @@ impl Certificate {
         roots: &RootCertStore,
         now: UnixTime,
     ) -> Option<Self> {
-        let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
-        let validity = leaf.validity();
+        let leaf = Self::of(chain.first()?, now)?;
         let links = chain::links(chain, roots, now);
         let needed = links.iter().filter(|link| link.needed).map(|link| link.days_left);
+        Some(Self { days_left: needed.fold(f64::INFINITY, f64::min), chain: links, ..leaf })
+    }
+
+    /// The facts of one certificate by itself; `None` when it is none.
+    pub(super) fn of(der: &CertificateDer<'_>, now: UnixTime) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let names = names(&certificate);
+        let subject = || chain::name(certificate.subject());
         Some(Self {
-            names: names(&leaf),
-            issuer: chain::name(leaf.issuer()),
-            not_before: validity.not_before.timestamp(),
-            not_after: validity.not_after.timestamp(),
-            days_left: needed.fold(f64::INFINITY, f64::min),
-            chain: links,
+            subject: names.first().cloned().unwrap_or_else(subject),
+            names,
+            issuer: chain::name(certificate.issuer()),
+            not_before: certificate.validity().not_before.timestamp(),
+            not_after: certificate.validity().not_after.timestamp(),
+            days_left: chain::days_left(&certificate, now),
+            chain: Vec::new(),
         })
     }
 
@@ -116,6 +126,7 @@ mod tests {
 
     fn with_names(names: &[&str]) -> Certificate {
         Certificate {
+            subject: names.first().copied().unwrap_or_default().to_owned(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             issuer: "Test Root".to_owned(),
             not_before: 1_767_225_600,

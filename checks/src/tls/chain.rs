@@ -48,16 +48,21 @@ pub(super) fn links(
         .filter_map(|der| X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate))
         .collect();
     let needed = needed(&parsed, roots);
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let link = |(at, certificate): (usize, &X509Certificate<'_>)| Link {
         subject: name(certificate.subject()),
         issuer: name(certificate.issuer()),
         key: key(certificate),
-        days_left: certificate.validity().not_after.timestamp().saturating_sub(now) as f64
-            / SECONDS_PER_DAY,
+        days_left: days_left(certificate, now),
         needed: needed.contains(&at),
     };
     parsed.iter().enumerate().map(link).collect()
+}
+
+/// Days until it ends; negative once it has.
+pub(super) fn days_left(certificate: &X509Certificate<'_>, now: UnixTime) -> f64 {
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let end = certificate.validity().not_after.timestamp();
+    end.saturating_sub(now) as f64 / SECONDS_PER_DAY
 }
 
 /// The places of those that lead from the first to the first issuer that is trusted by itself.

@@ -55,8 +55,7 @@ impl Authority {
 
     /// A certificate for these names that ends on a day.
     pub(crate) fn leaf_until(&self, names: &[&str], year: i32, month: u8, day: u8) -> Leaf {
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).expect("names");
+        let mut params = params(names);
         params.not_after = date_time_ymd(year, month, day);
         let key = key();
         let certificate = params.signed_by(&key, &self.issuer).expect("signs");
@@ -83,6 +82,22 @@ impl Authority {
         let params = CertificateParams::new(names).expect("names");
         let certificate = params.signed_by(&key, &middle).expect("signs");
         Leaf { certificate, key, above: vec![middle.der().clone(), stranger.der().clone()] }
+    }
+
+    /// A certificate for these names that is not valid before a year.
+    pub(crate) fn leaf_from(&self, names: &[&str], year: i32) -> Leaf {
+        let mut params = params(names);
+        params.not_before = date_time_ymd(year, 1, 1);
+        let key = key();
+        let certificate = params.signed_by(&key, &self.issuer).expect("signs");
+        Leaf { certificate, key, above: Vec::new() }
+    }
+
+    /// A certificate for these names that nobody but its own key has signed.
+    pub(crate) fn self_signed(names: &[&str]) -> Leaf {
+        let key = key();
+        let certificate = params(names).self_signed(&key).expect("signs");
+        Leaf { certificate, key, above: Vec::new() }
     }
 
     /// The files of a client certificate: the chain and the key.
@@ -116,6 +131,11 @@ impl Authority {
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)
     }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    CertificateParams::new(names).expect("names")
 }
 
 fn key() -> KeyPair {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Reply;
 use crate::effect::Effect;
+use crate::finding::plain;
 use crate::outbox::{Edge, SiteOpinion};
 use crate::quorum::Domain;
 use crate::state::{CheckState, SiteView, State};
@@ -57,6 +58,8 @@ pub struct Incident {
     pub status: Status,
     /// What is the case, in one sentence.
     pub summary: String,
+    /// What the fault looks like, in one sentence, as far as it is known; see [`crate::finding`].
+    pub finding: Option<String>,
     /// When it was decided.
     pub opened_at: Timestamp,
     /// When the first failing run began that led to it.
@@ -166,6 +169,7 @@ impl State {
         let incident_id = known.unwrap_or_else(|| self.open_incident(id, severity));
         let summary = self.summary_of(id);
         let sites = self.opinions_of(id);
+        self.refresh_finding(id, effects);
         let Some(incident) = self.incidents.get_mut(&incident_id) else { return };
         incident.first_failed_at = incident.first_failed_at.min(first_failed_at);
         // What is less bad than what people know already wakes nobody.
@@ -205,6 +209,7 @@ impl State {
             severity,
             status: check.verdict.status,
             summary: summary.clone(),
+            finding: None,
             opened_at: now,
             first_failed_at,
             acknowledged: None,
@@ -238,6 +243,7 @@ impl State {
         incident.summary.clone_from(&summary);
         incident.note(now, EventKind::Changed, summary, sites);
         effects.push(Effect::Incident(open));
+        self.refresh_finding(id, effects);
     }
 
     fn close(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
@@ -259,6 +265,7 @@ impl State {
         let Some(open) = self.checks.get_mut(id).and_then(|check| check.incident.take()) else {
             return;
         };
+        self.evidence.forget(id);
         let text = "the check was removed from the configuration".to_owned();
         self.resolve(open, self.now, text, Vec::new(), Edge::Removed, effects);
     }
@@ -459,16 +466,6 @@ fn push_summary(check: &CheckState, view: &SiteView<'_>) -> String {
         (Reason::Failing | Reason::Slow | Reason::Unconfirmed, None) if !said.is_empty() => said,
         (_, Some(silent)) => silent.to_owned(),
         (_, None) => "waits for the next report".to_owned(),
-    }
-}
-
-/// A cause's sentence as part of another.
-fn plain(cause: Cause) -> String {
-    let text = cause.explain().trim_end_matches('.');
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_lowercase().chain(letters).collect(),
-        None => String::new(),
     }
 }
 

@@ -30,6 +30,8 @@ pub mod confirm;
 pub mod delivery;
 pub mod domain;
 pub mod effect;
+pub mod evidence;
+pub mod finding;
 pub mod flapping;
 pub mod heartbeat;
 pub mod identity;

@@ -203,6 +203,7 @@ impl State {
             severity: incident.severity,
             target: incident.target.clone(),
             summary: incident.summary.clone(),
+            finding: incident.finding.clone(),
             since: incident.first_failed_at,
             decided: self.now,
             ended: incident.resolved_at,

@@ -174,6 +174,8 @@ pub struct Notice {
     pub target: String,
     /// What is the case, in one sentence.
     pub summary: String,
+    /// What the fault looks like, in one sentence, as far as it was known.
+    pub finding: Option<String>,
     /// Since when: the first failing run.
     pub since: Timestamp,
     /// When it was decided.

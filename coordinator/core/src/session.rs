@@ -128,6 +128,9 @@ impl State {
                 observation: Box::new(observation),
             });
         }
+        for evidence in report.evidence {
+            self.take_evidence(&report.probe, boot, evidence, effects);
+        }
         Ok(receipt)
     }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Trail;
 use crate::command::Window;
 use crate::domain::Troubled;
+use crate::evidence::Cabinet;
 use crate::identity::Identity;
 use crate::incident::Incident;
 use crate::member::MemberState;
@@ -81,6 +82,8 @@ pub struct State {
     pub audit: Trail,
     /// What the installation knows of its own eyes and voice.
     pub watch: Watch,
+    /// What probes gathered about checks that fail.
+    pub evidence: Cabinet,
 }
 
 /// A probe.

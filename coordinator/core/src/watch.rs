@@ -96,6 +96,7 @@ impl State {
             customer: None,
             severity: Severity::Warning,
             status,
+            finding: None,
             summary: summary.to_owned(),
             opened_at: now,
             first_failed_at: since,

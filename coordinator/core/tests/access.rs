@@ -108,6 +108,7 @@ impl Door {
             echo: self.now,
             health: Health::UNTESTED,
             observations: Vec::new(),
+            evidence: Vec::new(),
             spooled: 0,
             dropped: 0,
             running: 0,

@@ -38,6 +38,8 @@ pub(crate) struct Check {
     pub(crate) maintenance: bool,
     /// The number of its open incident.
     pub(crate) incident: Option<u64>,
+    /// What the fault looks like, by all sites' causes and evidence; null while no site fails.
+    pub(crate) finding: Option<String>,
     /// What each site says.
     pub(crate) sites: Vec<SiteVote>,
 }
@@ -73,6 +75,7 @@ impl Check {
         let views = state.site_views(check);
         // Nothing is green without fresh evidence, and a minority has none.
         let stale = fresh.minority && check.verdict.status == Status::Up;
+        let fails = views.iter().any(|v| v.vote.is_some_and(|vote| vote.status != Status::Up));
         Self {
             id: id.to_string(),
             name: check.spec.name.clone(),
@@ -87,6 +90,7 @@ impl Check {
             since: check.since,
             maintenance: check.maintenance,
             incident: check.incident.map(|id| id.0),
+            finding: if fails { state.finding_of(id) } else { None },
             sites: views.iter().map(SiteVote::new).collect(),
         }
     }

@@ -7,7 +7,8 @@ use axum::http::HeaderMap;
 use crosscheck_core::State;
 use crosscheck_core::incident::{self as core, EventKind, Subject};
 use crosscheck_core::outbox::SiteOpinion;
-use crosscheck_model::{Cause, IncidentId, Severity, Status, Timestamp};
+use crosscheck_model::evidence::Found;
+use crosscheck_model::{Cause, IncidentId, ProbeId, Severity, Status, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,10 @@ pub(crate) struct Incident {
     scope: String,
     /// In one sentence.
     summary: String,
+    /// What the fault looks like, by all sites' causes and evidence; null while nobody can tell.
+    finding: Option<String>,
+    /// What each site gathered when it began to fail; in the list of incidents left empty.
+    evidence: Vec<Gathered>,
     /// What is checked.
     target: String,
     /// Who has taken it on.
@@ -140,6 +145,8 @@ impl Incident {
             resolved_at: incident.resolved_at,
             scope: scope(&incident.subject),
             summary: incident.summary.clone(),
+            finding: incident.finding.clone(),
+            evidence: Vec::new(),
             target: incident.target.clone(),
             acknowledged: incident.acknowledged.as_ref().map(|taken| Acknowledgement {
                 by: taken.by.clone(),
@@ -149,6 +156,41 @@ impl Incident {
             checks,
             timeline: incident.timeline.iter().map(Event::new).collect(),
         }
+    }
+}
+
+/// What one site gathered.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Gathered {
+    /// The site.
+    site: String,
+    /// The probe there.
+    probe: String,
+    /// When the failure began there.
+    #[schemars(with = "String")]
+    failing_since: Timestamp,
+    /// When it was gathered.
+    #[schemars(with = "String")]
+    at: Timestamp,
+    /// What was found.
+    found: Found,
+}
+
+impl Gathered {
+    /// What was gathered about an incident's check while it lasted.
+    fn of(state: &State, incident: &core::Incident) -> Vec<Self> {
+        let Subject::Check(check) = &incident.subject else { return Vec::new() };
+        let until = incident.resolved_at.unwrap_or(Timestamp::from_millis(u64::MAX));
+        let gathered = state.evidence_in(check, incident.first_failed_at, until);
+        let site = |probe: &ProbeId| state.probes.get(probe).map(|known| known.site.to_string());
+        let each = gathered.into_iter().map(|(probe, evidence)| Self {
+            site: site(probe).unwrap_or_default(),
+            probe: probe.to_string(),
+            failing_since: evidence.failing_since,
+            at: evidence.at,
+            found: evidence.found.clone(),
+        });
+        each.collect()
     }
 }
 
@@ -297,7 +339,9 @@ pub(super) async fn one(
         let number = parse(&id)?;
         let found = ask(reader, |state| {
             let incident = state.incidents.get(&number);
-            incident.filter(|incident| caller.sight.sees_incident(incident)).map(Incident::new)
+            let incident = incident.filter(|incident| caller.sight.sees_incident(incident))?;
+            let evidence = Gathered::of(state, incident);
+            Some(Incident { evidence, ..Incident::new(incident) })
         });
         Answer::new(&found.ok_or_else(|| missing(&id))?, &headers)
     })

@@ -59,6 +59,7 @@ fn owed() -> Owed {
             check: Some(CheckId::new("shop")),
             target: "shop".to_owned(),
             summary: "It fails.".to_owned(),
+            finding: None,
             since: Timestamp::ZERO,
             decided: Timestamp::ZERO,
             ended: None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crosscheck_model::evidence::Found;
 use crosscheck_model::wire::{Assigned, Hello, Receipt, Report, Welcome};
 use crosscheck_model::{Cause, CheckId, Outcome, ProbeId, Status};
 use crosscheck_probe::health::Reference;
@@ -50,6 +51,11 @@ impl Prober for CutProber {
 
     fn ask(&self, reference: &Reference) -> BoxFuture<'static, bool> {
         if self.is_cut() { ready(false).boxed() } else { self.inner.ask(reference) }
+    }
+
+    fn gather(&self, check: &Arc<Assigned>) -> BoxFuture<'static, Found> {
+        // Whoever is cut off learns nothing more.
+        if self.is_cut() { ready(Found::default()).boxed() } else { self.inner.gather(check) }
     }
 
     fn forget(&self, check: &CheckId) {

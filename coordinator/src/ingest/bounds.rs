@@ -1,9 +1,10 @@
 //! How large what a probe says may be. Ours keep to it by themselves; one that was broken into
 //! must not fill the log, the state of every coordinator, and their connections to each other.
 
-use crosscheck_model::Outcome;
+use crosscheck_model::evidence::REPORTED_LIMIT;
 use crosscheck_model::observation::EXCERPT_LIMIT_BYTES;
 use crosscheck_model::wire::{Fitness, Health, Hello, REPORT_LIMIT, Report};
+use crosscheck_model::{Evidence, Outcome};
 
 /// The longest text of an outcome, or of why a probe is unfit, in bytes.
 const TEXT_LIMIT_BYTES: usize = 1024;
@@ -36,6 +37,9 @@ pub fn bound(report: &mut Report) {
             cut(why, TEXT_LIMIT_BYTES);
         }
     }
+    report.evidence.truncate(REPORTED_LIMIT);
+    report.evidence.retain(|evidence| evidence.check.as_str().len() <= NAME_LIMIT_BYTES);
+    report.evidence.iter_mut().for_each(Evidence::bound);
     report.observations.retain(|seen| seen.check.as_str().len() <= NAME_LIMIT_BYTES);
     for observation in &mut report.observations {
         bound_outcome(&mut observation.outcome);
@@ -94,10 +98,39 @@ mod tests {
             echo: Timestamp::ZERO,
             health: Health { v4: unfit(), v6: unfit(), names: unfit() },
             observations,
+            evidence: Vec::new(),
             spooled: 0,
             dropped: 0,
             running: 0,
         }
+    }
+
+    /// Evidence with far too much of everything.
+    fn evidence(text: &str) -> Evidence {
+        use crosscheck_model::Family;
+        use crosscheck_model::evidence::{Found, Hop, Knock, Path, PathEnd, Resolution, Shown};
+        let ip = std::net::IpAddr::from([192, 0, 2, 1]);
+        let resolution = Resolution {
+            resolver: text.to_owned(),
+            name: text.to_owned(),
+            family: Family::V4,
+            addresses: vec![ip; 500],
+            cause: None,
+            took_us: 1,
+        };
+        let (from, until) = (Timestamp::ZERO, Timestamp::ZERO);
+        let shown = Shown { subject: text.to_owned(), issuer: text.to_owned(), from, until };
+        let hop = Hop { ttl: 1, address: Some(ip), sent: 2, lost: 0, took_us: 1 };
+        let knock = Knock { address: (ip, 80).into(), cause: None, took_us: 1 };
+        let found = Found {
+            names: vec![resolution; 20],
+            knocks: vec![knock; 500],
+            chain: vec![shown; 20],
+            path: Some(Path { to: ip, hops: vec![hop; 500], end: PathEnd::Silent }),
+            ..Found::default()
+        };
+        let (failing_since, at) = (Timestamp::ZERO, Timestamp::ZERO);
+        Evidence { check: "c".into(), rev: 1, boot: 1, number: 1, failing_since, at, found }
     }
 
     #[test]
@@ -110,8 +143,12 @@ mod tests {
         outcome.values.insert(huge.clone(), 1.0);
         let mut report =
             report(vec![observation("c".into(), outcome.clone()), observation(huge, outcome)]);
+        report.evidence = vec![evidence(&"ü".repeat(1_000)); 20];
         bound(&mut report);
         assert_eq!(report.observations.len(), 1, "no check has such a name");
+        let kept: usize = report.evidence.iter().map(Evidence::size).sum();
+        assert!(kept < 8 * 4096, "{kept}");
+        report.evidence.clear();
         assert!(serde_json::to_vec(&report).expect("JSON").len() < 10_000);
     }
 

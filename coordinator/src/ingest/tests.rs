@@ -79,6 +79,7 @@ fn report(epoch: u64, seq: u64, echo: Timestamp) -> Report {
         echo,
         health: Health::UNTESTED,
         observations: Vec::new(),
+        evidence: Vec::new(),
         spooled: 0,
         dropped: 0,
         running: 0,

@@ -7,6 +7,7 @@ use crosscheck_core::incident::{Event, EventKind, Incident, Subject};
 use crosscheck_model::{Status, Timestamp};
 
 use super::component::{SiteVote, domain_text};
+use super::exhibit::Exhibit;
 use super::scope::Scope;
 use super::text::{self, Moment};
 use super::tone::Tone;
@@ -30,6 +31,10 @@ pub(crate) struct Story {
     pub(crate) target: String,
     /// What is the case, in one sentence.
     pub(crate) summary: String,
+    /// What the fault looks like, in one sentence; empty while nobody can tell.
+    pub(crate) finding: String,
+    /// What each site gathered; only where everything is shown, for it tells of networks.
+    pub(crate) exhibits: Vec<Exhibit>,
     /// When it was decided.
     pub(crate) opened: Moment,
     /// When the first failing run began.
@@ -76,6 +81,8 @@ impl Story {
             severity: incident.severity.as_str(),
             target: text::quote(&incident.target),
             summary: summary(incident, scope),
+            finding: if own { finding(incident) } else { String::new() },
+            exhibits: if scope.whole { Exhibit::of(state, incident) } else { Vec::new() },
             opened: Moment::near(incident.opened_at, now),
             first_failed: Moment::near(incident.first_failed_at, now),
             resolved: incident.resolved_at.map(|at| Moment::near(at, now)),
@@ -153,6 +160,11 @@ fn is_own(incident: &Incident, scope: &Scope) -> bool {
 /// In one sentence.
 fn summary(incident: &Incident, scope: &Scope) -> String {
     if is_own(incident, scope) { text::quote(&incident.summary) } else { String::new() }
+}
+
+/// What the fault looks like.
+fn finding(incident: &Incident) -> String {
+    incident.finding.as_deref().map(text::quote).unwrap_or_default()
 }
 
 /// The page's checks that a wider incident concerns.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_core::{Command, Reply};
+use crosscheck_model::Evidence;
 use crosscheck_model::wire::{Receipt, Refusal, Report};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -83,7 +84,8 @@ async fn gather(queue: &mut mpsc::Receiver<Pending>) -> Option<Vec<Pending>> {
 /// What is long in a report when anything is.
 fn text_bytes(report: &Report) -> usize {
     let outcomes = report.observations.iter().map(|observation| &observation.outcome);
-    outcomes.map(|outcome| outcome.detail.len() + outcome.excerpt.len()).sum()
+    let texts: usize = outcomes.map(|outcome| outcome.detail.len() + outcome.excerpt.len()).sum();
+    texts + report.evidence.iter().map(Evidence::size).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -101,6 +103,7 @@ mod tests {
             echo: Timestamp::ZERO,
             health: Health::UNTESTED,
             observations: Vec::new(),
+            evidence: Vec::new(),
             spooled: 0,
             dropped: 0,
             running: 0,

@@ -295,6 +295,7 @@ fn report(epoch: u64, seq: u64, now: Timestamp) -> Report {
         echo: now,
         health: Health::UNTESTED,
         observations: observations.collect(),
+        evidence: Vec::new(),
         spooled: 0,
         dropped: 0,
         running: 1,

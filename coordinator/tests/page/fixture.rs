@@ -378,6 +378,7 @@ fn incident(id: u64, subject: Subject, status: Status) -> Incident {
         severity: Severity::Disaster,
         status,
         summary: String::new(),
+        finding: None,
         opened_at: NOW.minus(11 * MINUTE),
         first_failed_at: NOW.minus(12 * MINUTE),
         acknowledged: None,
@@ -424,6 +425,7 @@ pub(crate) fn one_down() -> Fixture {
     let mut open = incident(7, Subject::Check("order api".into()), Status::Down);
     open.target = "https://order-api.example.com/".to_owned();
     open.summary = "4 of 5 sites say Down: status 500, wanted 200".to_owned();
+    open.finding = Some("status 500 at 4 of 5 sites: the application".to_owned());
     let at = NOW.minus(9 * MINUTE);
     let (by, note) = ("li@example.com".to_owned(), "restarting the pool".to_owned());
     open.acknowledged = Some(Acknowledgement { by, at, note });
@@ -461,6 +463,7 @@ fn owed(incident: &Incident) -> Owed {
             check: Some("order api".into()),
             target: incident.target.clone(),
             summary: incident.summary.clone(),
+            finding: incident.finding.clone(),
             since: incident.first_failed_at,
             decided: incident.opened_at,
             ended: None,

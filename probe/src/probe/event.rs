@@ -1,9 +1,11 @@
 //! What a probe is given at its start, what happens to it, and what it wants done.
 
+use crosscheck_model::evidence::Found;
 use crosscheck_model::wire::{Order, Receipt, Welcome};
 use crosscheck_model::{CheckId, Outcome, ProbeId, SiteId, Timestamp};
 
 use crate::Mono;
+use crate::evidence::Gathering;
 use crate::health::Round;
 use crate::schedule::Run;
 use crate::spool::{DiskOp, Record};
@@ -60,6 +62,13 @@ pub enum Event {
         /// Whether it answered.
         answered: bool,
     },
+    /// The answer to [`Effect::Gather`].
+    Gathered {
+        /// Which.
+        id: u64,
+        /// What was found.
+        found: Box<Found>,
+    },
     /// The answer to [`uplink::Effect::Open`].
     Opened {
         /// The attempt.
@@ -111,6 +120,8 @@ pub enum Effect {
     Forget(CheckId),
     /// Ask references; each is answered by [`Event::Answered`].
     Ask(Round),
+    /// Gather evidence about a failure; answered by [`Event::Gathered`].
+    Gather(Gathering),
     /// Talk to a coordinator.
     Link(uplink::Effect),
     /// Use the disk.

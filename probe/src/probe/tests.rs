@@ -34,6 +34,10 @@ struct World {
     /// How late each run began and when it ended, in the order of ends.
     ended: Vec<(Duration, Mono)>,
     reports: Vec<(Mono, Report)>,
+    /// What was looked into, and when.
+    gathered: Vec<(Mono, CheckId)>,
+    /// How long that takes.
+    gathering: Duration,
     halted: bool,
 }
 
@@ -102,6 +106,8 @@ impl World {
             due: BTreeMap::new(),
             ended: Vec::new(),
             reports: Vec::new(),
+            gathered: Vec::new(),
+            gathering: 5 * S,
             halted: false,
         }
     }
@@ -185,6 +191,11 @@ impl World {
                 let now = log_time(self.now);
                 self.later(TRIP, Event::Ordered { stream, order: Order::Heartbeat { now } });
             }
+            Effect::Gather(gathering) => {
+                self.gathered.push((self.now, gathering.check.spec.id.clone()));
+                let (id, found) = (gathering.id, Box::default());
+                self.later(self.gathering, Event::Gathered { id, found });
+            }
             Effect::Disk(DiskOp::Append(records)) => {
                 self.store.append(&records).expect("memory");
                 self.later(TRIP, Event::Stored { done: true });
@@ -227,6 +238,71 @@ fn an_outage_is_told_at_once_and_voted_on_after_the_attempts() {
     let reported = world.reports.iter().find(|(_, report)| report.observations.contains(first));
     let delay = log_time(reported.expect("reported").0).since(first.at);
     assert!(delay <= 2 * TRIP, "a soft failure does not wait: {delay:?}");
+}
+
+#[test]
+fn evidence_is_gathered_once_an_episode_and_delays_nothing() {
+    let outages = [62 * S..180 * S, 300 * S..420 * S];
+    let during = outages.clone();
+    let mut world =
+        World::new(vec![assigned("c", 60, 30)], References::default(), move |_, now| {
+            let fails = during.iter().any(|outage| outage.contains(&now));
+            (S / 10, if fails { down() } else { up() })
+        });
+    // Far longer than the second attempt takes.
+    world.gathering = 6 * S;
+    world.run_until(600 * S);
+    let failing: Vec<Observation> = world
+        .observations()
+        .filter(|found| found.outcome.status == Status::Down)
+        .cloned()
+        .collect();
+    let firsts: Vec<&Observation> =
+        failing.iter().filter(|found| found.firmness == Firmness::Soft).collect();
+    assert_eq!((firsts.len(), world.gathered.len()), (2, 2), "{:?}", world.gathered);
+    let sure: Vec<_> = failing.iter().filter(|found| found.trigger == Trigger::Retry).collect();
+    for (first, sure) in firsts.iter().zip(sure) {
+        assert!(same(Some(sure.started), first.at.plus(3 * S)), "the second attempt is on time");
+    }
+    let told: Vec<(Mono, Evidence)> = world
+        .reports
+        .iter()
+        .flat_map(|(at, report)| report.evidence.iter().map(|evidence| (*at, evidence.clone())))
+        .collect();
+    assert_eq!(told.len(), 2, "each is told once");
+    for ((at, evidence), first) in told.iter().zip(&firsts) {
+        assert_eq!((&evidence.check, evidence.rev, evidence.boot), (&first.check, 1, 1));
+        assert!(same(Some(evidence.failing_since), first.started), "{evidence:?}");
+        assert!(log_time(*at).since(evidence.at) <= 2 * TRIP, "it does not wait");
+    }
+}
+
+#[test]
+fn evidence_waits_while_no_coordinator_answers() {
+    let mut world = World::new(vec![assigned("c", 60, 30)], References::default(), |_, now| {
+        (S / 10, if now > 62 * S { down() } else { up() })
+    });
+    world.cut = 61 * S..400 * S;
+    world.run_until(500 * S);
+    let told: Vec<&Evidence> =
+        world.reports.iter().flat_map(|(_, report)| &report.evidence).collect();
+    assert_eq!((world.gathered.len(), told.len()), (1, 1));
+    assert!(told[0].at < log_time(200 * S), "with its true time: {}", told[0].at);
+}
+
+#[test]
+fn an_outage_of_everything_is_looked_into_a_few_at_a_time() {
+    let checks = (0..100).map(|n| assigned(&format!("c{n}"), 10, 10)).collect();
+    let mut world = World::new(checks, References::default(), |_, now| {
+        (S / 10, if now > 30 * S { down() } else { up() })
+    });
+    world.run_until(130 * S);
+    let all = world.gathered.len();
+    assert!((40..=60).contains(&all), "a burst and one every two seconds: {all}");
+    let mut checks: Vec<_> = world.gathered.iter().map(|(_, check)| check.clone()).collect();
+    checks.sort();
+    checks.dedup();
+    assert_eq!(checks.len(), all, "none twice");
 }
 
 #[test]

@@ -147,10 +147,11 @@ impl Reports {
     /// Gives undelivered observations back. An empty report stays under way: it asks whether
     /// anyone answers again.
     pub(super) fn abandon(&mut self, spool: &mut Spool) {
-        let Some(pending) = self.pending.take_if(|pending| !pending.report.observations.is_empty())
-        else {
-            return;
+        let says_something = |pending: &mut Pending| {
+            !pending.report.observations.is_empty() || !pending.report.evidence.is_empty()
         };
+        let Some(pending) = self.pending.take_if(says_something) else { return };
+        spool.put_evidence_back(pending.report.evidence.clone());
         match pending.lane {
             Lane::Backlog => spool.settle_batch(false),
             Lane::Live(weights) => {
@@ -165,6 +166,7 @@ impl Reports {
             return pending.again;
         }
         let live = match (spool.live(), spool.is_urgent()) {
+            _ if spool.evidence() > 0 && !cut => Mono::ZERO,
             (0, _) => Mono::MAX,
             (_, true) => Mono::ZERO,
             (live, false) => self.company_until(live),
@@ -191,7 +193,9 @@ impl Reports {
         attempts: &mut u64,
     ) -> Option<Effect> {
         let some_live = spool.live() > 0 && !frame.cut;
+        let some_evidence = spool.evidence() > 0 && !frame.cut;
         if now >= self.due()
+            || some_evidence
             || some_live && (spool.is_urgent() || now >= self.company_until(spool.live()))
         {
             let most = if frame.cut { 0 } else { REPORT_LIMIT };
@@ -222,13 +226,14 @@ impl Reports {
         &mut self,
         now: Mono,
         frame: &Frame<'_>,
-        spool: &Spool,
+        spool: &mut Spool,
         attempts: &mut u64,
         lane: Lane,
         observations: Vec<Observation>,
     ) -> Effect {
         *attempts += 1;
         let attempt = *attempts;
+        let evidence = if frame.cut { Vec::new() } else { spool.take_evidence() };
         let report = Arc::new(Report {
             probe: frame.probe.clone(),
             epoch: frame.epoch,
@@ -236,6 +241,7 @@ impl Reports {
             echo: frame.echo,
             health: frame.status.health.clone(),
             observations,
+            evidence,
             spooled: spool.backlog() as u64,
             dropped: spool.dropped(),
             running: frame.status.running,

@@ -319,6 +319,7 @@ impl ScriptWriter {
             echo: START,
             health: Health::UNTESTED,
             observations,
+            evidence: Vec::new(),
             spooled: 0,
             dropped: 0,
             running: 0,

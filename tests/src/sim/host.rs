@@ -235,6 +235,7 @@ impl World {
                 self.hosts[index].running.remove(&run);
             }
             Effect::Forget(_) => {}
+            Effect::Gather(gathering) => self.gather(index, gathering.id),
             Effect::Ask(round) => self.ask(index, &round),
             Effect::Link(effect) => self.talk(index, effect),
             Effect::Disk(op) => self.use_disk(index, op),
@@ -244,6 +245,16 @@ impl World {
                 self.after(pause, "start", move |world| world.start_host(index));
             }
         }
+    }
+
+    /// Evidence takes its time, and is told or lost as everything else; what stands in it decides
+    /// nothing.
+    fn gather(&mut self, index: usize, id: u64) {
+        let life = self.hosts[index].life;
+        let took = Duration::from_millis(50 + id * 977 % 7_000);
+        self.after(took, "gathered", move |world| {
+            world.tell_host(index, life, Event::Gathered { id, found: Box::default() });
+        });
     }
 
     fn run_check(&mut self, index: usize, run: &Run) {

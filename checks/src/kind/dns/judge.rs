@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answers::{Answers, without_dot};
-use crate::resolve::Failure;
+use crate::resolve::{Failure, chain};
 use crate::text::{List, Refused, Span, typed_text};
 
 /// Everything that must hold for Up.
@@ -133,10 +133,12 @@ impl Wanted {
         Err(Failure::new(Cause::LameServer, detail))
     }
 
-    /// The records of the type asked for, not the aliases that lead to them.
+    /// The records of the type asked for, not the aliases that lead to them, nor other names'.
     fn records<'a>(&self, message: &'a Message) -> impl Iterator<Item = &'a Record> {
-        let wanted = self.record_type;
-        message.answers.iter().filter(move |record| record.record_type() == wanted)
+        let (wanted, names) = (self.record_type, chain::names_answered(message));
+        // Only an answer that reports an error may come without its question.
+        let fits = move |record: &Record| names.is_empty() || names.contains(&record.name);
+        message.answers.iter().filter(move |record| record.record_type() == wanted && fits(record))
     }
 }
 

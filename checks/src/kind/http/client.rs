@@ -19,6 +19,7 @@ use super::words::Words;
 use crate::dial::Timer;
 use crate::env::Env;
 use crate::excerpt;
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 use crate::tls::Tls;
 
@@ -59,6 +60,18 @@ impl Client {
     /// What is asked, in a few words: the method and the path.
     pub(in crate::kind) fn about(&self) -> String {
         format!("{} {}", self.plan.method, self.plan.target.url().path())
+    }
+
+    /// Where evidence is gathered.
+    pub(in crate::kind) fn endpoint(&self) -> Endpoint {
+        let target = &self.plan.target;
+        let named = || self.plan.server_name.clone().or_else(|| target.host().try_into().ok());
+        Endpoint {
+            host: target.host(),
+            port: Some(target.port()),
+            family: self.plan.family,
+            tls: if target.is_https() { named() } else { None },
+        }
     }
 
     pub(in crate::kind) fn family(&self) -> Family {

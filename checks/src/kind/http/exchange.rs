@@ -71,6 +71,7 @@ where
     };
     let answered = timeout_at(timer.deadline(), exchange).await;
     let mut seen = marks.lock();
+    seen.headed = matches!(answered, Ok(Ok(_)));
     let began = time(&seen, is_http2, begun, matches!(answered, Ok(Ok(_))), timer);
     let response: Response<Incoming> = match answered {
         Err(_) => return Err(timer.ran_out(waiting_for(&seen, is_http2))),
@@ -155,12 +156,14 @@ fn failure(error: &hyper::Error, seen: &mut Marks) -> Failure {
         || error.is_closed()
         || error.is_canceled()
         || is_cut_short(error)
+        || is_broken_off(error)
     {
         Cause::Reset
     } else {
         Cause::Protocol
     };
     let detail = match (cause, seen.first_read) {
+        (Cause::Reset, _) if is_broken_off(error) => with_sources(error),
         (Cause::TooLarge, _) => format!("the answer's head has more than {HEAD_LIMIT_BYTES} bytes"),
         (Cause::Reset, None) => "the connection was closed without an answer".to_owned(),
         (Cause::Reset, Some(_)) => {
@@ -173,24 +176,26 @@ fn failure(error: &hyper::Error, seen: &mut Marks) -> Failure {
 
 /// Whether the stream ended where more was promised: hyper gives this as an I/O error of its own.
 fn is_cut_short(error: &hyper::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return io.kind() == std::io::ErrorKind::UnexpectedEof;
-        }
-        source = inner.source();
-    }
-    false
+    let mut io = sources(error).filter_map(|inner| inner.downcast_ref::<std::io::Error>());
+    let ended = [std::io::ErrorKind::UnexpectedEof, std::io::ErrorKind::BrokenPipe];
+    io.next().is_some_and(|io| ended.contains(&io.kind()))
+}
+
+/// Whether the other end gave up an HTTP/2 stream or the connection (RFC 9113 sections 6.4, 6.8),
+/// and not this end for a fault in its frames.
+fn is_broken_off(error: &hyper::Error) -> bool {
+    let mut http2 = sources(error).filter_map(|inner| inner.downcast_ref::<h2::Error>());
+    let Some(error) = http2.next() else { return false };
+    let wants_http1 = error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED);
+    error.is_io() || error.is_remote() && !wants_http1
+}
+
+fn sources(error: &hyper::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |inner| inner.source())
 }
 
 fn with_sources(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
+    sources(error).fold(error.to_string(), |text, inner| format!("{text}: {inner}"))
 }
 
 impl Answer {

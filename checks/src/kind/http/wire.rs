@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use crosscheck_model::Cause;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,9 +18,18 @@ use tokio::time::Instant;
 use crate::resolve::Failure;
 use crate::tls;
 
+/// The most that may come before the answer's head is complete. The head itself has a limit of its
+/// own; this one ends interim answers (RFC 9110 section 15.2) and HTTP/2 frames without end. A
+/// stream's first window (2 MiB) may come together with its head, so it lies above that.
+const UNHEADED_LIMIT_BYTES: usize = 4 << 20;
+
 /// What was seen so far.
 #[derive(Default)]
 pub(super) struct Marks {
+    /// The library has given the answer's head.
+    pub(super) headed: bool,
+    /// Bytes that came before.
+    unheaded: usize,
     /// The library has taken the whole request.
     pub(super) taken: bool,
     /// A write waits for the other end.
@@ -60,6 +70,23 @@ impl Shared {
 }
 
 impl Marks {
+    /// Counts what came.
+    fn heard(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes > 0 && self.first_read.is_none() {
+            self.first_read = Some(Instant::now());
+        }
+        if self.headed {
+            return Ok(());
+        }
+        self.unheaded += bytes;
+        if self.unheaded <= UNHEADED_LIMIT_BYTES {
+            return Ok(());
+        }
+        let detail = format!("{UNHEADED_LIMIT_BYTES} bytes came, and no head of an answer");
+        self.failure = Some(Failure { cause: Cause::TooLarge, detail });
+        Err(io::ErrorKind::FileTooLarge.into())
+    }
+
     fn broke(&mut self, error: &io::Error) {
         if self.failure.is_none() {
             self.failure = Some(tls::stream_failure(error));
@@ -88,12 +115,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(context, buffer);
         match &read {
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
-                let mut marks = self.marks.lock();
-                if marks.first_read.is_none() {
-                    marks.first_read = Some(Instant::now());
-                }
-            }
+            Poll::Ready(Ok(())) => self.marks.lock().heard(buffer.filled().len() - before)?,
             Poll::Ready(Err(error)) => self.marks.lock().broke(error),
             _ => {}
         }

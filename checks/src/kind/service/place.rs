@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::dial::Timer;
 use crate::dialogue::Dialogue;
+use crate::gather::Endpoint;
 use crate::kind::SettingsError;
 use crate::resolve::Failure;
 use crate::text::{Address, Span};
@@ -100,6 +101,17 @@ impl Place {
     /// Whether TLS begins with the connection.
     pub(crate) fn is_secure_at_once(&self) -> bool {
         self.security.as_ref().is_some_and(|security| security.at_once)
+    }
+
+    /// Where evidence is gathered.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        let at_once = self.security.as_ref().filter(|security| security.at_once);
+        Endpoint {
+            host: self.address.host().to_owned(),
+            port: Some(self.address.port()),
+            family: self.family,
+            tls: at_once.map(|security| security.name.clone()),
+        }
     }
 
     /// Whether TLS begins in the midst.

@@ -472,6 +472,7 @@ impl World {
             echo: probe.heard,
             health: probe.health(),
             observations: if probe.mute { Vec::new() } else { std::mem::take(&mut probe.spool) },
+            evidence: Vec::new(),
             spooled: 0,
             dropped: 0,
             running: probe.running(),

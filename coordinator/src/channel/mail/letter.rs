@@ -18,6 +18,8 @@ use crosscheck_model::{Cause, Status, Timestamp};
 const SITES_IN_FULL: usize = 5;
 /// The longest line of what a site said, in characters: two lines of a telephone.
 const DETAIL_LIMIT_CHARS: usize = 120;
+/// The longest sentence on what the fault looks like: three lines of a telephone.
+const FINDING_LIMIT_CHARS: usize = 200;
 
 /// The words of a mail.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(super) struct Letter {
     color: &'static str,
     target: String,
     summary: String,
+    /// What the fault looks like; for an alarm only.
+    finding: Option<String>,
     /// For an end whose alarm never arrived, and for what comes and goes.
     aside: Option<String>,
     facts: Vec<Fact>,
@@ -103,6 +107,7 @@ impl Letter {
             target: if target == name { String::new() } else { target },
             name,
             summary: sentence(&one_line(&notice.summary)),
+            finding: looks_like(notice),
             aside: belated(notice).or_else(|| postponed(notice)),
             facts: facts(notice),
             groups: groups(&notice.sites),
@@ -146,6 +151,12 @@ const fn color(status: Status) -> &'static str {
         Status::Unknown => "#5b6b7c",
         Status::Up => "#1a7f4b",
     }
+}
+
+/// What the fault looks like, where it is still there.
+fn looks_like(notice: &Notice) -> Option<String> {
+    let finding = notice.finding.as_ref().filter(|_| matches!(notice.edge, Edge::Alarm(_)))?;
+    Some(sentence(&cut(&one_line(finding), FINDING_LIMIT_CHARS)))
 }
 
 /// When it was, for who never heard that it was.

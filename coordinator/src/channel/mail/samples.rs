@@ -38,6 +38,10 @@ fn alarm() -> Notice {
         check: Some(CheckId::new("acme/shop home")),
         target: "https://shop.example.com/".to_owned(),
         summary: "down at 4 of 5 sites, for different causes".to_owned(),
+        finding: Some(
+            "all of carrier china-telecom stops after hop 6 (10.0.6.1): the path, not the target"
+                .to_owned(),
+        ),
         since: SINCE,
         decided: later(40),
         ended: None,
@@ -105,6 +109,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
     let over_midnight =
         Notice { since: SINCE.minus(std::time::Duration::from_secs(86_400)), ..lost.clone() };
     let mut fleet = alarm();
+    fleet.finding = None;
     fleet.summary = "down at 23 of 25 sites, for different causes".to_owned();
     fleet.sites = (0..25)
         .map(|at| {
@@ -122,6 +127,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
         edge: Edge::Alarm(Status::Degraded),
         severity: Severity::High,
         summary: "fails from 4 of 5 sites in different networks".to_owned(),
+        finding: None,
         runbook: Some("https://wiki.example.com/slow".to_owned()),
         ..alarm()
     };
@@ -147,6 +153,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
             "flapping",
             Notice {
                 flapping: true,
+                finding: None,
                 summary: "comes and goes; now: the connection was refused, from 4 of 5 sites"
                     .into(),
                 ..alarm()
@@ -164,6 +171,7 @@ fn own_sorts() -> Vec<(&'static str, Notice)> {
         check: None,
         target: "carrier china-telecom".to_owned(),
         summary: "fails only from carrier china-telecom: shop home, order api".to_owned(),
+        finding: None,
         sites: Vec::new(),
         runbook: None,
         link: None,
@@ -178,6 +186,7 @@ fn own_sorts() -> Vec<(&'static str, Notice)> {
                   are left to judge order api"
             .to_owned(),
         decided: later(180),
+        finding: None,
         sites: Vec::new(),
         runbook: Some("Look whether the probe's machine runs and reaches the coordinators.".into()),
         ..alarm()

@@ -1,0 +1,162 @@
+//! A target that is not reached: one of its addresses, one family, the path, or the service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use crosscheck_model::Cause;
+use crosscheck_model::evidence::{Path, PathEnd};
+
+use super::{Case, Class, Scope};
+
+pub(super) fn sentence(case: &Case<'_>, class: Class) -> String {
+    addresses(case).unwrap_or_else(|| match class {
+        Class::Refused => refused(case),
+        Class::Reset => format!("connections are broken off {}: {}", case.place(), behind(case)),
+        _ => path(case).unwrap_or_else(|| unexplained(case)),
+    })
+}
+
+fn behind(case: &Case<'_>) -> &'static str {
+    match case.scope {
+        Scope::Domain(_) => "something on the path",
+        _ => "the service, or something before it",
+    }
+}
+
+fn refused(case: &Case<'_>) -> String {
+    let place = case.place();
+    match case.scope {
+        Scope::Domain(_) => format!("refused {place}: a filter on the path, or another host there"),
+        _ => format!("refused {place}: the service is down"),
+    }
+}
+
+/// Connections to each address, by all sites that fail.
+#[derive(Default)]
+struct Tried {
+    worked: bool,
+    cause: Option<Cause>,
+}
+
+/// Some addresses answer and others do not.
+pub(super) fn addresses(case: &Case<'_>) -> Option<String> {
+    let mut tried: BTreeMap<SocketAddr, Tried> = BTreeMap::new();
+    for knock in case.found().flat_map(|found| &found.knocks) {
+        let tried = tried.entry(knock.address).or_default();
+        tried.worked |= knock.cause.is_none();
+        tried.cause = tried.cause.or(knock.cause);
+    }
+    let (alive, dead): (Vec<_>, Vec<_>) = tried.iter().partition(|(_, tried)| tried.worked);
+    let first = dead.first().filter(|_| !alive.is_empty())?;
+    let (ip, does) = (first.0.ip(), verb(first.1.cause));
+    if let Some(label) = odd_resolver(case, &alive, &dead) {
+        return Some(format!("resolver {label} alone gives another answer, {ip}, which {does}"));
+    }
+    let is_v6 = |of: &[(&SocketAddr, &Tried)]| of.iter().all(|(address, _)| address.is_ipv6());
+    let is_v4 = |of: &[(&SocketAddr, &Tried)]| of.iter().all(|(address, _)| address.is_ipv4());
+    if is_v6(&dead) && is_v4(&alive) {
+        return Some(format!("only IPv6 fails: AAAA {ip} {does}, A answers"));
+    }
+    if is_v4(&dead) && is_v6(&alive) {
+        return Some(format!("only IPv4 fails: A {ip} {does}, AAAA answers"));
+    }
+    // A probe without IPv6 finds all of IPv6 dead.
+    let family = alive.first().map(|(address, _)| address.is_ipv4())?;
+    let dead: Vec<_> = dead.iter().filter(|(address, _)| address.is_ipv4() == family).collect();
+    let all = dead.len() + alive.iter().filter(|(a, _)| a.is_ipv4() == family).count();
+    let (address, tried) = dead.first()?;
+    let (ip, does) = (address.ip(), verb(tried.cause));
+    Some(match dead.len() {
+        1 => format!("one of {all} addresses is dead: {ip} {does}"),
+        some => format!("{some} of {all} addresses are dead: {ip} {does}"),
+    })
+}
+
+/// The resolver from which alone the dead addresses come, where the others give those that work.
+fn odd_resolver<'a>(
+    case: &Case<'a>,
+    alive: &[(&SocketAddr, &Tried)],
+    dead: &[(&SocketAddr, &Tried)],
+) -> Option<&'a str> {
+    let from = |some: &[(&SocketAddr, &Tried)]| -> BTreeSet<&'a str> {
+        let ips: BTreeSet<IpAddr> = some.iter().map(|(address, _)| address.ip()).collect();
+        let names = case.found().flat_map(|found| &found.names);
+        let gives = names.filter(|asked| asked.addresses.iter().any(|ip| ips.contains(ip)));
+        gives.map(|asked| asked.resolver.as_str()).collect()
+    };
+    let (odd, sound) = (from(dead), from(alive));
+    let label = odd.first().filter(|_| odd.len() == 1)?;
+    (!sound.is_empty() && !sound.contains(label)).then_some(label)
+}
+
+const fn verb(cause: Option<Cause>) -> &'static str {
+    match cause {
+        Some(Cause::Refused) => "refuses",
+        Some(Cause::ConnectTimeout) => "is silent",
+        Some(Cause::Unreachable) => "is not reached",
+        Some(Cause::Reset) => "breaks off",
+        Some(Cause::BlockedAddress) => "must not be tried",
+        _ => "fails",
+    }
+}
+
+/// Where the packets of the sites that fail end.
+fn path(case: &Case<'_>) -> Option<String> {
+    let paths: Vec<&Path> = case
+        .found()
+        .filter_map(|found| found.path.as_ref())
+        .filter(|path| path.end != PathEnd::Untried)
+        .collect();
+    if paths.is_empty() {
+        return None;
+    }
+    let place = case.place();
+    if paths.iter().all(|path| path.end == PathEnd::Reached) {
+        return Some(match case.cause() {
+            Some(Cause::Loss) => format!("echoes were lost {place}, and the host answers again"),
+            _ => format!(
+                "the host answers echoes and takes no connection {place}: a filter, or a full queue"
+            ),
+        });
+    }
+    if paths.iter().any(|path| path.end == PathEnd::Reached) {
+        return Some(format!("some packets arrive and others do not {place}: the path"));
+    }
+    let lasts: BTreeSet<(u8, IpAddr)> = paths.iter().filter_map(|path| path.last()).collect();
+    let ips: BTreeSet<IpAddr> = lasts.iter().map(|(_, ip)| *ip).collect();
+    let (who, is_plural) = case.scope.who();
+    let stops = if is_plural { "stop" } else { "stops" };
+    let ttls: BTreeSet<u8> = lasts.iter().map(|(ttl, _)| *ttl).collect();
+    Some(match (ips.first(), ttls.first()) {
+        (Some(ip), Some(ttl)) if ips.len() == 1 && ttls.len() == 1 => {
+            format!("{who} {stops} after hop {ttl} ({ip}): {}", blamed(case))
+        }
+        (Some(ip), _) if ips.len() == 1 => format!("{who} {stops} after {ip}: {}", blamed(case)),
+        (Some(_), _) => format!("packets end at {} places {place}: {}", ips.len(), blamed(case)),
+        _ => format!("no hop answers {place}: {}", blamed(case)),
+    })
+}
+
+fn blamed(case: &Case<'_>) -> &'static str {
+    match case.scope {
+        Scope::Domain(_) => "the path, not the target",
+        Scope::All(1) => "the path, or the target",
+        Scope::All(_) => "the target, or the line to it",
+        Scope::Some(..) => "a path that they share, or the target",
+    }
+}
+
+/// Nothing was gathered about the way.
+fn unexplained(case: &Case<'_>) -> String {
+    let place = case.place();
+    let what = match case.cause() {
+        Some(Cause::Unreachable) => "no route",
+        Some(Cause::Loss) => "echoes are lost",
+        Some(Cause::ConnectTimeout) => "no connection",
+        _ => "not reached",
+    };
+    match case.scope {
+        Scope::Domain(_) => format!("{what} {place}: the path, not the target"),
+        _ => format!("{what} {place}: the host or its network"),
+    }
+}
