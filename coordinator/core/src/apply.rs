@@ -86,8 +86,9 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
 enum Scope {
     /// Time has passed, or the configuration changed: any.
     All,
-    /// These: a batch of a thousand observations must not cost a look at every check.
-    These(BTreeSet<CheckId>),
+    /// Those of the observations that were taken: a batch of a thousand must not cost a look at
+    /// every check, and one that comes again must cost none.
+    Observed,
     /// None.
     Nothing,
 }
@@ -106,10 +107,7 @@ impl Scope {
             | Command::Reinstate { .. }
             | Command::Act { .. }
             | Command::Push { .. } => Self::All,
-            Command::Batch(reports) => {
-                let seen = reports.iter().flat_map(|report| &report.observations);
-                Self::These(seen.map(|observation| observation.check.clone()).collect())
-            }
+            Command::Batch(_) => Self::Observed,
             Command::Claim { .. }
             | Command::Settle { .. }
             | Command::Acknowledge { .. }
@@ -188,7 +186,7 @@ impl State {
     fn conclude(&mut self, scope: Scope, effects: &mut Vec<Effect>) {
         let (ids, all): (BTreeSet<CheckId>, bool) = match scope {
             Scope::All => (self.unsettled(), true),
-            Scope::These(ids) => (self.unsettled_of(ids), false),
+            Scope::Observed => (self.unsettled_of(observed(effects)), false),
             Scope::Nothing => return,
         };
         for id in &ids {
@@ -206,4 +204,13 @@ impl State {
             self.reconcile_channels(effects);
         }
     }
+}
+
+/// The checks that something new was seen of.
+fn observed(effects: &[Effect]) -> BTreeSet<CheckId> {
+    let check = |effect: &Effect| match effect {
+        Effect::Record { observation, .. } => Some(observation.check.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(check).collect()
 }

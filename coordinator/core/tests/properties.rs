@@ -411,6 +411,24 @@ proptest! {
         prop_assert!(told.iter().any(|mail| Some(mail.notice.incident) == open));
     }
 
+    /// I17: reports that come again, at once or later, change nothing: nobody is judged anew by
+    /// them, not even at the moment in which an incident has closed.
+    #[test]
+    fn i17_reports_that_come_again_change_nothing(seed: u64) {
+        let mut changed = None;
+        rough_history(seed, 12, |world| {
+            let batch = |(_, command): &&(Timestamp, Command)| matches!(command, Command::Batch(_));
+            for (_, command) in world.log.iter().rev().filter(batch).take(3) {
+                let mut again = world.state.clone();
+                apply(&mut again, world.state.now, command.clone());
+                if again != world.state {
+                    changed.get_or_insert(world.state.now);
+                }
+            }
+        });
+        prop_assert!(changed.is_none(), "{changed:?}");
+    }
+
     /// A tick leaves out only checks that would stay as they are: judged at the same moment by an
     /// entry that looks at all of them, every check is as it was, but for counts of rounds.
     #[test]
