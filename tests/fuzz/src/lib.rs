@@ -14,8 +14,12 @@
 //!
 //! ```text
 //! cargo install --locked cargo-fuzz
-//! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --features libfuzzer http_answer \
-//!     tests/fuzz/corpus/http_answer -- -max_total_time=600 -rss_limit_mb=1024 -timeout=30
+//! export CROSSCHECK_CORPUS=$PWD/target/corpus
+//! cargo test -p crosscheck-fuzz written            # the seeds of stored formats
+//! mkdir -p target/corpus/command
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --features libfuzzer command \
+//!     target/corpus/command tests/fuzz/corpus/command \
+//!     -- -max_total_time=600 -rss_limit_mb=1024 -timeout=30
 //! ```
 //!
 //! What it finds is mended, gets a unit test beside the mended code, and a seed in the corpus.

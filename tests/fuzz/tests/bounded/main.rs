@@ -26,13 +26,15 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
     given.map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
-/// The seeds of a target, in order.
+/// The seeds of a target, in order: those that are kept, and what today's program writes.
 fn corpus(target: &Target) -> Vec<Vec<u8>> {
     let directory = here().join("corpus").join(target.name);
     let entries = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{directory:?}: {error}"));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
-    paths.iter().map(|path| fs::read(path).expect("a seed")).collect()
+    let kept = paths.iter().map(|path| fs::read(path).expect("a seed"));
+    let written = written::seeds().into_iter().filter(|(of, ..)| *of == target.name);
+    kept.chain(written.map(|(.., seed)| seed)).collect()
 }
 
 /// Reads once; what broke an invariant is kept to be looked at.
