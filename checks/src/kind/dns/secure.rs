@@ -25,6 +25,9 @@ const MEDIA: &str = "application/dns-message";
 /// An answer has at most 64 KiB over any transport.
 const ANSWER_LIMIT_BYTES: usize = 65_535;
 
+/// The name to ask for, the file of the roots to trust, and what the certificate must be.
+pub(super) type TlsWords = (Option<String>, Option<String>, Option<CertificateWanted>);
+
 /// An encrypted way.
 pub(super) struct Secure {
     name: ServerName<'static>,
@@ -46,7 +49,7 @@ impl Secure {
     pub(super) fn new(
         server: &Address,
         path: Option<String>,
-        (server_name, ca, certificate): (Option<String>, Option<String>, Option<CertificateWanted>),
+        (server_name, ca, certificate): TlsWords,
     ) -> Result<Self, (&'static str, Refused)> {
         let (key, text) = match &server_name {
             Some(name) => ("server_name", name.as_str()),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::answers::Answers;
 use super::dnssec::{Dnssec, DnssecWords};
 use super::judge::{Flags, Rcode, Sections, Ttl, Wanted};
-use super::secure::Secure;
+use super::secure::{Secure, TlsWords};
 use crate::kind::SettingsError;
 use crate::resolve::exchange::Transport;
 use crate::text::{Address, HostPort, List, Refused, Span, typed_text};
@@ -89,7 +89,7 @@ pub(super) enum Way {
     /// In clear text.
     Clear(Transport),
     /// Encrypted.
-    Secure(Secure),
+    Secure(Box<Secure>),
 }
 
 /// Nearly every server's (RFC 8484 section 4.1.1 has it as its example).
@@ -128,6 +128,32 @@ impl Settings {
         if errors.is_empty() { Ok(true) } else { Err(errors) }
     }
 
+    /// What of the words about the transport does not fit, by its key.
+    fn unfit_transport(&self) -> Vec<(&'static str, Refused)> {
+        let mut unfit = Vec::new();
+        for (key, is_there) in [
+            ("server_name", self.server_name.is_some()),
+            ("ca", self.ca.is_some()),
+            ("certificate", self.certificate.is_some()),
+        ] {
+            if is_there && !self.transport.is_secure() {
+                let message = format!("`{key}` without `transport: tls` or `https`");
+                unfit.push((key, Refused::new(message)));
+            }
+        }
+        if self.path != usual_path() && self.transport != TransportName::Https {
+            unfit.push(("path", Refused::new("`path` without `transport: https`")));
+        }
+        if !self.path.starts_with('/') || self.path.contains(|c: char| !c.is_ascii_graphic()) {
+            let message = format!("`{}` is no path; write `/dns-query`", self.path);
+            unfit.push(("path", Refused::new(message)));
+        }
+        if self.transport.is_secure() && self.server.is_none() {
+            unfit.push(("transport", Refused::new("an encrypted transport needs a `server`")));
+        }
+        unfit
+    }
+
     /// What to ask, and what to make of the answer.
     ///
     /// # Errors
@@ -160,27 +186,8 @@ impl Settings {
                 refuse(full, refused);
             }
         }
-        for (key, is_there) in [
-            ("server_name", self.server_name.is_some()),
-            ("ca", self.ca.is_some()),
-            ("certificate", self.certificate.is_some()),
-        ] {
-            if is_there && !self.transport.is_secure() {
-                let message = format!("`{key}` without `transport: tls` or `https`");
-                refuse(vec![key.to_owned()], Refused::new(message));
-            }
-        }
-        if self.path != usual_path() && self.transport != TransportName::Https {
-            let refused = Refused::new("`path` without `transport: https`");
-            refuse(vec!["path".to_owned()], refused);
-        }
-        if !self.path.starts_with('/') || self.path.contains(|c: char| !c.is_ascii_graphic()) {
-            let refused = Refused::new(format!("`{}` is no path; write `/dns-query`", self.path));
-            refuse(vec!["path".to_owned()], refused);
-        }
-        if self.transport.is_secure() && server.is_none() {
-            let refused = Refused::new("an encrypted transport needs a `server`");
-            refuse(vec!["transport".to_owned()], refused);
+        for (key, refused) in self.unfit_transport() {
+            refuse(vec![key.to_owned()], refused);
         }
         let dnssec = self.dnssec.map(|words| {
             words.into_dnssec().unwrap_or_else(|(path, refused)| {
@@ -188,17 +195,11 @@ impl Settings {
                 Dnssec::default()
             })
         });
-        let way = match (self.transport, &server) {
-            (TransportName::Tls | TransportName::Https, Some(server)) => {
-                let path = (self.transport == TransportName::Https).then_some(self.path);
-                let words = (self.server_name, self.ca, self.certificate);
-                Secure::new(server, path, words).map(Way::Secure).map_err(|(key, refused)| {
-                    refuse(vec![key.to_owned()], refused);
-                })
-            }
-            (TransportName::Tcp, _) => Ok(Way::Clear(Transport::Tcp)),
-            _ => Ok(Way::Clear(Transport::Udp)),
-        };
+        let words = (self.server_name, self.ca, self.certificate);
+        let way =
+            self.transport.way(server.as_ref(), self.path, words).map_err(|(key, refused)| {
+                refuse(vec![key.to_owned()], refused);
+            });
         if let Some(refused) = self.ttl.contradiction() {
             refuse(vec!["ttl".to_owned()], refused);
         }
@@ -345,5 +346,22 @@ impl TransportName {
 
     const fn is_secure(self) -> bool {
         matches!(self, Self::Tls | Self::Https)
+    }
+
+    /// The way to a server; in clear text where there is none.
+    fn way(
+        self,
+        server: Option<&Address>,
+        path: String,
+        words: TlsWords,
+    ) -> Result<Way, (&'static str, Refused)> {
+        match (self, server) {
+            (Self::Tls | Self::Https, Some(server)) => {
+                let path = (self == Self::Https).then_some(path);
+                Secure::new(server, path, words).map(|secure| Way::Secure(Box::new(secure)))
+            }
+            (Self::Tcp, _) => Ok(Way::Clear(Transport::Tcp)),
+            _ => Ok(Way::Clear(Transport::Udp)),
+        }
     }
 }
