@@ -49,9 +49,7 @@ fn no_invariant_of_whole_coordinators_is_violated() {
 
 #[test]
 fn a_seed_of_whole_coordinators_is_one_history() {
-    for seed in [3] {
-        let [first, second] = [(); 2].map(|()| replicas::run_once(seed));
-        assert_eq!(first.hash(), second.hash(), "seed {seed}");
-        assert!(first.entries > 500, "seed {seed}: {} entries", first.entries);
-    }
+    let [first, second] = [(); 2].map(|()| replicas::run_once(19));
+    assert_eq!(first.hash(), second.hash());
+    assert!(first.entries > 500, "{} entries", first.entries);
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crosscheck_model::config::{Channel, Contact, References, Route, Site};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::{
     CheckId, CheckSpec, Config, ContactId, Family, Severity, SiteId, SiteQuorum,
 };
@@ -109,6 +109,7 @@ fn spec(index: usize) -> CheckSpec {
         severity: Severity::High,
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
+        source: Source::Probes,
         runbook: None,
     }
 }
