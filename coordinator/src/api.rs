@@ -153,10 +153,11 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 const OPERATIONS: &[Operation] = &[
     Operation::get(
         "/api/v1/checks",
-        "All checks with every site's vote",
+        "Checks with every site's vote, by id; the Link header names the next page",
         schema::<Vec<check::Check>>,
         || get(check::list),
-    ),
+    )
+    .asking(inline::<check::ChecksQuery>),
     Operation::get("/api/v1/checks/{check}", "One check", schema::<check::Check>, || {
         get(check::one)
     }),

@@ -26,7 +26,6 @@ mod tone;
 mod view;
 mod works;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -186,11 +185,7 @@ fn status(reader: &dyn Reader, sight: &Sight, page: Option<&str>) -> Result<Stri
         Some((scope, ids))
     };
     let (scope, ids) = ask(reader, known).ok_or_else(PageError::no_page)?;
-    let mut days = BTreeMap::new();
-    for id in ids {
-        let known = reader.readings().days(&id, freshness.as_of, bars::DAYS as u32)?;
-        days.insert(id, known);
-    }
+    let days = reader.readings().days_of(&ids, freshness.as_of, bars::DAYS as u32)?;
     let overview = ask(reader, |state| Overview::new(state, &days, &scope, freshness));
     view::status(Frame::new(&scope, freshness), overview)
 }

@@ -187,6 +187,39 @@ async fn a_back_dated_span_replaces_what_it_overlaps() {
 }
 
 #[tokio::test]
+async fn the_days_of_many_checks_are_those_of_each() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let history = open(directory.path());
+    let day = 24 * 60 * 60 * 1_000;
+    let of = |check: &str, from: u64, status: Option<Status>| Effect::Span {
+        check: check.into(),
+        from: at(from),
+        status,
+        maintenance: from % 3 == 0,
+    };
+    let mut effects = Vec::new();
+    for (check, step) in [("acme/shop", day / 2), ("mail \"quoted\"", day), ("shop", 3 * day)] {
+        for from in (1..12).map(|n| n * step) {
+            let status = [None, Some(Status::Up), Some(Status::Down)][(from / step % 3) as usize];
+            effects.push(of(check, from, status));
+        }
+    }
+    keep(&history, 1, effects).await;
+    history.flush().await.expect("flushed");
+    let checks: Vec<CheckId> =
+        ["shop", "never seen", "mail \"quoted\"", "acme/shop"].map(CheckId::from).into();
+    for (until, days) in [(10 * day + 7, 90), (10 * day + 7, 3), (day / 4, 2), (40 * day, 5)] {
+        let all = history.days_of(&checks, at(until), days).expect("reads");
+        assert_eq!(all.len(), checks.len());
+        for check in &checks {
+            let alone = history.days(check, at(until), days).expect("reads");
+            assert_eq!(all[check], alone, "{check} until {until}");
+        }
+    }
+    assert!(history.days_of(&[], at(day), 9).expect("reads").is_empty());
+}
+
+#[tokio::test]
 async fn latency_from_rows_and_from_roll_ups() {
     let directory = tempfile::tempdir().expect("a directory");
     let history = open(directory.path());
