@@ -7,7 +7,7 @@ mod bounds;
 mod orders;
 mod routes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::pin::Pin;
 

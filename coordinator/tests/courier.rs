@@ -141,6 +141,7 @@ async fn a_failing_run_becomes_one_delivered_alarm() {
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::new(|reason| panic!("{reason}")),
+        program: crosscheck_coordinator::cluster::Program::this(),
     };
     let member = Member::start(settings, carry).await.expect("starts");
     let replica = member.replica().clone();

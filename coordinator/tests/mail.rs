@@ -337,6 +337,7 @@ fn owed() -> Owed {
         created: at,
         after: Vec::new(),
         last_error: None,
+        rerouted: false,
     }
 }
 

@@ -42,10 +42,7 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
             Reply::Done
         }
         Command::Configure(config) => state.configure(*config, effects),
-        Command::Windows(windows) => {
-            state.windows = windows;
-            Reply::Done
-        }
+        Command::Windows { revision, windows } => state.plan(revision, windows),
         Command::Open(hello) => Reply::Opened(state.open(hello, effects)),
         Command::Batch(reports) => {
             Reply::Batch(reports.into_iter().map(|r| state.report(r, effects)).collect())
@@ -77,6 +74,8 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
             state.hear_of_receiver(receiver, standing, effects)
         }
         Command::HandOver { .. } => Reply::Done,
+        Command::Raise { level } => state.raise_level(level),
+        Command::Release { key, attempt } => state.release(key, attempt, effects),
     }
 }
 
@@ -96,7 +95,7 @@ impl Scope {
             Command::Lead { .. }
             | Command::Tick
             | Command::Configure(_)
-            | Command::Windows(_)
+            | Command::Windows { .. }
             | Command::Open(_)
             | Command::OpenAs { .. }
             | Command::Enrol { .. }
@@ -118,6 +117,8 @@ impl Scope {
             | Command::CreateToken(_)
             | Command::Heartbeat { .. }
             | Command::HandOver { .. }
+            | Command::Raise { .. }
+            | Command::Release { .. }
             | Command::RevokeToken { .. } => Self::Nothing,
         }
     }
@@ -174,6 +175,8 @@ impl State {
             self.forget_tokens();
             self.forget_identities();
             self.forget_rivals();
+            self.forget_suspicions();
+            self.forget_former();
             self.forget_expired_tokens();
         }
     }
@@ -199,6 +202,7 @@ impl State {
             self.reconcile_awaited(effects);
             self.reconcile_blindness(effects);
             self.reconcile_channels(effects);
+            self.reroute_delayed(effects);
         }
     }
 }

@@ -29,6 +29,13 @@ pub enum Effect {
         /// A maintenance is under way, so it does not count for availability.
         maintenance: bool,
     },
+    /// A probe has reported on checks that it was never given: nothing of it was kept.
+    Unasked {
+        /// Who.
+        probe: ProbeId,
+        /// How many observations.
+        observations: u64,
+    },
     /// Ask these probes to run the check now.
     Confirm {
         /// The check.

@@ -205,6 +205,7 @@ async fn start(
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
+        program: crate::cluster::Program::this(),
     };
     let carry = courier::by_channels(Secrets::of_process());
     let directory = args.data.display();

@@ -188,6 +188,7 @@ impl Cluster {
             snapshot_every: SNAPSHOT_EVERY,
             clock: Arc::new(SystemClock::start()),
             fatal: Fatal::exit(),
+            program: crate::cluster::Program::this(),
         };
         let member = Member::start(config, courier::by_channels(Secrets::of_process()))
             .await

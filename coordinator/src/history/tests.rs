@@ -20,16 +20,16 @@ use super::*;
 
 const DAY: u64 = 86_400_000;
 
-fn open(data: &Path) -> History {
+pub(super) fn open(data: &Path) -> History {
     History::open(data, Fatal::new(|reason| panic!("{reason}"))).expect("opens")
 }
 
-fn at(millis: u64) -> Timestamp {
+pub(super) fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
 /// Run `seq` of a probe at a site, begun at `started`.
-fn seen(site: &str, seq: u64, started: u64, status: Status, micros: u64) -> Effect {
+pub(super) fn seen(site: &str, seq: u64, started: u64, status: Status, micros: u64) -> Effect {
     let cause = (status != Status::Up).then_some(Cause::Refused);
     let mut outcome = Outcome::new(status, cause, "the words");
     outcome.duration = Duration::from_micros(micros);
@@ -56,12 +56,12 @@ fn seen(site: &str, seq: u64, started: u64, status: Status, micros: u64) -> Effe
     }
 }
 
-fn span(from: u64, status: Option<Status>, maintenance: bool) -> Effect {
+pub(super) fn span(from: u64, status: Option<Status>, maintenance: bool) -> Effect {
     Effect::Span { check: CheckId::new("shop"), from: at(from), status, maintenance }
 }
 
 /// An act as the state would give it, behind the one before.
-fn act(head: &mut Chain) -> Effect {
+pub(super) fn act(head: &mut Chain) -> Effect {
     let mut entry = Entry {
         index: head.index + 1,
         at: at(head.index * 10),
@@ -81,7 +81,7 @@ fn act(head: &mut Chain) -> Effect {
 }
 
 /// Follows the whole trail of a node.
-fn trail(history: &History) -> Chain {
+pub(super) fn trail(history: &History) -> Chain {
     let mut chain = Chain::default();
     loop {
         let entries = history.audit(chain.index, 7).expect("reads");
@@ -92,11 +92,11 @@ fn trail(history: &History) -> Chain {
     }
 }
 
-async fn keep(history: &History, entry: u64, effects: Vec<Effect>) {
+pub(super) async fn keep(history: &History, entry: u64, effects: Vec<Effect>) {
     history.append(entry, Arc::new(effects)).await.expect("kept");
 }
 
-fn rows(history: &History) -> Vec<Row> {
+pub(super) fn rows(history: &History) -> Vec<Row> {
     history.observations(&"shop".into(), None, at(0), at(u64::MAX), 10_000).expect("reads")
 }
 

@@ -44,6 +44,7 @@ async fn stage() -> Stage {
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::new(|reason| panic!("{reason}")),
+        program: crate::cluster::Program::this(),
     };
     let replica = Replica::start(config).await.expect("starts");
     replica.form().await.expect("forms a cluster of one");
@@ -197,7 +198,7 @@ async fn a_changed_assignment_reaches_the_stream() {
     assert_eq!(assignment.checks.len(), 1);
 }
 
-fn check() -> crosscheck_model::CheckSpec {
+pub(crate) fn check() -> crosscheck_model::CheckSpec {
     use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
     use crosscheck_model::{Family, Severity, SiteQuorum};
     let second = Duration::from_secs(1);

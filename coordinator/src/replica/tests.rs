@@ -67,6 +67,7 @@ fn config(id: u64, url: String, data: &Path) -> ReplicaConfig {
         snapshot_every: 20,
         clock: clock_of(id),
         fatal: Fatal::new(|reason| panic!("{reason}")),
+        program: crate::cluster::Program::this(),
     }
 }
 
@@ -254,10 +255,11 @@ async fn a_minority_commits_nothing_and_says_so() {
     assert!(!replica.confirm_leadership().await);
 }
 
-/// A site is configured, and a probe has a session there.
+/// A site and the check `shop` are configured, and a probe has a session there.
 async fn session(replica: &Replica) -> Welcome {
     let site = Site { region: "north".into(), carrier: "one".into() };
-    let config = Config { sites: [(SiteId::new("a"), site)].into(), ..Config::default() };
+    let checks = vec![crate::ingest::tests::check()];
+    let config = Config { sites: [(SiteId::new("a"), site)].into(), checks, ..Config::default() };
     submit(replica, Command::Configure(Box::new(config))).await;
     let hello = Hello {
         wire: WIRE_VERSION,

@@ -41,12 +41,13 @@ pub struct Coordinator {
     pub page: Api,
     host: Host,
     directory: PathBuf,
+    program: PathBuf,
     process: Option<Process>,
 }
 
 impl Coordinator {
     /// Settings are written; it does not run yet.
-    pub(super) fn new(host: Host, directory: PathBuf) -> Self {
+    pub(super) fn new(host: Host, directory: PathBuf, program: PathBuf) -> Self {
         let address = host.address();
         let text = format!(
             "data: {}\n\
@@ -58,7 +59,7 @@ impl Coordinator {
         std::fs::write(directory.join("coordinator.yaml"), text).expect("a file");
         let api = Api::at(format!("http://{address}:{OPERATORS_PORT}"), Some(OPERATOR_KEY));
         let page = Api::at(format!("http://{address}:{PAGE_PORT}"), None);
-        Self { api, page, host, directory, process: None }
+        Self { api, page, host, directory, program, process: None }
     }
 
     /// Starts it, if it does not run.
@@ -66,7 +67,7 @@ impl Coordinator {
         if self.process.is_some() {
             return;
         }
-        let mut command = self.crosscheck();
+        let mut command = self.program();
         command.args(["coordinator", "--config"]).arg(self.settings());
         let name = format!("coordinator {}", self.host.address());
         self.process = Some(Process::start(&name, &mut command, &self.directory.join("log")));
@@ -77,7 +78,7 @@ impl Coordinator {
     /// # Panics
     /// It cannot be.
     pub fn init(&self) {
-        succeed(self.crosscheck().args(["cluster", "init", "--config"]).arg(self.settings()));
+        succeed(self.program().args(["cluster", "init", "--config"]).arg(self.settings()));
     }
 
     /// A token by which one more machine joins.
@@ -93,7 +94,7 @@ impl Coordinator {
     /// # Panics
     /// It is not let in.
     pub fn join(&self, other: &Self, token: &str) -> u64 {
-        let mut command = self.crosscheck();
+        let mut command = self.program();
         command.args(["cluster", "join", "--json", "--token", token, "--config"]);
         let answer = succeed(command.arg(self.settings()).arg(other.raft_url()));
         let answer: Value = serde_json::from_str(&answer).expect("JSON");
@@ -123,9 +124,23 @@ impl Coordinator {
         command
     }
 
-    /// The program on its machine, with what its settings refer to.
+    /// Installs another release on its machine, for its next start.
+    pub fn install(&mut self, program: PathBuf) {
+        self.program = program;
+    }
+
+    /// What is installed on its machine, with what its settings refer to.
+    pub fn program(&self) -> Command {
+        self.command(self.program.clone())
+    }
+
+    /// The present program on its machine, with what its settings refer to.
     pub fn crosscheck(&self) -> Command {
-        let mut command = self.host.command(binary::crosscheck());
+        self.command(binary::crosscheck())
+    }
+
+    fn command(&self, program: PathBuf) -> Command {
+        let mut command = self.host.command(program);
         command.env("OPERATOR_KEY", OPERATOR_KEY);
         command
     }
