@@ -20,6 +20,7 @@ pub(crate) mod cluster;
 pub(crate) mod configuration;
 mod health;
 mod incident;
+mod metrics;
 mod openapi;
 mod outbox;
 mod probe;
@@ -349,6 +350,13 @@ const OPERATIONS: &[Operation] = &[
         || get(statuspage::page),
     )
     .open_to(Access::Public),
+    Operation::get(
+        "/metrics",
+        "What this coordinator says about itself, in Prometheus' text format",
+        inline::<String>,
+        || get(metrics::show),
+    )
+    .open_to(Access::Whole(Role::Viewer)),
     Operation::get("/healthz", "The process answers", schema::<health::Health>, || {
         get(health::alive)
     })

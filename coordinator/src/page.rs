@@ -31,7 +31,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::middleware::map_response;
+use axum::middleware::{map_response, map_response_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use crosscheck_core::State;
@@ -73,7 +73,7 @@ struct Site {
 /// The public page: `/`, `/pages/{page}`, and below each `checks/{check}` and `incidents/{id}`;
 /// `/events` and `/assets`.
 pub fn routes(reader: Arc<dyn Reader>) -> Router {
-    let site = Site { reader: reader.clone(), listeners: Listeners::new(reader) };
+    let site = Site { reader: reader.clone(), listeners: Listeners::new(reader.clone()) };
     Router::new()
         .route("/", get(home))
         .route("/checks/{check}", get(check))
@@ -84,8 +84,17 @@ pub fn routes(reader: Arc<dyn Reader>) -> Router {
         .route("/events", get(events))
         .route("/assets/{file}", get(asset::serve))
         .with_state(site)
+        .layer(map_response_with_state(reader, count))
         .layer(map_response(guard))
         .layer(CompressionLayer::new())
+}
+
+/// Counts answers, where a coordinator is behind the page.
+async fn count(Shared(reader): Shared<Arc<dyn Reader>>, response: Response) -> Response {
+    if let Some(replica) = reader.replica() {
+        replica.0.shared.counter.page(response.status().as_u16());
+    }
+    response
 }
 
 /// Headers that every answer carries.

@@ -24,6 +24,7 @@ use crosscheck_checks::resolve::Resolver;
 pub mod anchor;
 pub mod average;
 pub mod config;
+pub mod exposition;
 pub mod figures;
 pub mod health;
 pub mod identity;

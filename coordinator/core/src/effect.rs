@@ -47,6 +47,13 @@ pub enum Effect {
     },
     /// What these probes are to run has changed; see [`crate::State::assignment`].
     Reassigned(Vec<ProbeId>),
+    /// A notification was tried: `delivered`, `partly`, `retry`, `refused` or `ambiguous`.
+    Attempted {
+        /// By which channel.
+        channel: String,
+        /// What came of it.
+        outcome: &'static str,
+    },
     /// Something is owed; see [`crate::State::due`].
     Owed,
     /// An incident opened, changed or closed.

@@ -161,6 +161,19 @@ pub enum SendResult {
     Ambiguous(String),
 }
 
+impl SendResult {
+    /// A word for it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retry(_) => "retry",
+            Self::Refused(_) => "refused",
+            Self::Partly { .. } => "partly",
+            Self::Ambiguous(_) => "ambiguous",
+        }
+    }
+}
+
 /// What a notification says. Everything that a mail needs stands in it, so that the same mail can
 /// be written again, by another node, after any change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -315,6 +328,7 @@ impl State {
         }
         self.mark_lost_alarms(key);
         self.reroute_lost(key, effects);
+        effects.push(Effect::Attempted { channel: channel.clone(), outcome: noted.as_str() });
         self.note_attempt(&channel, &noted);
         effects.push(Effect::Owed);
         Reply::Done

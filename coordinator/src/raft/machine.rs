@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 use crosscheck_core::command::Stamped;
 use crosscheck_core::level::{Level, NEWEST};
-use crosscheck_core::{Effect, Reply, State};
+use crosscheck_core::{Command, Effect, Reply, State};
 use crosscheck_model::Timestamp;
 use futures_util::{Stream, TryStreamExt};
 use openraft::alias::{SnapshotOf, StoredMembershipOf};
@@ -21,6 +21,7 @@ use super::snapshot::{Content, Meta, SnapshotError, Snapshots};
 use super::wire::{Answered, Proposal, Types};
 use crate::fatal::Fatal;
 use crate::history::{History, HistoryError};
+use crate::metrics::counts::Counter;
 
 /// How many entries' effects a subscriber may be behind before it is told that it missed some.
 const EFFECTS_QUEUE: usize = 1_024;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub(crate) history: History,
     /// A snapshot was installed, so the history may lack something.
     pub(crate) installed: Notify,
+    /// What is counted of all that is applied and served.
+    pub(crate) counter: Counter,
     fatal: Fatal,
     /// The newest format level that this program knows.
     known: Level,
@@ -64,6 +67,7 @@ impl Shared {
             effects: broadcast::Sender::new(EFFECTS_QUEUE),
             history,
             installed: Notify::new(),
+            counter: Counter::default(),
             fatal,
             known,
         })
@@ -130,8 +134,12 @@ impl Machine {
         let Some(stamped) = stamped else {
             return Ok((Answered(None), Vec::new(), applied.state.now));
         };
+        let is_tick = matches!(stamped.command, Command::Tick);
         let done = crosscheck_core::apply(&mut applied.state, stamped.at, stamped.command);
-        Ok((Answered(Some(done.reply)), done.effects, applied.state.now))
+        let now = applied.state.now;
+        drop(applied);
+        self.shared.counter.applied(now, is_tick, &done.reply, &done.effects);
+        Ok((Answered(Some(done.reply)), done.effects, now))
     }
 
     fn decode(&self, index: u64, proposal: &Proposal) -> Result<Stamped, ApplyError> {
@@ -320,7 +328,7 @@ mod tests {
                 boot: 1,
                 version: String::new(),
             };
-            let command = crosscheck_core::Command::Open(hello);
+            let command = Command::Open(hello);
             crosscheck_core::apply(&mut state, Timestamp::from_millis(1), command);
         }
         state.probes.get_mut(&ProbeId::new("p")).expect("it has a session").assignment = changes;

@@ -193,6 +193,7 @@ impl World {
                 Effect::Incident(id) => self.tell_incident(*id),
                 Effect::Record { .. }
                 | Effect::Unasked { .. }
+                | Effect::Attempted { .. }
                 | Effect::Span { .. }
                 | Effect::Audited(_) => {}
             }
