@@ -10,6 +10,7 @@ pub mod journey;
 pub mod mysql;
 mod negate;
 pub mod pop3;
+pub mod push;
 pub mod redis;
 mod service;
 pub mod smtp;
@@ -20,6 +21,7 @@ pub mod tls;
 
 use std::time::Duration;
 
+use crosscheck_model::spec::Source;
 use crosscheck_model::{Family, Outcome, Severity};
 use futures_util::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
@@ -45,6 +47,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(redis::Redis),
     &Negatable(mysql::Mysql),
     &exec::Exec,
+    &push::Push,
 ];
 
 /// The kind of that name.
@@ -82,6 +85,11 @@ pub trait Check: Send + Sync {
 
     /// The address family it uses.
     fn family(&self) -> Family;
+
+    /// Who says how it is.
+    fn source(&self) -> Source {
+        Source::Probes
+    }
 
     /// Runs it once. Everything it does ends by `deadline`, and it says so in the cause.
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome>;

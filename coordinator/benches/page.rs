@@ -14,7 +14,7 @@ use crosscheck_coordinator::page::{self, Freshness, Reader, Readings};
 use crosscheck_core::{Command, Effect, Reply, State, apply};
 use crosscheck_model::config::Site;
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{Health, Hello, Report, WIRE_VERSION};
 use crosscheck_model::{
     CheckSpec, Config, Family, Observation, Outcome, ProbeId, Severity, SiteId, SiteQuorum, Status,
@@ -75,6 +75,7 @@ fn spec(number: usize) -> CheckSpec {
         rule: Rule::Consecutive(1),
         recovery_hold: 60 * second,
         severity: Severity::High,
+        source: Source::Probes,
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crosscheck_model::config::References;
 use crosscheck_model::observation::{Clock, Firmness, Observation, Phase, Trigger};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{
     Assigned, Assignment, Fitness, Health, Hello, Order, Receipt, Refusal, Report, Welcome,
 };
@@ -56,6 +56,7 @@ fn spec() -> CheckSpec {
         rule: Rule::Average { value: "loss".into(), over: 300 * second, above_milli: 20_000 },
         recovery_hold: 60 * second,
         severity: Severity::High,
+        source: Source::Probes,
         sites: SiteChoice::Pick { count: 5, region: Some("cn-*".into()) },
         quorum: SiteQuorum::Diverse,
         runbook: Some("call li".into()),

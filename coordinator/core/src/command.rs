@@ -14,6 +14,7 @@ use crate::identity::Certified;
 use crate::level::Level;
 use crate::operator::{Actor, NewToken};
 use crate::outbox::{Key, SendResult};
+use crate::push::PushReport;
 use crate::token::Grant;
 
 /// A command, as it stands in the log: the moment is stamped by the leader that proposed it.
@@ -180,6 +181,13 @@ pub enum Command {
     HandOver {
         /// Which.
         to: u64,
+    },
+    /// A job reports by itself; see [`crate::push`].
+    Push {
+        /// The digest of the token that it showed.
+        token: Fingerprint,
+        /// What it says.
+        report: PushReport,
     },
     /// Every coordinator reads this level of the formats from now on; see [`crate::level`].
     Raise {

@@ -76,7 +76,8 @@ impl Command {
             | Self::CreateToken(_)
             | Self::RevokeToken { .. }
             | Self::Heartbeat { .. }
-            | Self::HandOver { .. } => FIRST,
+            | Self::HandOver { .. }
+            | Self::Push { .. } => FIRST,
             // What it encloses is read when it is carried out, and must be known then.
             Self::Act { command, .. } => command.open().map_or(FIRST, |command| command.level()),
             // A member that does not know the level stops here, and not at the first entry of it.

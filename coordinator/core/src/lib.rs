@@ -40,6 +40,7 @@ pub mod member;
 pub mod notify;
 pub mod operator;
 pub mod outbox;
+pub mod push;
 pub mod quarantine;
 pub mod quorum;
 pub mod reroute;

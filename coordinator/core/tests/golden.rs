@@ -15,6 +15,7 @@ use crosscheck_core::heartbeat::Standing;
 use crosscheck_core::identity::Certified;
 use crosscheck_core::operator::{Actor, NewToken, Role};
 use crosscheck_core::outbox::{Key, SendResult};
+use crosscheck_core::push::{PushReport, Stage};
 use crosscheck_core::token::Grant;
 use crosscheck_core::{Command, State, apply, snapshot};
 use crosscheck_model::config::Site;
@@ -157,6 +158,18 @@ fn commands() -> Vec<(&'static str, Command)> {
             },
         ),
         ("hand-over", Command::HandOver { to: 2 }),
+        (
+            "push",
+            Command::Push {
+                token: DIGEST,
+                report: PushReport {
+                    stage: Stage::Ended(Status::Down),
+                    took: Some(hour),
+                    detail: "exit status 2".into(),
+                    excerpt: "no space".into(),
+                },
+            },
+        ),
         ("raise", Command::Raise { level: 2 }),
         ("release", Command::Release { key: KEY, attempt: 3 }),
     ]

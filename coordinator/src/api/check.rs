@@ -135,7 +135,8 @@ pub(super) async fn list(
         let limit = query.limit.unwrap_or(LIMIT_MOST).clamp(1, LIMIT_MOST);
         let after = CheckId::new(query.after.unwrap_or_default());
         let (page, more) = ask(reader, |state| {
-            let behind = state.checks.range::<CheckId, _>((Bound::Excluded(&after), Bound::Unbounded));
+            let behind =
+                state.checks.range::<CheckId, _>((Bound::Excluded(&after), Bound::Unbounded));
             let mut seen = behind.filter(|(_, check)| caller.sight.sees(check));
             let page = seen.by_ref().take(limit);
             let page: Vec<_> =

@@ -9,7 +9,7 @@ use crosscheck_core::level::NEWEST;
 use crosscheck_core::{Command, Effect, Reply, State, apply};
 use crosscheck_model::config::Site;
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{Health, Hello, Report, WIRE_VERSION};
 use crosscheck_model::{
     CheckSpec, Config, Family, Observation, Outcome, Severity, SiteQuorum, Status, Timestamp,
@@ -391,6 +391,7 @@ fn check() -> CheckSpec {
         rule: Rule::Consecutive(1),
         recovery_hold: 60 * second,
         severity: Severity::High,
+        source: Source::Probes,
         sites: SiteChoice::All,
         quorum: SiteQuorum::Single,
         runbook: None,
