@@ -20,6 +20,7 @@ pub(crate) mod cluster;
 pub(crate) mod configuration;
 mod health;
 mod incident;
+mod metrics;
 mod openapi;
 mod outbox;
 mod probe;
@@ -153,10 +154,11 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 const OPERATIONS: &[Operation] = &[
     Operation::get(
         "/api/v1/checks",
-        "All checks with every site's vote",
+        "Checks with every site's vote, by id; the Link header names the next page",
         schema::<Vec<check::Check>>,
         || get(check::list),
-    ),
+    )
+    .asking(inline::<check::ChecksQuery>),
     Operation::get("/api/v1/checks/{check}", "One check", schema::<check::Check>, || {
         get(check::one)
     }),
@@ -348,6 +350,13 @@ const OPERATIONS: &[Operation] = &[
         || get(statuspage::page),
     )
     .open_to(Access::Public),
+    Operation::get(
+        "/metrics",
+        "What this coordinator says about itself, in Prometheus' text format",
+        inline::<String>,
+        || get(metrics::show),
+    )
+    .open_to(Access::Whole(Role::Viewer)),
     Operation::get("/healthz", "The process answers", schema::<health::Health>, || {
         get(health::alive)
     })

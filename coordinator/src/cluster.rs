@@ -8,6 +8,7 @@
 //! **Invariants**
 //! - The leader alone changes the membership, one change at a time.
 //! - A number is given once in the life of a cluster, and never to a second data directory.
+//! - Nobody is let in who does not read what the cluster writes.
 
 pub(crate) mod admission;
 pub(crate) mod change;
@@ -16,7 +17,9 @@ pub mod init;
 pub mod join;
 pub(crate) mod removal;
 pub mod report;
+pub(crate) mod upgrade;
 
+use crosscheck_core::level::{self, Level};
 use crosscheck_core::operator::Actor;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +32,8 @@ pub enum Change {
         node: u64,
         /// The base URL of its Raft listener.
         url: String,
+        /// The newest format level that its program reads.
+        level: Level,
     },
     /// A coordinator is to go, and never to come back under its number.
     Remove {
@@ -68,3 +73,19 @@ pub enum Changed {
 
 /// This program's version, as members tell it each other.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a coordinator runs, as it tells the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its version.
+    pub version: String,
+    /// The newest format level that it reads, and writes when all do.
+    pub level: Level,
+}
+
+impl Program {
+    /// This one.
+    pub fn this() -> Self {
+        Self { version: VERSION.to_owned(), level: level::NEWEST }
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_checks::env::Secrets;
-use crosscheck_core::outbox::{Key, Owed, SendResult};
+use crosscheck_core::outbox::{CLAIM_LEASE, Key, Owed, Progress, SendResult};
 use crosscheck_core::{Command, Reply, State};
 use crosscheck_model::config;
 use futures_util::future::BoxFuture;
@@ -76,7 +76,10 @@ async fn carry(errand: &Errand, secrets: &Secrets) -> SendResult {
     let Some(to) = &errand.contact else {
         return SendResult::Refused("the contact is not configured any more".to_owned());
     };
-    match open(errand) {
+    let Some(channel) = &errand.channel else {
+        return SendResult::Refused("the channel is not configured any more".to_owned());
+    };
+    match open(channel) {
         Ok(channel) => {
             let delivery = Delivery { owed: &errand.owed, to, secrets, deadline: SEND_DEADLINE };
             channel.send(delivery).await
@@ -86,8 +89,7 @@ async fn carry(errand: &Errand, secrets: &Secrets) -> SendResult {
     }
 }
 
-fn open(errand: &Errand) -> Result<Box<dyn Channel>, String> {
-    let channel = errand.channel.as_ref().ok_or("it is not configured any more")?;
+fn open(channel: &config::Channel) -> Result<Box<dyn Channel>, String> {
     let kind = channel::find(&channel.kind)
         .ok_or_else(|| format!("this version knows no kind `{}`", channel.kind))?;
     let settings = serde_json::from_str(&channel.settings).map_err(|error| error.to_string())?;
@@ -148,10 +150,15 @@ impl<L: Log> Courier<L> {
             wake = None;
             for effect in effects {
                 match effect {
-                    Effect::Claim { key, term } => running.push(self.claim(key, term)),
+                    Effect::Claim { key, term } => {
+                        running.push(self.claim(key, term, stop.clone()));
+                    }
                     Effect::Send { key } => running.push(self.send(key)),
                     Effect::Settle { key, attempt, result } => {
                         running.push(self.settle(key, attempt, result));
+                    }
+                    Effect::Release { key, attempt } => {
+                        running.push(self.release(key, attempt, stop.clone()));
                     }
                     Effect::Forget { key } => {
                         tracing::warn!(%key, "the result of a send could not be committed in time");
@@ -166,18 +173,51 @@ impl<L: Log> Courier<L> {
         Event::Due(self.log.read(|state| state.due().into_iter().map(Due::from).collect()))
     }
 
-    fn claim(&self, key: Key, term: u64) -> BoxFuture<'static, Event> {
+    fn claim(&self, key: Key, term: u64, stop: CancellationToken) -> BoxFuture<'static, Event> {
         let (log, node) = (Arc::clone(&self.log), self.node);
         Box::pin(async move {
+            let before = log.read(|state| state.outbox.get(&key).map_or(0, |owed| owed.attempts));
             match log.submit(Command::Claim { key, term, node }).await {
                 Ok(Reply::Claimed(attempt)) if log.still_leads(term).await => {
-                    return Event::Claimed(key, attempt);
+                    Event::Claimed(key, attempt)
                 }
-                Ok(Reply::Claimed(_)) => tracing::info!(%key, "claimed, but not sure to lead"),
-                Ok(reply) => tracing::debug!(%key, ?reply, "not claimed"),
-                Err(error) => tracing::debug!(%key, error, "not claimed"),
+                Ok(Reply::Claimed(attempt)) => {
+                    tracing::info!(%key, "claimed, but not sure to lead: nothing is sent");
+                    Event::Unsent(key, attempt)
+                }
+                Ok(reply) => {
+                    tracing::debug!(%key, ?reply, "not claimed");
+                    Event::NotClaimed(key)
+                }
+                Err(error) => {
+                    tracing::debug!(%key, error, "nobody knows whether it is claimed");
+                    let mine = Mine { key, term, node, before };
+                    match stop.run_until_cancelled(found(&*log, mine)).await.flatten() {
+                        Some(attempt) => Event::Unsent(key, attempt),
+                        None => Event::NotClaimed(key),
+                    }
+                }
             }
-            Event::NotClaimed(key)
+        })
+    }
+
+    /// A courier that stops does not wait for this: the lease ends by itself.
+    fn release(
+        &self,
+        key: Key,
+        attempt: u32,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, Event> {
+        let log = Arc::clone(&self.log);
+        Box::pin(async move {
+            match log.submit(Command::Release { key, attempt }).await {
+                Ok(_) => Event::Settled(key),
+                Err(_) if stop.is_cancelled() => Event::Settled(key),
+                Err(error) => {
+                    tracing::debug!(%key, error, "a claim is not given back yet");
+                    Event::NotSettled(key)
+                }
+            }
         })
     }
 
@@ -221,6 +261,42 @@ impl<L: Log> Courier<L> {
             }
         })
     }
+}
+
+/// A claim that was proposed and brought no answer.
+#[derive(Clone, Copy)]
+struct Mine {
+    key: Key,
+    term: u64,
+    node: u64,
+    /// Attempts before it.
+    before: u32,
+}
+
+/// The attempt of a claim that has got into the log after all; `None` when it cannot any more, or
+/// when its lease would be over.
+async fn found<L: Log>(log: &L, mine: Mine) -> Option<u32> {
+    let end = Instant::now() + CLAIM_LEASE;
+    while Instant::now() < end {
+        let looked = log.read(|state| {
+            let owed = state.outbox.get(&mine.key);
+            match owed.map(|owed| (owed.progress, owed.attempts)) {
+                None => Some(None),
+                Some((Progress::Claimed { term, node, .. }, attempt))
+                    if (term, node) == (mine.term, mine.node) && attempt > mine.before =>
+                {
+                    Some(Some(attempt))
+                }
+                // What that term has left behind comes before the next term's first entry.
+                Some(_) => (state.lead_term > mine.term).then_some(None),
+            }
+        });
+        if let Some(known) = looked {
+            return known;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    None
 }
 
 /// The result with a text that the log can carry.

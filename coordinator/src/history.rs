@@ -11,6 +11,8 @@
 
 mod audit;
 mod days;
+#[cfg(test)]
+mod golden;
 mod query;
 mod record;
 mod retain;

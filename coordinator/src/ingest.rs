@@ -9,7 +9,7 @@ mod orders;
 mod pace;
 mod routes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -11,8 +11,8 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crosscheck_core::Command;
 use crosscheck_core::command::Stamped;
+use crosscheck_core::{Command, Reply};
 use crosscheck_model::Timestamp;
 use futures_util::future::join;
 use tokio::time::MissedTickBehavior;
@@ -121,14 +121,14 @@ async fn tick(inner: &Inner) -> Infallible {
     }
 }
 
-/// Whether the command was applied; if not, the next tick or the next leader comes again.
+/// Whether the command was carried out; if not, the next tick or the next leader comes again.
 async fn propose(inner: &Inner, command: Command) -> bool {
     let Some(at) = inner.gate.stamp() else { return false };
     let done = inner.node.propose(&Stamped { at, command }).await;
     if let Err(error) = &done {
         tracing::debug!(%error, "a leader's command was not taken");
     }
-    done.is_ok()
+    matches!(done, Ok(Reply::Done))
 }
 
 /// The windows of the next days, when they may differ from those in the state.
@@ -140,8 +140,9 @@ fn expand(inner: &Inner, expanded: &mut Option<(u64, Timestamp)>) -> Option<Comm
         due.then(|| {
             *expanded = Some((state.revision, state.now));
             let windows = windows::expand(&state.config.maintenance, state.now, WINDOWS_AHEAD);
-            (windows != state.windows).then_some(windows)
+            let revision = state.revision;
+            (windows != state.windows).then_some(Command::Windows { revision, windows })
         })
     });
-    fresh.flatten().map(Command::Windows)
+    fresh.flatten()
 }

@@ -34,6 +34,7 @@ pub mod last_resort;
 pub mod leader;
 mod loopback;
 pub mod member;
+mod metrics;
 pub mod operator;
 pub mod page;
 pub mod push;

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crosscheck_checks::env::{Env, Secrets};
 use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
+use crosscheck_coordinator::cluster::Program;
 use crosscheck_coordinator::command::catalogue::catalogue;
 use crosscheck_coordinator::command::{
     apply, audit, backup, cluster, colour, coordinator, demo, import, incidents, probe, push,
@@ -78,9 +79,11 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
     match command {
         Command::Demo(args) => demo::demo(args, &mut out).await,
         Command::Standalone(args) => standalone::standalone(args, notes_colour).await,
-        Command::Coordinator(args) => coordinator::coordinator(args).await,
+        Command::Coordinator(args) => coordinator::coordinator(args, Program::this()).await,
         Command::Probe(args) => probe::probe(args, &mut out, out_colour).await,
-        Command::Cluster(args) => cluster::cluster(args, &mut out, out_colour).await,
+        Command::Cluster(args) => {
+            cluster::cluster(args, Program::this(), &mut out, out_colour).await
+        }
         Command::Backup(args) => {
             let progress = stderr().is_terminal();
             backup::backup(args, &mut out, &mut notes, progress).await

@@ -27,13 +27,12 @@ mod tone;
 mod view;
 mod works;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::middleware::map_response;
+use axum::middleware::{map_response, map_response_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use crosscheck_core::State;
@@ -75,7 +74,7 @@ struct Site {
 /// The public page: `/`, `/pages/{page}`, and below each `checks/{check}` and `incidents/{id}`;
 /// `/events` and `/assets`.
 pub fn routes(reader: Arc<dyn Reader>) -> Router {
-    let site = Site { reader: reader.clone(), listeners: Listeners::new(reader) };
+    let site = Site { reader: reader.clone(), listeners: Listeners::new(reader.clone()) };
     Router::new()
         .route("/", get(home))
         .route("/checks/{check}", get(check))
@@ -86,8 +85,17 @@ pub fn routes(reader: Arc<dyn Reader>) -> Router {
         .route("/events", get(events))
         .route("/assets/{file}", get(asset::serve))
         .with_state(site)
+        .layer(map_response_with_state(reader, count))
         .layer(map_response(guard))
         .layer(CompressionLayer::new())
+}
+
+/// Counts answers, where a coordinator is behind the page.
+async fn count(Shared(reader): Shared<Arc<dyn Reader>>, response: Response) -> Response {
+    if let Some(replica) = reader.replica() {
+        replica.0.shared.counter.page(response.status().as_u16());
+    }
+    response
 }
 
 /// Headers that every answer carries.
@@ -187,11 +195,7 @@ fn status(reader: &dyn Reader, sight: &Sight, page: Option<&str>) -> Result<Stri
         Some((scope, ids))
     };
     let (scope, ids) = ask(reader, known).ok_or_else(PageError::no_page)?;
-    let mut days = BTreeMap::new();
-    for id in ids {
-        let known = reader.readings().days(&id, freshness.as_of, bars::DAYS as u32)?;
-        days.insert(id, known);
-    }
+    let days = reader.readings().days_of(&ids, freshness.as_of, bars::DAYS as u32)?;
     let overview = ask(reader, |state| Overview::new(state, &days, &scope, freshness));
     view::status(Frame::new(&scope, freshness), overview)
 }

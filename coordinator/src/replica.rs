@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::submit::SubmitError;
 use crate::access::{self, Credentials};
-use crate::cluster::{admission, join, removal};
+use crate::cluster::{Program, admission, join, removal, upgrade};
 use crate::fatal::Fatal;
 use crate::history::History;
 use crate::leader::{self, Clock, Gate};
@@ -69,6 +69,8 @@ pub struct ReplicaConfig {
     pub fatal: Fatal,
     /// Threads and the network, or a simulation of both.
     pub surroundings: Surroundings,
+    /// What runs: [`Program::this`], unless another release is to be seen at work.
+    pub program: Program,
 }
 
 /// Who leads, as far as this node knows.
@@ -113,6 +115,7 @@ pub(crate) struct Inner {
     pub(crate) changes: tokio::sync::Mutex<()>,
     pub(crate) profile: Profile,
     pub(crate) credentials: Option<Arc<Credentials>>,
+    pub(crate) program: Program,
     batcher: Batcher,
     ending: watch::Sender<Option<Ending>>,
     /// How much of the disk is in use, in percent, when it was last looked at.
@@ -134,6 +137,7 @@ impl Replica {
             profile,
             credentials,
             snapshot_every,
+            program,
             ..
         } = config;
         let (fatal, path) = (config.fatal, data.clone());
@@ -146,7 +150,7 @@ impl Replica {
             Ok::<_, StartError>((occupied, history))
         });
         let (occupied, history) = opened.await.map_err(StartError::new)??;
-        let shared = Shared::new(history, fatal.clone());
+        let shared = Shared::knowing(program.level, history, fatal.clone());
         let peers = Peers::new(id, credentials.clone(), network, profile.append_limit());
         let options =
             NodeOptions { id, data, profile, snapshot_every, fatal: fatal.clone(), storage };
@@ -166,6 +170,7 @@ impl Replica {
             changes: tokio::sync::Mutex::default(),
             profile,
             credentials,
+            program,
             batcher,
             ending: watch::Sender::default(),
             disk: watch::Sender::default(),
@@ -178,6 +183,7 @@ impl Replica {
         inner.spawn(catch_up::run(inner.clone()));
         inner.spawn(watch_progress(inner.clone()));
         inner.spawn(removal::watch(inner.clone()));
+        inner.spawn(upgrade::run(inner.clone()));
         Ok(Self(inner))
     }
 

@@ -145,6 +145,7 @@ async fn a_failing_run_becomes_one_delivered_alarm() {
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::new(|reason| panic!("{reason}")),
         surroundings: Surroundings::default(),
+        program: crosscheck_coordinator::cluster::Program::this(),
     };
     let member = Member::start(settings, carry).await.expect("starts");
     let replica = member.replica().clone();

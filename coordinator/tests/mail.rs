@@ -338,6 +338,7 @@ fn owed() -> Owed {
         created: at,
         after: Vec::new(),
         last_error: None,
+        rerouted: false,
     }
 }
 

@@ -26,6 +26,7 @@ pub mod anchor;
 pub mod average;
 pub mod config;
 pub mod evidence;
+pub mod exposition;
 pub mod figures;
 pub mod health;
 pub mod identity;

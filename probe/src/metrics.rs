@@ -1,6 +1,5 @@
 //! `/metrics`: what a probe counts about itself, in Prometheus' text format 0.0.4.
 
-use std::fmt::Write;
 use std::io;
 
 use axum::Router;
@@ -11,6 +10,7 @@ use axum::routing::get;
 use crosscheck_model::wire::Fitness;
 use tokio::net::TcpListener;
 
+use crate::exposition::{CONTENT_TYPE, Exposition};
 use crate::figures::{Figures, LATENESS_BOUNDS};
 use crate::shell::Remote;
 
@@ -26,7 +26,7 @@ pub async fn serve(listener: TcpListener, probe: Remote) -> io::Result<()> {
 async fn metrics(State(probe): State<Remote>) -> Response {
     match probe.figures().await {
         Some(figures) => {
-            let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+            let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
             (kind, text(&figures)).into_response()
         }
         None => (StatusCode::SERVICE_UNAVAILABLE, "the probe is ending\n").into_response(),
@@ -35,12 +35,14 @@ async fn metrics(State(probe): State<Remote>) -> Response {
 
 /// The figures as text.
 pub fn text(figures: &Figures) -> String {
-    let mut out = String::new();
-    head(&mut out, "runs_total", "counter", "Runs by kind of check and status.");
+    let mut out = Exposition::new("crosscheck_probe");
+    out.head("runs_total", "counter", "Runs by kind of check and status.");
     for ((kind, status), count) in &figures.runs {
-        line(&mut out, "runs_total", &[("kind", kind), ("status", status.as_str())], *count as f64);
+        out.line("runs_total", &[("kind", kind), ("status", status.as_str())], *count as f64);
     }
-    lateness(&mut out, figures);
+    let late = &figures.lateness;
+    let about = "How late runs began.";
+    out.histogram("lateness_seconds", about, &LATENESS_BOUNDS, &late.buckets, late.sum);
     let missed = figures.missed;
     for (name, kind, about, value) in [
         (
@@ -77,63 +79,30 @@ pub fn text(figures: &Figures) -> String {
             f64::from(u8::from(figures.session_age.is_some())),
         ),
     ] {
-        head(&mut out, name, kind, about);
-        line(&mut out, name, &[], value);
+        out.one(name, kind, about, value);
     }
     for (name, about, value) in [
         ("session_age_seconds", "How old the session is.", figures.session_age),
         ("report_round_trip_seconds", "How long the newest report took.", figures.round_trip),
     ] {
         if let Some(value) = value {
-            head(&mut out, name, "gauge", about);
-            line(&mut out, name, &[], value.as_secs_f64());
+            out.one(name, "gauge", about, value.as_secs_f64());
         }
     }
     fitness(&mut out, figures);
-    out
+    out.into_text()
 }
 
-fn lateness(out: &mut String, figures: &Figures) {
-    const NAME: &str = "lateness_seconds";
-    head(out, NAME, "histogram", "How late runs began.");
-    let mut below = 0;
-    for (bound, count) in LATENESS_BOUNDS.iter().zip(&figures.lateness.buckets) {
-        below += count;
-        line(out, "lateness_seconds_bucket", &[("le", &bound.to_string())], below as f64);
-    }
-    let count = figures.lateness.count() as f64;
-    line(out, "lateness_seconds_bucket", &[("le", "+Inf")], count);
-    line(out, "lateness_seconds_sum", &[], figures.lateness.sum);
-    line(out, "lateness_seconds_count", &[], count);
-}
-
-fn fitness(out: &mut String, figures: &Figures) {
-    head(out, "fit", "gauge", "Whether the probe is fit (1) or withholds votes (0), where tested.");
+fn fitness(out: &mut Exposition, figures: &Figures) {
+    out.head("fit", "gauge", "Whether the probe is fit (1) or withholds votes (0), where tested.");
     let health = &figures.health;
     for (what, fitness) in [("v4", &health.v4), ("v6", &health.v6), ("names", &health.names)] {
         match fitness {
             Fitness::Untested => {}
-            Fitness::Fit => line(out, "fit", &[("of", what)], 1.0),
-            Fitness::Unfit(_) => line(out, "fit", &[("of", what)], 0.0),
+            Fitness::Fit => out.line("fit", &[("of", what)], 1.0),
+            Fitness::Unfit(_) => out.line("fit", &[("of", what)], 0.0),
         }
     }
-}
-
-fn head(out: &mut String, name: &str, kind: &str, about: &str) {
-    let name = format!("crosscheck_probe_{name}");
-    writeln!(out, "# HELP {name} {about}\n# TYPE {name} {kind}").expect("writing to a string");
-}
-
-fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: f64) {
-    let labels: Vec<String> =
-        labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-    let labels =
-        if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-    writeln!(out, "crosscheck_probe_{name}{labels} {value}").expect("writing to a string");
-}
-
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

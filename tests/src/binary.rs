@@ -8,6 +8,11 @@ pub fn crosscheck() -> PathBuf {
     built("crosscheck")
 }
 
+/// `crosscheck` as the release before.
+pub fn earlier() -> PathBuf {
+    built("crosscheck-earlier")
+}
+
 /// `crosscheck-probe`.
 pub fn crosscheck_probe() -> PathBuf {
     built("crosscheck-probe")

@@ -21,13 +21,14 @@ pub mod replicas;
 pub mod target;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crosscheck_coordinator::disk::{FileSystem, Space};
 use crosscheck_core::member::DISK_ALARM_PERCENT;
 use serde_json::Value;
 
+use crate::binary;
 use crate::eventually::eventually;
 use crate::mailbox::{Arrival, Sink};
 use crate::scratch::Scratch;
@@ -111,11 +112,28 @@ pub fn run_of<T: Send>(
     plan: Plan,
     test: impl AsyncFnOnce(&mut Cluster) -> T + Send,
 ) -> T {
+    run_on(&binary::crosscheck(), members, plan, test)
+}
+
+/// As [`run`], with coordinators of the release before.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_earlier(plan: Plan, test: impl AsyncFnOnce(&mut Cluster) + Send) {
+    run_on(&binary::earlier(), NODES.len(), plan, test);
+}
+
+fn run_on<T: Send>(
+    program: &Path,
+    members: usize,
+    plan: Plan,
+    test: impl AsyncFnOnce(&mut Cluster) -> T + Send,
+) -> T {
     let work = || {
         let network = Network::enter();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let mut cluster = Cluster::new(network, members, plan).await;
+            let mut cluster = Cluster::new(network, program, members, plan).await;
             cluster.start(plan).await;
             test(&mut cluster).await
         })
@@ -126,14 +144,14 @@ pub fn run_of<T: Send>(
 }
 
 impl Cluster {
-    async fn new(mut network: Network, members: usize, plan: Plan) -> Self {
+    async fn new(mut network: Network, program: &Path, members: usize, plan: Plan) -> Self {
         let scratch = Scratch::new();
         assert_room(&scratch);
         let mut coordinators = Vec::new();
         for (node, last) in (1..=members).zip(1..) {
             let host = network.host(Ipv4Addr::new(10, 77, 0, last));
             let directory = scratch.directory(&format!("coordinator-{node}"));
-            coordinators.push(Coordinator::new(host, directory));
+            coordinators.push(Coordinator::new(host, directory, program.to_owned()));
         }
         let urls: Vec<String> = coordinators.iter().map(Coordinator::probes_url).collect();
         let mut probes = Vec::new();
@@ -182,7 +200,7 @@ impl Cluster {
         let last = u8::try_from(100 + place).expect("few");
         let host = self.network.host(Ipv4Addr::new(10, 77, 0, last));
         let directory = self.scratch.directory(&format!("coordinator-{place}"));
-        self.coordinators.push(Coordinator::new(host, directory));
+        self.coordinators.push(Coordinator::new(host, directory, binary::crosscheck()));
         place
     }
 

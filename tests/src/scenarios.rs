@@ -20,7 +20,8 @@ use crate::process::Process;
 use crate::scratch::Scratch;
 
 /// The tests of whole clusters, by file.
-const PROGRAMS: [&str; 6] = ["cluster", "disk", "durability", "membership", "outage", "watch"];
+const PROGRAMS: [&str; 7] =
+    ["cluster", "disk", "durability", "membership", "outage", "upgrade", "watch"];
 
 /// So many run at once: they wait most of the time, and a cluster is ten processes.
 const AT_ONCE: usize = 2;

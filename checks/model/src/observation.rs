@@ -35,6 +35,17 @@ impl Status {
             Self::Unknown => "unknown",
         }
     }
+
+    /// How bad it is for people, wherever the worst of several is wanted: no news is worse than
+    /// slow, and down is worst.
+    pub const fn badness(self) -> u8 {
+        match self {
+            Self::Up => 0,
+            Self::Degraded => 1,
+            Self::Unknown => 2,
+            Self::Down => 3,
+        }
+    }
 }
 
 impl fmt::Display for Status {

@@ -10,8 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::config::References;
 use crate::{CheckId, CheckSpec, Evidence, Family, Observation, ProbeId, SiteId, Timestamp};
 
-/// The version of these messages; a coordinator refuses others with a clear word.
+/// The version of these messages, told once, when a session is opened; it holds for the reports and
+/// orders of the session. A coordinator speaks with probes of this and of earlier versions, from
+/// [`OLDEST_WIRE`] on, and refuses newer ones with a clear word. Which it takes is decided in the
+/// state machine: a new version needs a new format level (see the core).
 pub const WIRE_VERSION: u32 = 1;
+
+/// The oldest version that coordinators still speak.
+pub const OLDEST_WIRE: u32 = 1;
 
 /// A probe asks for a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,10 +42,7 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
             Reply::Done
         }
         Command::Configure(config) => state.configure(*config, effects),
-        Command::Windows(windows) => {
-            state.windows = windows;
-            Reply::Done
-        }
+        Command::Windows { revision, windows } => state.plan(revision, windows),
         Command::Open(hello) => Reply::Opened(state.open(hello, effects)),
         Command::Batch(reports) => {
             Reply::Batch(reports.into_iter().map(|r| state.report(r, effects)).collect())
@@ -79,6 +76,8 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
         Command::HandOver { .. } => Reply::Done,
         Command::Clock { node, off_ms } => state.note_clock(node, off_ms, effects),
         Command::Push { token, report } => state.take_push(token, report, effects),
+        Command::Raise { level } => state.raise_level(level),
+        Command::Release { key, attempt } => state.release(key, attempt, effects),
     }
 }
 
@@ -99,7 +98,7 @@ impl Scope {
             Command::Lead { .. }
             | Command::Tick
             | Command::Configure(_)
-            | Command::Windows(_)
+            | Command::Windows { .. }
             | Command::Open(_)
             | Command::OpenAs { .. }
             | Command::Enrol { .. }
@@ -120,6 +119,8 @@ impl Scope {
             | Command::Heartbeat { .. }
             | Command::HandOver { .. }
             | Command::Clock { .. }
+            | Command::Raise { .. }
+            | Command::Release { .. }
             | Command::RevokeToken { .. } => Self::Nothing,
         }
     }
@@ -177,6 +178,8 @@ impl State {
             self.forget_tokens();
             self.forget_identities();
             self.forget_rivals();
+            self.forget_suspicions();
+            self.forget_former();
             self.forget_expired_tokens();
         }
     }
@@ -202,6 +205,7 @@ impl State {
             self.reconcile_awaited(effects);
             self.reconcile_blindness(effects);
             self.reconcile_channels(effects);
+            self.reroute_delayed(effects);
         }
     }
 }

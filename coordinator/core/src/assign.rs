@@ -15,6 +15,10 @@ use crate::state::{CheckState, State};
 /// shorter.
 const ABSENT_LIMIT: Duration = Duration::from_secs(5 * 60);
 
+/// So long the measurements of a probe that a check was taken from are kept when they arrive: what
+/// it saw while it was cut off waits on its disk.
+const BACKFILL_LIMIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Voters that a decision is to rest on: with five over three carriers no single one can hide
 /// an outage.
 const CONFIRMERS: usize = 5;
@@ -72,8 +76,26 @@ impl State {
             check.settling_until = check.settling_until.max(now.plus(check.spec.validity()));
         }
         check.votes.retain(|probe, _| chosen.contains(probe));
+        check.former.extend(check.assigned.difference(&chosen).map(|probe| (probe.clone(), now)));
+        check.former.retain(|probe, _| !chosen.contains(probe));
         check.assigned = chosen;
         changed
+    }
+
+    /// Whether what a probe says of a check belongs into its history: it runs the check, or did
+    /// until lately. Nobody else writes there.
+    pub(crate) fn may_record(&self, probe: &ProbeId, check: &CheckId) -> bool {
+        self.checks
+            .get(check)
+            .is_some_and(|check| check.assigned.contains(probe) || check.former.contains_key(probe))
+    }
+
+    /// Forgets who ran a check long ago.
+    pub(crate) fn forget_former(&mut self) {
+        let now = self.now;
+        for check in self.checks.values_mut() {
+            check.former.retain(|_, left| now.since(*left) <= BACKFILL_LIMIT);
+        }
     }
 
     /// Tells probes that what they are to run has changed.

@@ -365,7 +365,11 @@ impl Look {
             }
             Self::Token(id) => Digest::of(state.tokens.get(id)?),
             Self::JoinToken(token) => Digest::of(state.join_tokens.get(token)?),
-            Self::Probe(id) => Digest::of(&(state.identities.get(id), state.rivals.get(id))),
+            Self::Probe(id) => Digest::of(&(
+                state.identities.get(id),
+                state.rivals.get(id),
+                state.suspicions.get(id),
+            )),
             Self::Member(node) => Digest::of(state.members.get(node)?),
             Self::Outside | Self::Nothing => None,
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::Effect;
 use crate::heartbeat::Standing;
 use crate::identity::Certified;
+use crate::level::Level;
 use crate::operator::{Actor, NewToken};
 use crate::outbox::{Key, SendResult};
 use crate::push::PushReport;
@@ -43,7 +44,13 @@ pub enum Command {
     Configure(Box<Config>),
     /// The maintenance windows of the near future, as moments. The leader expands the
     /// configuration's civil times; see [`crate::maintenance`].
-    Windows(Vec<Window>),
+    Windows {
+        /// The revision of the configuration that they were computed from; refused when that is
+        /// not the present one any more.
+        revision: u64,
+        /// The windows.
+        windows: Vec<Window>,
+    },
     /// A probe asks for a session, of which nobody has proof: it runs in this process, or on this
     /// host.
     Open(Hello),
@@ -188,6 +195,19 @@ pub enum Command {
         token: Fingerprint,
         /// What it says.
         report: PushReport,
+    },
+    /// Every coordinator reads this level of the formats from now on; see [`crate::level`].
+    Raise {
+        /// The level.
+        level: Level,
+    },
+    /// A claim comes to nothing: who made it is certain that nothing was sent, so nobody need wait
+    /// for the end of its lease.
+    Release {
+        /// Of what.
+        key: Key,
+        /// The attempt that the claim's reply named.
+        attempt: u32,
     },
 }
 

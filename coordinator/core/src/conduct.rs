@@ -1,7 +1,8 @@
 //! How a probe conducts itself. One that contradicts the quorum of the others too often, and
 //! alone, is suspect: its votes do not count until it agrees again. (Two that contradict it
 //! together are a carrier in trouble, and are to be seen.) Operators are told of probes that are
-//! suspect or unfit for long.
+//! suspect or unfit for long; one that is suspect again and again is quarantined
+//! ([`crate::quarantine`]).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crosscheck_model::{ProbeId, Status};
 use crate::effect::Effect;
 use crate::incident::Subject;
 use crate::outbox::Edge;
+use crate::quarantine::Why;
 use crate::state::{CheckState, ProbeState, State, Vote};
 use crate::verdict::Electorate;
 
@@ -56,12 +58,9 @@ impl Conduct {
 const TROUBLE_LIMIT: Duration = Duration::from_secs(3 * 60);
 
 /// Why a probe's votes are withheld though it is heard.
-fn trouble_of(probe: &ProbeState, quarantined: bool) -> Option<String> {
-    if quarantined {
-        let text = "two processes run under its name and take the session from each other: its \
-            disk or its key was copied; its votes are withheld until one is stopped and the \
-            quarantine is lifted (`crosscheck probe reinstate`)";
-        return Some(text.to_owned());
+fn trouble_of(probe: &ProbeState, quarantined: Option<Why>) -> Option<String> {
+    if let Some(why) = quarantined {
+        return Some(why.advice().to_owned());
     }
     if probe.suspect.is_some() {
         return Some("it alone contradicts the other sites; its votes are withheld".to_owned());
@@ -91,11 +90,16 @@ impl State {
         for (id, conduct) in conducts {
             let Some(probe) = self.probes.get_mut(&id) else { continue };
             if conduct.is_refuted() {
+                let was_suspect = probe.suspect.is_some();
                 (probe.suspect, probe.doubted_since, probe.calm_since) = (None, None, None);
+                if was_suspect {
+                    self.withdraw_suspicion(&id);
+                }
             } else if probe.suspect.is_none() && conduct.is_suspicious() {
                 let since = *probe.doubted_since.get_or_insert(now);
                 if now.since(since) >= conduct.patience {
                     (probe.suspect, probe.calm_since) = (Some(now), None);
+                    self.note_suspicion(&id);
                 }
             } else if probe.suspect.is_some() && conduct.is_calm() {
                 let since = *probe.calm_since.get_or_insert(now);
@@ -115,9 +119,9 @@ impl State {
         let ids: Vec<ProbeId> = self.probes.keys().cloned().collect();
         for id in ids {
             let live = self.probes.get(&id).is_some_and(|probe| self.is_live(probe));
-            let quarantined = self.quarantined_since(&id);
+            let quarantined = self.quarantine(&id).map(|(_, why)| why);
             let Some(probe) = self.probes.get_mut(&id) else { continue };
-            let trouble = trouble_of(probe, quarantined.is_some());
+            let trouble = trouble_of(probe, quarantined);
             match (&trouble, probe.troubled_since) {
                 (Some(_), None) if live || quarantined.is_some() => {
                     probe.troubled_since = Some(now);

@@ -46,6 +46,7 @@ impl State {
             told.extend(self.take_spec(id, spec));
         }
         self.drop_probes_of_removed_sites(effects);
+        self.forsake_removed(effects);
         if references_changed {
             told.extend(self.probes.keys().cloned());
         }
@@ -139,6 +140,7 @@ impl CheckState {
             spec,
             rev,
             assigned: BTreeSet::new(),
+            former: BTreeMap::new(),
             votes: BTreeMap::new(),
             verdict: Verdict::NEW,
             since: now,

@@ -29,6 +29,13 @@ pub enum Effect {
         /// A maintenance is under way, so it does not count for availability.
         maintenance: bool,
     },
+    /// A probe has reported on checks that it was never given: nothing of it was kept.
+    Unasked {
+        /// Who.
+        probe: ProbeId,
+        /// How many observations.
+        observations: u64,
+    },
     /// Ask these probes to run the check now.
     Confirm {
         /// The check.
@@ -40,6 +47,13 @@ pub enum Effect {
     },
     /// What these probes are to run has changed; see [`crate::State::assignment`].
     Reassigned(Vec<ProbeId>),
+    /// A notification was tried: `delivered`, `partly`, `retry`, `refused` or `ambiguous`.
+    Attempted {
+        /// By which channel.
+        channel: String,
+        /// What came of it.
+        outcome: &'static str,
+    },
     /// Something is owed; see [`crate::State::due`].
     Owed,
     /// An incident opened, changed or closed.

@@ -114,6 +114,7 @@ impl State {
             self.end_session(&probe, "another one has joined under its name", effects);
             // Whoever else has the old key is shut out with it.
             self.rivals.remove(&probe);
+            self.suspicions.remove(&probe);
             let identity = Identity {
                 site: site.clone(),
                 key,

@@ -173,7 +173,7 @@ impl State {
         let Some(incident) = self.incidents.get_mut(&incident_id) else { return };
         incident.first_failed_at = incident.first_failed_at.min(first_failed_at);
         // What is less bad than what people know already wakes nobody.
-        if incident.told.iter().any(|told| badness(*told) >= badness(status)) {
+        if incident.told.iter().any(|told| told.badness() >= status.badness()) {
             return self.annotate(id, effects);
         }
         incident.told.push(status);
@@ -412,7 +412,7 @@ impl State {
     /// takes.
     fn is_past_the_worst(&self, check: &CheckState) -> bool {
         let tally = &check.tally;
-        let worse = |told: &Status| badness(*told) > badness(Status::Degraded);
+        let worse = |told: &Status| told.badness() > Status::Degraded.badness();
         let incident = check.incident.and_then(|id| self.incidents.get(&id));
         incident.is_some_and(|incident| incident.told.iter().any(worse))
             && tally.lame.is_none()
@@ -434,16 +434,6 @@ impl State {
         let Some(check) = self.checks.get(id) else { return self.now };
         let seen = || Electorate::of(self, check).first_failed();
         check.failed_from.or_else(seen).unwrap_or(self.now)
-    }
-}
-
-/// How bad a status is for those who are told: no news is worse than slow, and down is worst.
-const fn badness(status: Status) -> u8 {
-    match status {
-        Status::Up => 0,
-        Status::Degraded => 1,
-        Status::Unknown => 2,
-        Status::Down => 3,
     }
 }
 

@@ -3,10 +3,22 @@
 
 use crosscheck_model::{CheckId, pattern};
 
-use crate::command::Window;
+use crate::command::{Reply, Window};
 use crate::state::{CheckState, State};
 
 impl State {
+    /// Takes the windows of the near future over. Those of another revision name other rules.
+    pub(crate) fn plan(&mut self, revision: u64, windows: Vec<Window>) -> Reply {
+        if revision != self.revision {
+            let now = self.revision;
+            return Reply::Rejected(format!(
+                "the windows are of revision {revision}, the configuration is at {now}"
+            ));
+        }
+        self.windows = windows;
+        Reply::Done
+    }
+
     /// Whether a maintenance of the check is under way.
     pub(crate) fn in_maintenance(&self, id: &CheckId) -> bool {
         self.checks.get(id).is_some_and(|check| self.window_of(check).is_some())

@@ -44,32 +44,6 @@ impl State {
         self.alarms(id).map(|owed| (owed.contact.clone(), owed.channel.clone())).collect()
     }
 
-    /// An alarm that will never reach its contact goes to the operators, with the reason: somebody
-    /// must know of the outage. They hear of its end, too.
-    pub(crate) fn escalate_lost_alarm(&mut self, key: Key, effects: &mut Vec<Effect>) {
-        let Some(owed) = self.outbox.get(&key) else { return };
-        let Notice { incident, edge, .. } = owed.notice;
-        let is_final = matches!(owed.progress, Progress::Refused { .. } | Progress::GivenUp { .. });
-        if !is_final || !matches!(edge, Edge::Alarm(_)) {
-            return;
-        }
-        let why = owed.last_error.as_deref().unwrap_or("it was never taken");
-        let untold = format!("{} was not told by {}: {why}", owed.contact, owed.channel);
-        let mut operators = self.operators();
-        operators.remove(&(owed.contact.clone(), owed.channel.clone()));
-        let Some(about) = self.incidents.get(&incident) else { return };
-        let (summary, is_over) =
-            (format!("{} ({untold})", about.summary), about.resolved_at.is_some());
-        let of_this = |owed: &&Owed| owed.notice.incident == incident;
-        let is_end = |edge: &Edge| !matches!(edge, Edge::Alarm(_));
-        let mut edges = self.outbox.values().filter(of_this).map(|owed| owed.notice.edge);
-        let end = edges.find(is_end);
-        self.notify_of(incident, edge, operators.clone(), Some(summary), effects);
-        if let Some(end) = end.filter(|_| is_over) {
-            self.notify(incident, end, operators, effects);
-        }
-    }
-
     fn alarms(&self, id: IncidentId) -> impl Iterator<Item = &Owed> {
         let is_alarm = |owed: &&Owed| matches!(owed.notice.edge, Edge::Alarm(_));
         self.outbox.values().filter(move |owed| owed.notice.incident == id).filter(is_alarm)
@@ -184,6 +158,7 @@ impl State {
             created: self.now,
             after,
             last_error: None,
+            rerouted: false,
         }
     }
 

@@ -3,6 +3,7 @@
 //! `Queued -> Claimed(term, node, attempt, lease) -> Delivered | Retry(at) | Refused | GivenUp`.
 //! A lease that runs out unanswered is an ambiguous attempt: it is sent again, under the same
 //! Message-ID, so that the receiving side can tell (RFC 1047 is why exactly once cannot be had).
+//! A claim whose maker is certain that it sent nothing is released, and is no such attempt.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -82,6 +83,8 @@ pub struct Owed {
     pub reached: Vec<String>,
     /// What the last attempt met, for operators.
     pub last_error: Option<String>,
+    /// It was told by other ways, too; see [`crate::reroute`].
+    pub rerouted: bool,
 }
 
 /// How far a notification is.
@@ -156,6 +159,19 @@ pub enum SendResult {
     },
     /// The content was handed over and the answer was lost: it may have been taken.
     Ambiguous(String),
+}
+
+impl SendResult {
+    /// A word for it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retry(_) => "retry",
+            Self::Refused(_) => "refused",
+            Self::Partly { .. } => "partly",
+            Self::Ambiguous(_) => "ambiguous",
+        }
+    }
 }
 
 /// What a notification says. Everything that a mail needs stands in it, so that the same mail can
@@ -273,6 +289,20 @@ impl State {
         Reply::Claimed(owed.attempts)
     }
 
+    /// The claim of an attempt comes to nothing, and certainly nothing was sent: it may be claimed
+    /// again at once. The attempt's number stays used.
+    pub(crate) fn release(&mut self, key: Key, attempt: u32, effects: &mut Vec<Effect>) -> Reply {
+        let current = |owed: &&mut Owed| {
+            owed.attempts == attempt && matches!(owed.progress, Progress::Claimed { .. })
+        };
+        let Some(owed) = self.outbox.get_mut(&key).filter(current) else {
+            return Reply::Rejected(format!("attempt {attempt} of {key} is over"));
+        };
+        owed.progress = Progress::Queued;
+        effects.push(Effect::Owed);
+        Reply::Done
+    }
+
     /// What came of an attempt. A delivery counts whenever it becomes known.
     pub(crate) fn settle(
         &mut self,
@@ -291,13 +321,16 @@ impl State {
             return Reply::Rejected(format!("attempt {attempt} of {key} is over"));
         }
         let (channel, noted) = (owed.channel.clone(), result.clone());
+        let result = self.final_if_gone(key, result);
+        let Some(owed) = self.outbox.get_mut(&key) else { return Reply::Done };
         owed.take_result(mutated(result, owed.notice.edge), now);
         let (incident, event) = (owed.notice.incident, owed.event());
         if let (Some(incident), Some((kind, text))) = (self.incidents.get_mut(&incident), event) {
             incident.note(now, kind, text, Vec::new());
         }
         self.mark_lost_alarms(key);
-        self.escalate_lost_alarm(key, effects);
+        self.reroute_lost(key, effects);
+        effects.push(Effect::Attempted { channel: channel.clone(), outcome: noted.as_str() });
         self.note_attempt(&channel, &noted);
         effects.push(Effect::Owed);
         Reply::Done
@@ -320,7 +353,7 @@ impl State {
     }
 
     /// A recovery whose alarm never reached its contact says it all in one.
-    fn mark_lost_alarms(&mut self, alarm: Key) {
+    pub(crate) fn mark_lost_alarms(&mut self, alarm: Key) {
         if !self.outbox.get(&alarm).is_some_and(|owed| owed.progress.is_lost()) {
             return;
         }
@@ -397,7 +430,7 @@ impl Owed {
     }
 
     /// What the incident's timeline says of the result.
-    fn event(&self) -> Option<(EventKind, String)> {
+    pub(crate) fn event(&self) -> Option<(EventKind, String)> {
         let whom = format!("{} by {}", self.contact, self.channel);
         let why = self.last_error.as_deref().unwrap_or_default();
         match self.progress {

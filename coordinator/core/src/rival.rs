@@ -1,6 +1,6 @@
 //! Two processes under one name: a probe's disk was copied, or its key was stolen. Each takes the
 //! session from the other, so that neither can be relied on, and votes would come from two places
-//! as if from one. Both are quarantined until an operator lifts it.
+//! as if from one. Both are quarantined until an operator lifts it ([`crate::quarantine`]).
 //!
 //! A restart is one new life, and the old one never comes back. Of two that are alive at once,
 //! each comes back after the other, again and again.
@@ -10,9 +10,6 @@ use std::time::Duration;
 use crosscheck_model::{ProbeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::command::Reply;
-use crate::effect::Effect;
-use crate::incident::EventKind;
 use crate::state::State;
 
 /// So often must each of two lives have come back; a late copy of a message brings one back once.
@@ -67,37 +64,12 @@ impl Rivalry {
 }
 
 impl State {
-    /// Since when two processes under this name are known to be alive at once.
-    pub fn quarantined_since(&self, probe: &ProbeId) -> Option<Timestamp> {
-        self.rivals.get(probe)?.quarantined
-    }
-
     /// A session of a probe is about to be replaced by one of the life `boot`.
     pub(crate) fn note_life(&mut self, probe: &ProbeId, boot: u64) {
         let before = self.probes.get(probe).map(|known| known.boot);
         if let Some(before) = before.filter(|before| *before != boot) {
             self.rivals.entry(probe.clone()).or_default().pass(self.now, before, boot);
         }
-    }
-
-    /// An operator has seen to it that only one process has this name.
-    pub(crate) fn reinstate(
-        &mut self,
-        probe: &ProbeId,
-        by: &str,
-        effects: &mut Vec<Effect>,
-    ) -> Reply {
-        if self.quarantined_since(probe).is_none() {
-            return Reply::Rejected(format!("the probe `{probe}` is not quarantined"));
-        }
-        self.rivals.remove(probe);
-        let (now, open) = (self.now, self.probes.get(probe).and_then(|known| known.incident));
-        if let Some(incident) = open.and_then(|open| self.incidents.get_mut(&open)) {
-            let text = format!("{by} has lifted the quarantine");
-            incident.note(now, EventKind::Changed, text, Vec::new());
-            effects.push(Effect::Incident(incident.id));
-        }
-        Reply::Done
     }
 
     /// Forgets lives that nobody has met for long.

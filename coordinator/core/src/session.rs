@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::observation::{Clock, Firmness, Observation};
-use crosscheck_model::wire::{Health, Hello, Receipt, Refusal, Report, WIRE_VERSION, Welcome};
+use crosscheck_model::wire::{
+    Health, Hello, OLDEST_WIRE, Receipt, Refusal, Report, WIRE_VERSION, Welcome,
+};
 use crosscheck_model::{ProbeId, Status, Timestamp};
 
 use crate::effect::Effect;
@@ -46,7 +48,7 @@ impl State {
         hello: Hello,
         effects: &mut Vec<Effect>,
     ) -> Result<Welcome, Refusal> {
-        if hello.wire != WIRE_VERSION {
+        if !(OLDEST_WIRE..=WIRE_VERSION).contains(&hello.wire) {
             return Err(Refusal::Version { wanted: WIRE_VERSION });
         }
         if !self.config.sites.contains_key(&hello.site) {
@@ -120,7 +122,12 @@ impl State {
         probe.dropped = report.dropped;
         probe.running = report.running;
         let (site, boot) = (probe.site.clone(), probe.boot);
+        let mut unasked = 0;
         for observation in report.observations {
+            if !self.may_record(&report.probe, &observation.check) {
+                unasked += 1;
+                continue;
+            }
             self.take_vote(&report.probe, boot, &observation);
             effects.push(Effect::Record {
                 probe: report.probe.clone(),
@@ -130,6 +137,9 @@ impl State {
         }
         for evidence in report.evidence {
             self.take_evidence(&report.probe, boot, evidence, effects);
+        }
+        if unasked > 0 {
+            effects.push(Effect::Unasked { probe: report.probe, observations: unasked });
         }
         Ok(receipt)
     }

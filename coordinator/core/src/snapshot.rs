@@ -1,18 +1,17 @@
-//! The state as bytes: a format version, then postcard. A stored format: a new version may be
-//! added, an old one must stay readable. Bytes that do not parse are an error, never "no state".
+//! The state as bytes: the level of its form, then postcard. A stored format: a new form may be
+//! added, an old one must stay readable, and written as long as the cluster is at its level. Bytes
+//! that do not parse are an error, never "no state".
 
+use crate::level::{self, Newer};
 use crate::state::State;
-
-/// The version written.
-const VERSION: u8 = 1;
 
 /// Why bytes are no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// The first byte names a version that this program does not know.
-    #[error("snapshot version {0} is not known to this program; was it written by a newer one?")]
-    Version(u8),
-    /// Nothing, not even a version.
+    /// A newer program has written it.
+    #[error("the snapshot cannot be read: {0}")]
+    Newer(#[from] Newer),
+    /// Nothing, not even a level.
     #[error("the snapshot is empty")]
     Empty,
     /// The content does not parse.
@@ -25,7 +24,7 @@ pub enum SnapshotError {
 /// # Errors
 /// None in practice: every part of the state has a binary form.
 pub fn encode(state: &State) -> Result<Vec<u8>, SnapshotError> {
-    Ok(postcard::to_extend(state, vec![VERSION])?)
+    Ok(postcard::to_extend(state, vec![state.level()])?)
 }
 
 /// The state that the bytes hold.
@@ -33,9 +32,7 @@ pub fn encode(state: &State) -> Result<Vec<u8>, SnapshotError> {
 /// # Errors
 /// [`SnapshotError`]: the node must stop, not start empty.
 pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
-    match bytes.split_first() {
-        None => Err(SnapshotError::Empty),
-        Some((&VERSION, rest)) => Ok(postcard::from_bytes(rest)?),
-        Some((&version, _)) => Err(SnapshotError::Version(version)),
-    }
+    let (&found, rest) = bytes.split_first().ok_or(SnapshotError::Empty)?;
+    level::admit(found, level::NEWEST)?;
+    Ok(postcard::from_bytes(rest)?)
 }

@@ -18,10 +18,12 @@ use crate::domain::Troubled;
 use crate::evidence::Cabinet;
 use crate::identity::Identity;
 use crate::incident::Incident;
+use crate::level::Level;
 use crate::member::MemberState;
 use crate::operator::Token;
 use crate::outbox::{Key, Owed};
 use crate::push::Reports;
+use crate::quarantine::Suspicions;
 use crate::quorum::Domain;
 use crate::rival::Rivalry;
 use crate::verdict::{Tally, Verdict};
@@ -84,6 +86,10 @@ pub struct State {
     pub watch: Watch,
     /// What probes gathered about checks that fail.
     pub evidence: Cabinet,
+    /// The level of the formats that every coordinator reads; see [`Self::level()`].
+    pub level: Level,
+    /// Probes that were suspect of late; see [`crate::quarantine`].
+    pub suspicions: BTreeMap<ProbeId, Suspicions>,
 }
 
 /// A probe.
@@ -137,6 +143,8 @@ pub struct CheckState {
     pub rev: u64,
     /// Who runs it.
     pub assigned: BTreeSet<ProbeId>,
+    /// Who ran it until when: what they have seen may still arrive.
+    pub former: BTreeMap<ProbeId, Timestamp>,
     /// The newest vote of each.
     pub votes: BTreeMap<ProbeId, Vote>,
     /// What is the case.
@@ -247,8 +255,8 @@ impl State {
         if !self.counts_as_heard(probe) {
             return Err("the probe does not reach the coordinators");
         }
-        if self.quarantined_since(id).is_some() {
-            return Err("withheld: two probes run under one name");
+        if let Some((_, why)) = self.quarantine(id) {
+            return Err(why.withheld());
         }
         if probe.suspect.is_some() {
             return Err("withheld: the probe contradicts the other sites");

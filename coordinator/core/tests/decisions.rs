@@ -5,7 +5,6 @@ mod world;
 
 use std::time::Duration;
 
-use crosscheck_core::command::Window;
 use crosscheck_core::outbox::{Edge, Progress, SendResult};
 use crosscheck_core::verdict::Reason;
 use crosscheck_core::{Command, Effect, Reply, apply};
@@ -264,7 +263,7 @@ fn in_a_maintenance_nobody_is_woken_and_at_its_end_what_is_still_down_is() {
     let mut world = World::new(5, config, Faults::NONE);
     world.seconds(90);
     let (from, to) = (world.now, world.now.plus(Duration::from_secs(300)));
-    world.propose(Command::Windows(vec![Window { rule: 0, from, to }]));
+    world.maintain(from, to);
     world.set_down(0, true);
     world.seconds(298);
     assert!(world.mails.is_empty());
@@ -459,7 +458,7 @@ fn an_edit_of_maintenance_moves_no_window_to_another_rule() {
     let mut world = World::new(5, config, Faults::NONE);
     world.seconds(90);
     let (from, to) = (world.now, world.now.plus(Duration::from_secs(600)));
-    world.propose(Command::Windows(vec![Window { rule: 0, from, to }]));
+    world.maintain(from, to);
     world.set_down(0, true);
     world.seconds(60);
     let mut edited = world.state.config.clone();

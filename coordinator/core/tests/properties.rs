@@ -6,7 +6,6 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crosscheck_core::command::Window;
 use crosscheck_core::outbox::{Edge, Key};
 use crosscheck_core::{Command, Effect, State, apply, snapshot};
 use crosscheck_model::config::Maintenance;
@@ -475,7 +474,7 @@ proptest! {
         let mut world = World::new(seed, config, Faults { noise: 0, mail: 0, ..rough() });
         let from = world.now.plus(Duration::from_secs(begin));
         let to = from.plus(Duration::from_secs(length));
-        world.propose(Command::Windows(vec![Window { rule: 0, from, to }]));
+        world.maintain(from, to);
         let edits = world.random.below(3);
         for second in 0..begin + length - 2 {
             if second % 97 == 0 {

@@ -6,13 +6,17 @@ use crosscheck_core::State;
 use crosscheck_core::state::{CheckState, SiteView};
 use crosscheck_model::{Cause, CheckId, Status, Timestamp};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::Api;
-use super::answer::{Answer, ApiError, milliseconds, read};
+use super::answer::{Answer, ApiError, Asked, milliseconds, read};
 use crate::operator::Caller;
-use crate::page::{Freshness, ask, reason};
+use crate::page::{Freshness, ask, reason, segment};
+
+/// Checks in one answer unless fewer are asked for, and at most.
+const LIMIT_MOST: usize = 10_000;
 
 /// A check.
 #[derive(Serialize, JsonSchema)]
@@ -114,19 +118,40 @@ impl SiteVote {
     }
 }
 
+/// Which checks are wanted.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct ChecksQuery {
+    /// Only those that come behind this id in the order of ids: where the page before ended.
+    after: Option<String>,
+    /// How many, at most 10,000, which is also how many there are unless fewer are asked for.
+    limit: Option<usize>,
+}
+
 /// `GET /api/v1/checks`.
 pub(super) async fn list(
     Shared(api): Shared<Api>,
     caller: Caller,
+    Asked(query): Asked<ChecksQuery>,
     headers: HeaderMap,
 ) -> Result<Answer, ApiError> {
     read(api, move |reader| {
         let fresh = reader.freshness();
-        let checks = ask(reader, |state| {
-            let checks = state.checks.iter().filter(|(_, check)| caller.sight.sees(check));
-            checks.map(|(id, check)| Check::new(state, id, check, fresh)).collect::<Vec<_>>()
+        let limit = query.limit.unwrap_or(LIMIT_MOST).clamp(1, LIMIT_MOST);
+        let after = CheckId::new(query.after.unwrap_or_default());
+        let (page, more) = ask(reader, |state| {
+            let behind =
+                state.checks.range::<CheckId, _>((Bound::Excluded(&after), Bound::Unbounded));
+            let mut seen = behind.filter(|(_, check)| caller.sight.sees(check));
+            let page = seen.by_ref().take(limit);
+            let page: Vec<_> =
+                page.map(|(id, check)| Check::new(state, id, check, fresh)).collect();
+            (page, seen.next().is_some())
         });
-        Answer::new(&checks, &headers)
+        let next = page
+            .last()
+            .filter(|_| more)
+            .map(|last| format!("/api/v1/checks?after={}&limit={limit}", segment(&last.id)));
+        Ok(Answer::new(&page, &headers)?.with_next(next))
     })
     .await
 }

@@ -45,9 +45,16 @@ pub(crate) struct Enrolled {
     /// Since when it is shut out.
     #[schemars(with = "Option<String>")]
     revoked_at: Option<Timestamp>,
-    /// Since when its votes are withheld because two processes run under its name.
+    /// Since when its votes are withheld until an operator reinstates it.
     #[schemars(with = "Option<String>")]
     quarantined_at: Option<Timestamp>,
+    /// Why: `rivals` (two processes run under its name) or `suspect` (it alone contradicted the
+    /// others three times within a day).
+    quarantined_for: Option<String>,
+    /// Since when its votes are withheld because it alone contradicts the others; that passes by
+    /// itself.
+    #[schemars(with = "Option<String>")]
+    suspect_since: Option<Timestamp>,
 }
 
 /// A token is wanted.
@@ -99,6 +106,7 @@ fn describe(
     identity: Option<&Identity>,
     session: Option<&ProbeState>,
 ) -> Enrolled {
+    let quarantine = state.quarantine(name);
     let site = session.map(|session| &session.site).or(identity.map(|identity| &identity.site));
     Enrolled {
         probe: name.to_string(),
@@ -110,7 +118,9 @@ fn describe(
         invited_by: identity.map(|identity| identity.invited_by.clone()),
         certificate_until: identity.map(|identity| identity.certified_until),
         revoked_at: identity.and_then(|identity| identity.revoked.as_ref()).map(|by| by.at),
-        quarantined_at: state.quarantined_since(name),
+        quarantined_at: quarantine.map(|(since, _)| since),
+        quarantined_for: quarantine.map(|(_, why)| why.as_str().to_owned()),
+        suspect_since: session.and_then(|session| session.suspect),
     }
 }
 

@@ -47,3 +47,18 @@ fn a_newer_or_a_foreign_file_is_named() {
     assert!(error.to_string().contains("update crosscheck"), "{error}");
     assert!(matches!(read(b"SQLite format 3\0 and so on"), Err(BackupError::Foreign)));
 }
+
+/// A stored format: what was backed up once must be restored by every later program. Before the
+/// first release the file is written anew by `CROSSCHECK_GOLDEN=write cargo test -p
+/// crosscheck-coordinator golden`.
+#[test]
+fn the_golden_backup_is_read_as_it_was_written() {
+    let path = "src/backup/golden/backup-1.bin";
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("CROSSCHECK_GOLDEN").is_some_and(|value| value == "write") {
+        std::fs::write(&golden, file()).expect("written");
+    }
+    let kept = std::fs::read(&golden).expect("the golden file");
+    assert!(kept == file(), "it is written otherwise");
+    assert_eq!(read(&kept).expect("whole"), read(&file()).expect("whole"));
+}

@@ -53,7 +53,8 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 }
 
 async fn ask(inner: &Arc<Inner>, leader: Option<(u64, String)>) -> Changed {
-    let change = Change::Admit { node: inner.id, url: inner.url.clone() };
+    let change =
+        Change::Admit { node: inner.id, url: inner.url.clone(), level: inner.program.level };
     if inner.leadership.borrow().is_leader {
         return super::change::carry_out(inner, change).await;
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crosscheck_core::Command;
 use crosscheck_core::command::Enclosed;
+use crosscheck_core::level::Level;
 use crosscheck_core::operator::Actor;
+use crosscheck_core::{Command, State};
 use crosscheck_model::Timestamp;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
@@ -68,7 +69,11 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, change: Change) -> Changed {
         }
         inner.node.finish_change().await?;
         match change {
-            Change::Admit { node, url } => admit(inner, node, &url).await,
+            Change::Admit { node, level, .. } if level < inner.shared.read(State::level) => {
+                let cluster = inner.shared.read(State::level);
+                Ok(Changed::Refused(too_old(&format!("coordinator {node}"), level, cluster)))
+            }
+            Change::Admit { node, url, .. } => admit(inner, node, &url).await,
             Change::Remove { node, by } => remove(inner, node, by).await,
             Change::Transfer { node, by } => Ok(transfer(inner, node, by).await),
         }
@@ -208,6 +213,14 @@ async fn transfer(inner: &Arc<Inner>, node: u64, by: Actor) -> Changed {
         true => Changed::Done,
         false => Changed::Unknown(format!("coordinator {node} has not taken over in time")),
     }
+}
+
+/// What a coordinator hears that does not read what the cluster writes.
+pub(crate) fn too_old(who: &str, level: Level, cluster: Level) -> String {
+    format!(
+        "{who} reads formats up to level {level}, and this cluster writes level {cluster}: install \
+         the release that the other coordinators run (`crosscheck cluster status`)"
+    )
 }
 
 /// What a coordinator hears that does not belong to the cluster any more.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crosscheck_checks::clock;
 
+use super::Program;
 use super::identity::{Identity, IdentityError};
 use crate::access::{Authority, AuthorityError};
 use crate::fatal::Fatal;
@@ -41,7 +42,7 @@ pub enum InitError {
 ///
 /// # Errors
 /// The directory is not empty, or the disk fails.
-pub async fn form(settings: &Settings) -> Result<Identity, InitError> {
+pub async fn form(settings: &Settings, program: Program) -> Result<Identity, InitError> {
     Identity::claim(&settings.data)?;
     Authority::create(&settings.data, clock::wall())?;
     let config = ReplicaConfig {
@@ -56,6 +57,7 @@ pub async fn form(settings: &Settings) -> Result<Identity, InitError> {
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
         surroundings: Surroundings::default(),
+        program,
     };
     let replica = Replica::start(config).await?;
     replica.form().await?;

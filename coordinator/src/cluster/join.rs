@@ -12,14 +12,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use crosscheck_core::level::{self, Level};
 use crosscheck_core::token::Grant;
-use crosscheck_core::{Command, Reply};
+use crosscheck_core::{Command, Reply, State};
 use crosscheck_model::join::{Fingerprint, JoinRefusal, JoinToken, NoToken};
 use crosscheck_probe::trust::{self, Announced};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::Program;
+use super::change::too_old;
 use super::identity::{Identity, IdentityError};
 use crate::access::{Authority, AuthorityError};
 use crate::operator::Caller;
@@ -41,6 +44,13 @@ pub struct Join {
     pub token: String,
     /// The newcomer's own, for which the token is good: asked again with it, the answer is the same.
     pub key: Fingerprint,
+    /// The newest format level that its program reads.
+    #[serde(default = "first_level")]
+    pub level: Level,
+}
+
+const fn first_level() -> Level {
+    level::FIRST
 }
 
 /// What it gets.
@@ -101,6 +111,12 @@ async fn join(Shared(replica): Shared<Arc<Replica>>, Json(asked): Json<Join>) ->
     let refused = |status: StatusCode, error: String| {
         (status, Json(json!({ "error": error }))).into_response()
     };
+    let cluster = replica.read(State::level);
+    if asked.level < cluster {
+        // Before the token is used up.
+        let old = too_old("this machine's crosscheck", asked.level, cluster);
+        return refused(StatusCode::CONFLICT, old);
+    }
     let token = match asked.token.parse::<JoinToken>() {
         Ok(token) => digest(&token.secret),
         Err(error) => return refused(StatusCode::BAD_REQUEST, error.to_string()),
@@ -172,7 +188,12 @@ fn digest(secret: &[u8]) -> Fingerprint {
 ///
 /// # Errors
 /// The directory is not empty, or the coordinator is not reached or refuses.
-pub async fn join_at(url: &str, token: &str, data: &Path) -> Result<Identity, JoinError> {
+pub async fn join_at(
+    url: &str,
+    token: &str,
+    data: &Path,
+    program: &Program,
+) -> Result<Identity, JoinError> {
     let token: JoinToken = token.parse()?;
     if !url.starts_with("https://") {
         return Err(JoinError::Url(url.to_owned()));
@@ -190,7 +211,8 @@ pub async fn join_at(url: &str, token: &str, data: &Path) -> Result<Identity, Jo
         .map_err(unreached)?;
     let own = digest(&rand::random::<[u8; 32]>());
     let address = format!("{}/raft/v1/join", url.trim_end_matches('/'));
-    let request = client.post(address).json(&Join { token: token.reveal(), key: own });
+    let request =
+        client.post(address).json(&Join { token: token.reveal(), key: own, level: program.level });
     let response = request.send().await.map_err(unreached)?;
     if !response.status().is_success() {
         let status = response.status();

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crosscheck_core::level::Level;
 use crosscheck_model::Timestamp;
 use futures_util::future::join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::VERSION;
 use crate::raft::Role;
 use crate::replica::Replica;
 
@@ -21,6 +21,9 @@ const OFFSET_LIMIT_MS: i64 = 5_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Own {
     pub(crate) version: String,
+    /// The newest format level that its program reads.
+    #[serde(default)]
+    pub(crate) level: Level,
     pub(crate) term: u64,
     pub(crate) leader: Option<u64>,
     /// The last entry of its log.
@@ -45,6 +48,9 @@ pub struct ClusterReport {
     pub leader: Option<u64>,
     /// The newest term it knows.
     pub term: u64,
+    /// The level of the formats that the cluster writes: what every coordinator reads. It rises by
+    /// itself when all run a release that reads more.
+    pub level: Level,
     /// The coordinators.
     pub members: Vec<MemberReport>,
     /// What people should know or do.
@@ -66,6 +72,8 @@ pub struct MemberReport {
     pub state: Option<String>,
     /// Its program's version.
     pub version: Option<String>,
+    /// The newest format level that its program reads.
+    pub level: Option<Level>,
     /// The last entry of its log.
     pub last_index: Option<u64>,
     /// The last entry that it has applied.
@@ -90,7 +98,8 @@ impl Replica {
     pub(crate) fn own(&self) -> Own {
         let standing = *self.0.leadership.borrow();
         Own {
-            version: VERSION.to_owned(),
+            version: self.0.program.version.clone(),
+            level: self.0.program.level,
             term: standing.term,
             leader: standing.leader,
             last: self.0.node.ends().0,
@@ -121,14 +130,21 @@ impl Replica {
                 MemberReport::new(*id, role, Some(known.url.clone()), heard, last)
             })
             .collect();
-        let (cluster, enrolled) = self.read(|state| {
-            (state.cluster.clone(), state.members.keys().copied().collect::<Vec<_>>())
+        let (cluster, level, enrolled) = self.read(|state| {
+            let enrolled: Vec<u64> = state.members.keys().copied().collect();
+            (state.cluster.clone(), state.level(), enrolled)
         });
         let joining = enrolled.into_iter().filter(|id| !group.contains_key(id));
         members.extend(joining.map(|id| MemberReport::new(id, "joining", None, None, last)));
-        let warnings = warnings(&members);
+        let mut warnings = warnings(&members);
+        warnings.extend(behind(&members, level));
         let (leader, term) = (standing.leader, standing.term);
-        ClusterReport { cluster, asked: self.id(), leader, term, members, warnings }
+        ClusterReport { cluster, asked: self.id(), leader, term, level, members, warnings }
+    }
+
+    /// What a coordinator says of itself, asked now.
+    pub(crate) async fn ask_own(&self, id: u64, url: &str) -> Option<Own> {
+        self.ask(id, url).await.map(|heard| heard.own)
     }
 
     async fn ask(&self, id: u64, url: &str) -> Option<Heard> {
@@ -137,7 +153,8 @@ impl Replica {
         }
         let clock = self.0.gate.clock();
         let (wall, began) = (clock.wall(), clock.elapsed());
-        let own: Own = self.0.peers.call((id, url), "report", &(), ANSWER_LIMIT).await.ok()?;
+        let own: String = self.0.peers.call((id, url), "report", &(), ANSWER_LIMIT).await.ok()?;
+        let own: Own = serde_json::from_str(&own).ok()?;
         let middle = wall.plus(clock.elapsed().saturating_sub(began) / 2);
         let offset_ms = signed(own.wall).saturating_sub(signed(middle));
         Some(Heard { own, offset_ms })
@@ -159,6 +176,7 @@ impl MemberReport {
             reachable: heard.is_some(),
             state: own.map(state),
             version: own.map(|own| own.version.clone()),
+            level: own.map(|own| own.level),
             last_index: own.map(|own| own.last),
             applied_index: own.map(|own| own.applied),
             lag: own.map(|own| last.saturating_sub(own.applied)),
@@ -170,6 +188,22 @@ impl MemberReport {
     fn votes(&self) -> bool {
         self.role == "leader" || self.role == "voter"
     }
+}
+
+/// Who keeps the cluster from writing newer formats.
+fn behind(members: &[MemberReport], level: Level) -> Option<String> {
+    let newest = members.iter().filter_map(|member| member.level).max()?;
+    if newest <= level {
+        return None;
+    }
+    let reads_less = |member: &&MemberReport| member.level.is_none_or(|reads| reads < newest);
+    let who: Vec<String> =
+        members.iter().filter(reads_less).map(|member| member.node.to_string()).collect();
+    let who = if who.is_empty() { "nobody any more".to_owned() } else { who.join(", ") };
+    Some(format!(
+        "the upgrade is not done: the cluster writes formats of level {level} until every \
+         coordinator reads {newest}; still to come: {who}"
+    ))
 }
 
 fn warnings(members: &[MemberReport]) -> Vec<String> {
@@ -213,6 +247,16 @@ mod tests {
 
     fn member(node: u64, role: &str, reachable: bool) -> MemberReport {
         MemberReport { reachable, ..MemberReport::new(node, role, None, None, 0) }
+    }
+
+    #[test]
+    fn an_upgrade_that_is_not_done_names_who_is_left() {
+        let reads = |node, level| MemberReport { level, ..member(node, "voter", true) };
+        let members = [reads(1, Some(2)), reads(2, Some(1)), reads(3, None)];
+        let told = behind(&members, 1).expect("two are left");
+        assert!(told.contains("still to come: 2, 3"), "{told}");
+        assert_eq!(behind(&members, 2), None, "level 2 is written");
+        assert_eq!(behind(&members[1..], 1), None, "nobody reads more");
     }
 
     #[test]

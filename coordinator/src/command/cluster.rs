@@ -12,6 +12,7 @@ use std::io::Write;
 use serde::Deserialize;
 
 use super::BAD_INPUT;
+use crate::cluster::Program;
 
 /// Forms a cluster, and changes and shows who belongs to it.
 #[derive(Debug, clap::Args)]
@@ -50,11 +51,16 @@ enum What {
 ///
 /// # Errors
 /// What is not the user's to correct, or what the cluster refuses.
-pub async fn cluster(args: &ClusterArgs, out: &mut dyn Write, colour: bool) -> anyhow::Result<u8> {
+pub async fn cluster(
+    args: &ClusterArgs,
+    program: Program,
+    out: &mut dyn Write,
+    colour: bool,
+) -> anyhow::Result<u8> {
     match &args.what {
-        What::Init(args) => init::init(args, out).await,
+        What::Init(args) => init::init(args, program, out).await,
         What::Token(args) => token::token(args, out).await,
-        What::Join(args) => join::join(args, out).await,
+        What::Join(args) => join::join(args, &program, out).await,
         What::Remove(args) => remove::remove(args, out).await,
         What::Transfer(args) => transfer::transfer(args, out).await,
         What::Status(args) => status::status(args, out, colour).await,

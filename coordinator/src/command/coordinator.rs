@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{BAD_INPUT, FINE};
 use crate::access::{self, Authority, Credentials};
+use crate::cluster::Program;
 use crate::cluster::identity::Identity;
 use crate::courier;
 use crate::disk::{Ballast, FileSystem};
@@ -89,7 +90,7 @@ again would not help."#;
 ///
 /// # Errors
 /// What is ours and not the user's.
-pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
+pub async fn coordinator(args: &CoordinatorArgs, program: Program) -> anyhow::Result<u8> {
     let secrets = Secrets::of_process();
     let settings = match Settings::read(&args.config).and_then(|settings| {
         let key = settings.operator_key(&secrets)?;
@@ -123,7 +124,8 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
             return Ok(BAD_INPUT);
         }
     };
-    match run(&settings, &identity, credentials, operator_key, receivers, secrets).await? {
+    let own = Own { credentials, operator_key, receivers, program };
+    match run(&settings, &identity, own, secrets).await? {
         None => Ok(FINE),
         Some(Ending::Removed(reason)) => {
             identity.remove(&settings.data, &reason)?;
@@ -138,33 +140,51 @@ pub async fn coordinator(args: &CoordinatorArgs) -> anyhow::Result<u8> {
     }
 }
 
+/// What a member has beside its settings.
+struct Own {
+    credentials: Arc<Credentials>,
+    operator_key: Option<String>,
+    receivers: Vec<Receiver>,
+    program: Program,
+}
+
+fn replica_config(
+    settings: &Settings,
+    identity: &Identity,
+    credentials: Arc<Credentials>,
+    program: Program,
+) -> ReplicaConfig {
+    tracing::info!(version = program.version, level = program.level, "this is crosscheck");
+    ReplicaConfig {
+        id: identity.node,
+        url: settings.raft_url(),
+        acquaintances: identity.members.clone(),
+        data: settings.data.clone(),
+        profile: settings.profile.into(),
+        credentials: Some(credentials),
+        snapshot_every: SNAPSHOT_EVERY,
+        clock: Arc::new(SystemClock::start()),
+        fatal: Fatal::exit(),
+        surroundings: Surroundings::default(),
+        program,
+    }
+}
+
 /// Runs until the process is asked to end, or the member must stop, and why.
 async fn run(
     settings: &Settings,
     identity: &Identity,
-    credentials: Arc<Credentials>,
-    operator_key: Option<String>,
-    receivers: Vec<Receiver>,
+    own: Own,
     secrets: Secrets,
 ) -> anyhow::Result<Option<Ending>> {
+    let Own { credentials, operator_key, receivers, program } = own;
     let mut end = super::Termination::new()?;
     let stop = CancellationToken::new();
     let listen = &settings.listen;
     let raft = serve::bind(listen.raft, "the other members").await?;
     let space = Arc::new(FileSystem(settings.data.clone()));
     let ballast = Ballast::keep(&settings.data, &*space)?;
-    let config = ReplicaConfig {
-        id: identity.node,
-        url: settings.raft_url(),
-        acquaintances: identity.members.clone(),
-        data: settings.data.clone(),
-        profile: settings.profile.into(),
-        credentials: Some(credentials.clone()),
-        snapshot_every: SNAPSHOT_EVERY,
-        clock: Arc::new(SystemClock::start()),
-        fatal: Fatal::exit(),
-        surroundings: Surroundings::default(),
-    };
+    let config = replica_config(settings, identity, credentials.clone(), program);
     let member = Member::start(config, courier::by_channels(secrets.clone()))
         .await
         .with_context(|| format!("open the data directory {}", settings.data.display()))?;

@@ -147,7 +147,9 @@ fn row(probe: &Value) -> Vec<Cell> {
     let is_set = |key: &str| probe.get(key).is_some_and(Value::is_string);
     let state = match () {
         () if is_set("revoked_at") => "revoked",
-        () if is_set("quarantined_at") => "quarantined",
+        () if text(probe, "quarantined_for") == "suspect" => "quarantined: suspect too often",
+        () if is_set("quarantined_at") => "quarantined: two processes",
+        () if is_set("suspect_since") => "suspect",
         () if probe.get("live") == Some(&Value::Bool(true)) => "live",
         () if is_set("heard_at") => "silent",
         () => "never seen",

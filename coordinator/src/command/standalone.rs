@@ -207,6 +207,7 @@ async fn start(
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::exit(),
         surroundings: Surroundings::default(),
+        program: crate::cluster::Program::this(),
     };
     let carry = courier::by_channels(Secrets::of_process());
     let directory = args.data.display();

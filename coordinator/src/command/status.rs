@@ -8,6 +8,9 @@ use super::remote::RemoteArgs;
 use super::table::{self, Cell};
 use super::{FINE, NOT_WELL, json};
 
+/// Checks asked for at a time.
+const PAGE: usize = 1_000;
+
 /// Shows every check with its verdict and each site's vote.
 ///
 /// Exit status 0: every check is up. 1: at least one is not.
@@ -26,7 +29,7 @@ pub struct StatusArgs {
 /// # Errors
 /// The coordinator is not reached, or what the writer says.
 pub async fn status(args: &StatusArgs, out: &mut dyn Write, colour: bool) -> anyhow::Result<u8> {
-    let checks: Vec<Value> = args.remote.get("/api/v1/checks").await?;
+    let checks = all_checks(&args.remote).await?;
     let well = checks.iter().all(|check| text(check, "status") == "up");
     if args.json {
         json::pretty(out, &checks)?;
@@ -35,6 +38,22 @@ pub async fn status(args: &StatusArgs, out: &mut dyn Write, colour: bool) -> any
         table::write(out, &["CHECK", "STATUS", "SINCE", "SITES"], &rows, colour)?;
     }
     Ok(if well { FINE } else { NOT_WELL })
+}
+
+/// Every check, page by page.
+async fn all_checks(remote: &RemoteArgs) -> anyhow::Result<Vec<Value>> {
+    let mut checks: Vec<Value> = Vec::new();
+    loop {
+        let last = checks.last().map(|check| text(check, "id")).unwrap_or_default();
+        let after = percent_encoding::utf8_percent_encode(last, percent_encoding::NON_ALPHANUMERIC);
+        let path = format!("/api/v1/checks?limit={PAGE}&after={after}");
+        let page: Vec<Value> = remote.get(&path).await?;
+        let is_last = page.len() < PAGE;
+        checks.extend(page);
+        if is_last {
+            return Ok(checks);
+        }
+    }
 }
 
 fn row(check: &Value) -> Vec<Cell> {

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crosscheck_core::outbox::{Edge, Notice, Progress};
+use crosscheck_core::outbox::{Edge, Notice};
 use crosscheck_model::{CheckId, ContactId, IncidentId, Severity, Status, Timestamp};
 use tokio::sync::oneshot;
 
@@ -77,6 +77,7 @@ fn owed() -> Owed {
         created: Timestamp::ZERO,
         after: Vec::new(),
         last_error: None,
+        rerouted: false,
     }
 }
 
@@ -156,7 +157,10 @@ async fn nothing_is_sent_without_a_majority_that_says_we_lead() {
     let mut scene = Scene::new();
     *scene.log.leads.lock().expect("no panic") = false;
     scene.lead_and_claim().await;
-    // It is claimed anew, which shows that the first claim came to nothing.
+    // The first claim is given back, and nobody waits for its lease.
+    let (command, answer) = scene.proposal().await;
+    assert_eq!(command, Command::Release { key: KEY, attempt: 4 });
+    answer.send(Ok(Reply::Done)).expect("the courier waits");
     let (command, answer) = scene.proposal().await;
     assert_eq!(command, Command::Claim { key: KEY, term: 5, node: 3 });
     answer.send(Ok(Reply::Rejected("claimed by another".to_owned()))).expect("the courier waits");
@@ -171,6 +175,43 @@ async fn nothing_is_sent_after_the_lead_is_lost() {
     scene.tell(News::Lead(None)).await;
     scene.stop.cancel();
     answer.send(Ok(Reply::Claimed(4))).expect("the courier waits");
+    let (command, answer) = scene.proposal().await;
+    assert_eq!(command, Command::Release { key: KEY, attempt: 4 });
+    // A courier that stops does not insist.
+    drop(answer);
+    scene.end_without_sends().await;
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_was_lost_is_looked_for_and_given_back() {
+    let mut scene = Scene::new();
+    scene.tell(News::Lead(Some(5))).await;
+    let (command, answer) = scene.proposal().await;
+    assert_eq!(command, Command::Claim { key: KEY, term: 5, node: 3 });
+    {
+        // It has got into the log all the same.
+        let mut state = scene.log.state.lock().expect("no panic");
+        let owed = state.outbox.get_mut(&KEY).expect("owed");
+        let until = Timestamp::ZERO.plus(CLAIM_LEASE);
+        (owed.attempts, owed.progress) = (1, Progress::Claimed { term: 5, node: 3, until });
+    }
+    drop(answer);
+    let (command, answer) = scene.proposal().await;
+    assert_eq!(command, Command::Release { key: KEY, attempt: 1 });
+    answer.send(Ok(Reply::Done)).expect("the courier waits");
+    scene.end_without_sends().await;
+}
+
+#[tokio::test]
+async fn a_claim_of_a_term_that_is_over_is_not_looked_for_any_more() {
+    let mut scene = Scene::new();
+    scene.tell(News::Lead(Some(5))).await;
+    let (_, answer) = scene.proposal().await;
+    scene.log.state.lock().expect("no panic").lead_term = 6;
+    drop(answer);
+    let (command, answer) = scene.proposal().await;
+    assert!(matches!(command, Command::Claim { .. }), "it is claimed anew: {command:?}");
+    answer.send(Ok(Reply::Rejected("no".to_owned()))).expect("the courier waits");
     scene.end_without_sends().await;
 }
 
@@ -217,7 +258,7 @@ async fn what_cannot_be_carried_is_told_apart_by_who_can_mend_it() {
     };
     for (contact, channel, is_final, word) in [
         (None, channel("mail", "{}"), true, "contact"),
-        (contact.clone(), None, false, "not configured"),
+        (contact.clone(), None, true, "not configured"),
         (contact.clone(), channel("pigeon", "{}"), false, "pigeon"),
         (contact.clone(), channel("mail", "{"), false, "EOF"),
         (contact, channel("mail", "{}"), false, "smtp"),

@@ -190,6 +190,7 @@ impl Cluster {
             clock: Arc::new(SystemClock::start()),
             fatal: Fatal::exit(),
             surroundings: Surroundings::default(),
+            program: crate::cluster::Program::this(),
         };
         let member = Member::start(config, courier::by_channels(Secrets::of_process()))
             .await

@@ -20,16 +20,16 @@ use super::*;
 
 const DAY: u64 = 86_400_000;
 
-fn open(data: &Path) -> History {
+pub(super) fn open(data: &Path) -> History {
     History::open(data, Fatal::new(|reason| panic!("{reason}"))).expect("opens")
 }
 
-fn at(millis: u64) -> Timestamp {
+pub(super) fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
 /// Run `seq` of a probe at a site, begun at `started`.
-fn seen(site: &str, seq: u64, started: u64, status: Status, micros: u64) -> Effect {
+pub(super) fn seen(site: &str, seq: u64, started: u64, status: Status, micros: u64) -> Effect {
     let cause = (status != Status::Up).then_some(Cause::Refused);
     let mut outcome = Outcome::new(status, cause, "the words");
     outcome.duration = Duration::from_micros(micros);
@@ -56,12 +56,12 @@ fn seen(site: &str, seq: u64, started: u64, status: Status, micros: u64) -> Effe
     }
 }
 
-fn span(from: u64, status: Option<Status>, maintenance: bool) -> Effect {
+pub(super) fn span(from: u64, status: Option<Status>, maintenance: bool) -> Effect {
     Effect::Span { check: CheckId::new("shop"), from: at(from), status, maintenance }
 }
 
 /// An act as the state would give it, behind the one before.
-fn act(head: &mut Chain) -> Effect {
+pub(super) fn act(head: &mut Chain) -> Effect {
     let mut entry = Entry {
         index: head.index + 1,
         at: at(head.index * 10),
@@ -81,7 +81,7 @@ fn act(head: &mut Chain) -> Effect {
 }
 
 /// Follows the whole trail of a node.
-fn trail(history: &History) -> Chain {
+pub(super) fn trail(history: &History) -> Chain {
     let mut chain = Chain::default();
     loop {
         let entries = history.audit(chain.index, 7).expect("reads");
@@ -92,11 +92,11 @@ fn trail(history: &History) -> Chain {
     }
 }
 
-async fn keep(history: &History, entry: u64, effects: Vec<Effect>) {
+pub(super) async fn keep(history: &History, entry: u64, effects: Vec<Effect>) {
     history.append(entry, Arc::new(effects)).await.expect("kept");
 }
 
-fn rows(history: &History) -> Vec<Row> {
+pub(super) fn rows(history: &History) -> Vec<Row> {
     history.observations(&"shop".into(), None, at(0), at(u64::MAX), 10_000).expect("reads")
 }
 
@@ -184,6 +184,39 @@ async fn a_back_dated_span_replaces_what_it_overlaps() {
     let millis = Duration::from_millis;
     assert_eq!((days[0].up, days[0].down), (millis(300), millis(500)));
     assert_eq!((days[0].maintenance, days[0].no_data), (millis(100), millis(100)));
+}
+
+#[tokio::test]
+async fn the_days_of_many_checks_are_those_of_each() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let history = open(directory.path());
+    let day = 24 * 60 * 60 * 1_000;
+    let of = |check: &str, from: u64, status: Option<Status>| Effect::Span {
+        check: check.into(),
+        from: at(from),
+        status,
+        maintenance: from % 3 == 0,
+    };
+    let mut effects = Vec::new();
+    for (check, step) in [("acme/shop", day / 2), ("mail \"quoted\"", day), ("shop", 3 * day)] {
+        for from in (1..12).map(|n| n * step) {
+            let status = [None, Some(Status::Up), Some(Status::Down)][(from / step % 3) as usize];
+            effects.push(of(check, from, status));
+        }
+    }
+    keep(&history, 1, effects).await;
+    history.flush().await.expect("flushed");
+    let checks: Vec<CheckId> =
+        ["shop", "never seen", "mail \"quoted\"", "acme/shop"].map(CheckId::from).into();
+    for (until, days) in [(10 * day + 7, 90), (10 * day + 7, 3), (day / 4, 2), (40 * day, 5)] {
+        let all = history.days_of(&checks, at(until), days).expect("reads");
+        assert_eq!(all.len(), checks.len());
+        for check in &checks {
+            let alone = history.days(check, at(until), days).expect("reads");
+            assert_eq!(all[check], alone, "{check} until {until}");
+        }
+    }
+    assert!(history.days_of(&[], at(day), 9).expect("reads").is_empty());
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ async fn stage() -> Stage {
         clock: Arc::new(SystemClock::start()),
         fatal: Fatal::new(|reason| panic!("{reason}")),
         surroundings: Surroundings::default(),
+        program: crate::cluster::Program::this(),
     };
     let replica = Replica::start(config).await.expect("starts");
     replica.form().await.expect("forms a cluster of one");
@@ -202,7 +203,7 @@ async fn a_changed_assignment_reaches_the_stream() {
     assert_eq!(assignment.checks.len(), 1);
 }
 
-fn check() -> crosscheck_model::CheckSpec {
+pub(crate) fn check() -> crosscheck_model::CheckSpec {
     use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
     use crosscheck_model::{Family, Severity, SiteQuorum};
     let second = Duration::from_secs(1);

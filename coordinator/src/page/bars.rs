@@ -10,6 +10,7 @@ use jiff::civil::Date;
 
 use super::availability::{Share, Total};
 use super::text;
+use super::tone::Tone;
 use crate::history::Day;
 
 /// Days on the page, as hosted status pages have it.
@@ -140,14 +141,16 @@ fn is_blank(day: &Day) -> bool {
 
 /// The worst that the day saw, and for how long.
 fn trouble(day: &Day) -> Option<(&'static str, Duration)> {
-    [
-        ("down", day.down),
-        ("degraded", day.degraded),
-        ("unknown", day.unknown),
-        ("maintenance", day.maintenance),
+    let worst = [
+        (Tone::Down, day.down),
+        (Tone::Degraded, day.degraded),
+        (Tone::Unknown, day.unknown),
+        (Tone::Maintenance, day.maintenance),
     ]
     .into_iter()
-    .find(|(_, time)| !time.is_zero())
+    .filter(|(_, time)| !time.is_zero())
+    .max_by_key(|(tone, _)| *tone);
+    worst.map(|(tone, time)| (tone.class(), time))
 }
 
 /// How much of the bar a trouble takes: by the square root of its share of the day, so that

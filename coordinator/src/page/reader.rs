@@ -2,6 +2,8 @@
 //!
 //! Traits, so that neither knows Raft or SQLite and both can be shown any state in a test.
 
+use std::collections::BTreeMap;
+
 use crosscheck_core::State;
 use crosscheck_core::audit::Entry;
 use crosscheck_model::{CheckId, SiteId, Timestamp};
@@ -30,6 +32,18 @@ pub trait Readings {
     /// be left out.
     fn days(&self, check: &CheckId, until: Timestamp, days: u32) -> Result<Vec<Day>, ReadError>;
 
+    /// The same of several checks, each of which is in the answer; asked at once, because a page
+    /// shows a thousand.
+    fn days_of(
+        &self,
+        checks: &[CheckId],
+        until: Timestamp,
+        days: u32,
+    ) -> Result<BTreeMap<CheckId, Vec<Day>>, ReadError> {
+        let of = |check: &CheckId| Ok((check.clone(), self.days(check, until, days)?));
+        checks.iter().map(of).collect()
+    }
+
     /// Run times per site in `parts` equal parts of the stretch, each site's in the order of
     /// time; a part without runs is left out.
     fn latency(
@@ -56,6 +70,15 @@ pub trait Readings {
 impl Readings for History {
     fn days(&self, check: &CheckId, until: Timestamp, days: u32) -> Result<Vec<Day>, ReadError> {
         self.days(check, until, days).map_err(ReadError::of)
+    }
+
+    fn days_of(
+        &self,
+        checks: &[CheckId],
+        until: Timestamp,
+        days: u32,
+    ) -> Result<BTreeMap<CheckId, Vec<Day>>, ReadError> {
+        self.days_of(checks, until, days).map_err(ReadError::of)
     }
 
     fn latency(

@@ -146,9 +146,14 @@ pub(crate) fn title(state: &State, incident: &Incident) -> String {
     }
 }
 
-/// What the incident was about, where a resolved one is Up by now.
+/// What the incident was about: what is the case, and of one that is over, where that is Up by now,
+/// the worst that people were told.
 fn worst(incident: &Incident) -> Status {
-    if incident.status == Status::Up { Status::Down } else { incident.status }
+    let told = incident.told.iter().copied().max_by_key(|told| told.badness());
+    match incident.status {
+        Status::Up => told.unwrap_or(Status::Down),
+        status => status,
+    }
 }
 
 /// Whether the page may tell in the incident's own words: those of one that is wider than the page

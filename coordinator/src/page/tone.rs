@@ -3,17 +3,17 @@
 use crosscheck_core::state::CheckState;
 use crosscheck_model::Status;
 
-/// The look of a status.
+/// The look of a status; of several the largest counts, in the order of [`Status::badness`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tone {
     /// Green, a disc with a tick.
     Up,
     /// Blue, a diamond.
     Maintenance,
-    /// Grey, a ring with a question mark.
-    Unknown,
     /// Amber, a triangle.
     Degraded,
+    /// Grey, a ring with a question mark.
+    Unknown,
     /// Red, a square with a cross.
     Down,
 }
@@ -54,5 +54,22 @@ impl Tone {
             Self::Degraded => "Degraded",
             Self::Down => "Down",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_look_is_that_of_the_worst_status() {
+        let all = [Status::Up, Status::Degraded, Status::Unknown, Status::Down];
+        for one in all {
+            for other in all {
+                let looks = Tone::of(one).cmp(&Tone::of(other));
+                assert_eq!(looks, one.badness().cmp(&other.badness()), "{one} and {other}");
+            }
+        }
+        assert!(Tone::Maintenance > Tone::Up && Tone::Maintenance < Tone::Degraded);
     }
 }

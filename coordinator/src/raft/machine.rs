@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use crosscheck_core::{Effect, Reply, State};
+use crosscheck_core::command::Stamped;
+use crosscheck_core::level::{Level, NEWEST};
+use crosscheck_core::{Command, Effect, Reply, State};
 use crosscheck_model::Timestamp;
 use futures_util::{Stream, TryStreamExt};
 use openraft::alias::{SnapshotOf, StoredMembershipOf};
@@ -19,6 +21,7 @@ use super::snapshot::{Content, Meta, SnapshotError, Snapshots};
 use super::wire::{Answered, Proposal, Types};
 use crate::fatal::Fatal;
 use crate::history::{History, HistoryError};
+use crate::metrics::counts::Counter;
 
 /// How many entries' effects a subscriber may be behind before it is told that it missed some.
 const EFFECTS_QUEUE: usize = 1_024;
@@ -36,7 +39,11 @@ pub struct Shared {
     pub(crate) history: History,
     /// A snapshot was installed, so the history may lack something.
     pub(crate) installed: Notify,
+    /// What is counted of all that is applied and served.
+    pub(crate) counter: Counter,
     fatal: Fatal,
+    /// The newest format level that this program knows.
+    known: Level,
 }
 
 #[derive(Clone, Default)]
@@ -49,19 +56,31 @@ struct Applied {
 impl Shared {
     /// An empty state, whose measurements go to `history`.
     pub fn new(history: History, fatal: Fatal) -> Arc<Self> {
+        Self::knowing(NEWEST, history, fatal)
+    }
+
+    /// As [`Self::new`], of a program that knows the format levels up to `known`.
+    pub fn knowing(known: Level, history: History, fatal: Fatal) -> Arc<Self> {
         Arc::new(Self {
             applied: RwLock::default(),
             progress: watch::Sender::new((0, Timestamp::ZERO)),
             effects: broadcast::Sender::new(EFFECTS_QUEUE),
             history,
             installed: Notify::new(),
+            counter: Counter::default(),
             fatal,
+            known,
         })
     }
 
     /// Looks at the applied state.
     pub fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         look(&self.lock().state)
+    }
+
+    /// The newest format level that this program knows.
+    pub(crate) const fn known(&self) -> Level {
+        self.known
     }
 
     /// A copy of the applied state and the last entry in it.
@@ -104,7 +123,7 @@ impl Machine {
     /// Applies one entry to the state: the reply, what the history keeps, what others carry out.
     fn change(&self, entry: Entry) -> Result<(Answered, Vec<Effect>, Timestamp), ApplyError> {
         let stamped = match &entry.payload {
-            EntryPayload::Normal(proposal) => Some(decode(entry.log_id.index, proposal)?),
+            EntryPayload::Normal(proposal) => Some(self.decode(entry.log_id.index, proposal)?),
             _ => None,
         };
         let mut applied = self.shared.lock_for_change();
@@ -115,8 +134,17 @@ impl Machine {
         let Some(stamped) = stamped else {
             return Ok((Answered(None), Vec::new(), applied.state.now));
         };
+        let is_tick = matches!(stamped.command, Command::Tick);
         let done = crosscheck_core::apply(&mut applied.state, stamped.at, stamped.command);
-        Ok((Answered(Some(done.reply)), done.effects, applied.state.now))
+        let now = applied.state.now;
+        drop(applied);
+        self.shared.counter.applied(now, is_tick, &done.reply, &done.effects);
+        Ok((Answered(Some(done.reply)), done.effects, now))
+    }
+
+    fn decode(&self, index: u64, proposal: &Proposal) -> Result<Stamped, ApplyError> {
+        let stamped = proposal.decode(self.shared.known);
+        stamped.map_err(|error| ApplyError::Format { index, error })
     }
 
     async fn apply_one(&self, entry: Entry) -> Result<Answered, ApplyError> {
@@ -160,13 +188,6 @@ impl From<ApplyError> for io::Error {
     }
 }
 
-fn decode(
-    index: u64,
-    proposal: &Proposal,
-) -> Result<crosscheck_core::command::Stamped, ApplyError> {
-    proposal.decode().map_err(|error| ApplyError::Format { index, error })
-}
-
 impl RaftStateMachine<Types> for Machine {
     type SnapshotData = Bytes;
     type SnapshotBuilder = Builder;
@@ -196,11 +217,11 @@ impl RaftStateMachine<Types> for Machine {
 
     async fn install_snapshot(&mut self, meta: &Meta, bytes: Bytes) -> io::Result<()> {
         let index = meta.last_log_id.map_or(0, |last| last.index);
-        let snapshots = self.snapshots.clone();
+        let (snapshots, known) = (self.snapshots.clone(), self.shared.known);
         let storage = self.shared.history.storage();
         let content = storage
             .run(move || {
-                let content = Content::decode(index, &bytes)?;
+                let content = Content::decode(index, &bytes, known)?;
                 snapshots.write(index, &bytes)?;
                 Ok::<_, SnapshotError>(content)
             })
@@ -209,23 +230,37 @@ impl RaftStateMachine<Types> for Machine {
         let lack = self.shared.history.lack(index).await;
         lack.map_err(|error| self.shared.stop(io::Error::other(error)))?;
         let now = content.state.now;
-        *self.shared.lock_for_change() = Applied {
+        let applied = Applied {
             state: content.state,
             last: content.meta.last_log_id,
             membership: content.meta.last_membership,
         };
+        let news = news(&self.shared.lock().state, &applied.state);
+        *self.shared.lock_for_change() = applied;
         self.shared.progress.send_replace((index, now));
+        // Without subscribers nobody misses it.
+        let _ = self.shared.effects.send(Arc::new(news));
         self.shared.installed.notify_one();
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Types, Bytes>>> {
-        let snapshots = self.snapshots.clone();
+        let (snapshots, known) = (self.snapshots.clone(), self.shared.known);
         let storage = self.shared.history.storage();
-        let newest = storage.run(move || snapshots.newest()).await?;
+        let newest = storage.run(move || snapshots.newest(known)).await?;
         let newest = newest.map_err(|error| self.shared.stop(error))?;
         Ok(newest.map(|(bytes, content)| Snapshot { meta: content.meta, snapshot: bytes }))
     }
+}
+
+/// What those who follow the effects must hear of entries that came as a snapshot: which probes
+/// have other work, and that the outbox may have changed. Confirmations asked for meanwhile are
+/// over.
+fn news(before: &State, after: &State) -> Vec<Effect> {
+    let changed = after.probes.iter().filter(|(id, probe)| {
+        before.probes.get(*id).is_none_or(|known| known.assignment != probe.assignment)
+    });
+    vec![Effect::Reassigned(changed.map(|(id, _)| id.clone()).collect()), Effect::Owed]
 }
 
 /// A view of the state at one entry, on its way to a file.
@@ -269,5 +304,56 @@ impl Answered {
     /// The reply, which every command has.
     pub(super) fn into_reply(self) -> Option<Reply> {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crosscheck_model::config::Site;
+    use crosscheck_model::wire::{Hello, WIRE_VERSION};
+    use crosscheck_model::{ProbeId, SiteId};
+    use openraft::LogId as RaftLogId;
+    use openraft::vote::leader_id_std::CommittedLeaderId;
+
+    use super::*;
+
+    /// A state in which probe `p` has a session, and has been given other work so many times.
+    fn state(changes: u64) -> State {
+        let mut state = State::default();
+        let site = Site { region: "north".into(), carrier: "one".into() };
+        state.config.sites.insert(SiteId::new("a"), site);
+        for probe in ["p", "q"] {
+            let hello = Hello {
+                wire: WIRE_VERSION,
+                probe: ProbeId::new(probe),
+                site: SiteId::new("a"),
+                boot: 1,
+                version: String::new(),
+            };
+            let command = Command::Open(hello);
+            crosscheck_core::apply(&mut state, Timestamp::from_millis(1), command);
+        }
+        state.probes.get_mut(&ProbeId::new("p")).expect("it has a session").assignment = changes;
+        state
+    }
+
+    #[tokio::test]
+    async fn who_follows_hears_of_work_that_changed_while_a_snapshot_was_installed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let fatal = Fatal::new(|reason| panic!("{reason}"));
+        let history = History::open(directory.path(), fatal.clone()).expect("a history");
+        let shared = Shared::new(history, fatal);
+        let mut machine = Machine::open(directory.path(), shared.clone()).expect("opens");
+        let mut effects = shared.effects.subscribe();
+        for (index, changes, told) in [(5, 7, vec!["p", "q"]), (9, 8, vec!["p"]), (12, 8, vec![])] {
+            let last_log_id = Some(RaftLogId::new(CommittedLeaderId::new(1), index));
+            let meta = Meta { last_log_id, ..Meta::default() };
+            let content = Content { meta: meta.clone(), state: state(changes) };
+            let bytes = content.encode().expect("encodes");
+            machine.install_snapshot(&meta, bytes).await.expect("installed");
+            let heard = effects.try_recv().expect("it is told");
+            let told: Vec<ProbeId> = told.into_iter().map(ProbeId::from).collect();
+            assert_eq!(*heard, [Effect::Reassigned(told), Effect::Owed], "entry {index}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! How coordinators reach each other: postcard over HTTPS, each call bounded, the peer confirmed.
+//! How coordinators reach each other: postcard over HTTPS behind a format level, each call bounded,
+//! the peer confirmed.
 
 mod routes;
 
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crosscheck_core::Reply;
+use crosscheck_core::level::{self, Level};
+use http::StatusCode;
 use openraft::alias::{SnapshotMetaOf, SnapshotOf, VoteOf};
 use openraft::errors::{
     NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable,
@@ -23,7 +26,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::routes::routes;
-use super::wire::{Blob, Types};
+use super::wire::{Blob, Types, pack, unpack};
 use crate::access::Credentials;
 use crate::cluster::report::Own;
 use crate::cluster::{Change, Changed};
@@ -43,6 +46,9 @@ pub(crate) trait Asked: Clone + Send + Sync + 'static {
         &self,
         want: crate::history::Want,
     ) -> impl Future<Output = Option<crate::history::Page>> + Send;
+
+    /// The newest format level that this program knows.
+    fn known(&self) -> Level;
 
     /// This node's wall clock.
     fn wall(&self) -> crosscheck_model::Timestamp;
@@ -165,6 +171,18 @@ impl Peers {
     /// Posts `question` to `path` of the node `target` at `base` and reads its answer.
     pub(crate) async fn call<A: DeserializeOwned>(
         &self,
+        to: (u64, &str),
+        path: &str,
+        question: &impl Serialize,
+        limit: Duration,
+    ) -> Result<A, CallError> {
+        self.call_at(level::FIRST, to, path, question, limit).await
+    }
+
+    /// The same, of a question that only programs that know `level` understand.
+    pub(crate) async fn call_at<A: DeserializeOwned>(
+        &self,
+        level: Level,
         (target, base): (u64, &str),
         path: &str,
         question: &impl Serialize,
@@ -172,7 +190,7 @@ impl Peers {
     ) -> Result<A, CallError> {
         let url = format!("{}/raft/v1/{path}", base.trim_end_matches('/'));
         let not_taken = |reason: String| CallError::NotTaken { url: url.clone(), reason };
-        let body = postcard::to_stdvec(question).map_err(|error| not_taken(error.to_string()))?;
+        let body = pack(level, question).map_err(|error| not_taken(error.to_string()))?;
         let answer = match &self.transport {
             None => self.post(target, &url, body, limit).await?,
             Some(transport) => {
@@ -184,7 +202,7 @@ impl Peers {
                 })?
             }
         };
-        postcard::from_bytes(&answer)
+        unpack(level::NEWEST, &answer)
             .map_err(|error| CallError::Unanswered { url, reason: error.to_string() })
     }
 
@@ -208,7 +226,12 @@ impl Peers {
         };
         let response = request.body(body).send().await.map_err(lost)?;
         if !response.status().is_success() {
-            return Err(not_taken(format!("it answered {}", response.status())));
+            let status = response.status();
+            let hint = match status {
+                StatusCode::UPGRADE_REQUIRED => ": its crosscheck does not know this: update it",
+                _ => "",
+            };
+            return Err(not_taken(format!("it answered {status}{hint}")));
         }
         let who = response.headers().get(NODE_HEADER).and_then(|id| id.to_str().ok());
         if who.and_then(|id| id.parse().ok()) != Some(target) {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crosscheck_core::Reply;
 use crosscheck_core::command::Stamped;
+use crosscheck_core::level::Level;
+use crosscheck_core::{Command, Reply, State};
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
@@ -119,6 +120,14 @@ pub(crate) enum ProposeError {
     /// It may or may not be in the log.
     #[error("nobody knows whether it was committed")]
     Unknown,
+    /// The cluster is not at the level of that command yet: some coordinator would not read it.
+    #[error("the cluster is at format level {cluster}, and this needs {needed}")]
+    Early {
+        /// The command's level.
+        needed: Level,
+        /// The cluster's.
+        cluster: Level,
+    },
     /// The node has stopped, or the command cannot be encoded.
     #[error("the node cannot take it: {0}")]
     Stopped(String),
@@ -140,6 +149,7 @@ pub(crate) struct NodeOptions {
 pub(crate) struct Node {
     pub(super) raft: Raft<Types, Machine>,
     pub(super) id: u64,
+    shared: Arc<Shared>,
 }
 
 /// Who leads, as far as this node knows.
@@ -162,10 +172,10 @@ impl Node {
         let of_kind = storage.clone();
         let opened = storage.run(move || Log::open_on(&path, fate, &of_kind)).await;
         let log = opened.map_err(StartError::new)??;
-        let machine = Machine::open(&data, shared)?;
+        let machine = Machine::open(&data, shared.clone())?;
         let raft =
             Raft::new(id, Arc::new(config), peers, log, machine).await.map_err(StartError::new)?;
-        Ok(Self { raft, id })
+        Ok(Self { raft, id, shared })
     }
 
     /// Forms the cluster of these members, unless there is one already.
@@ -193,6 +203,11 @@ impl Node {
 
     /// Puts a command into the log, on the leader only.
     pub(crate) async fn propose(&self, stamped: &Stamped) -> Result<Reply, ProposeError> {
+        let (needed, cluster) = (stamped.command.level(), self.shared.read(State::level));
+        // Only the command that raises the level may be ahead of it.
+        if needed > cluster && !matches!(stamped.command, Command::Raise { .. }) {
+            return Err(ProposeError::Early { needed, cluster });
+        }
         let proposal =
             Proposal::encode(stamped).map_err(|e| ProposeError::Stopped(e.to_string()))?;
         match self.raft.client_write(proposal).await {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use crosscheck_core::State;
+use crosscheck_core::level::Level;
 use openraft::alias::SnapshotMetaOf;
 use serde::{Deserialize, Serialize};
 
-use super::wire::{FormatError, Types, seal, unseal};
+use super::wire::{FormatError, Types, seal_at, unseal_up_to};
 
 pub(super) type Meta = SnapshotMetaOf<Types>;
 
@@ -43,7 +44,7 @@ impl From<SnapshotError> for io::Error {
     }
 }
 
-/// What stands in a file, sealed: format, postcard, CRC-32.
+/// What stands in a file, sealed: the cluster's level, postcard in the form of that level, CRC-32.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Content {
     pub(super) meta: Meta,
@@ -56,14 +57,15 @@ impl Content {
     }
 
     pub(super) fn encode(&self) -> Result<Bytes, SnapshotError> {
-        let sealed = seal(self.index(), self);
+        let sealed = seal_at(self.state.level(), self.index(), self);
         let name = || file_name(self.index());
         Ok(sealed.map_err(|error| SnapshotError::Format { name: name(), error })?.into())
     }
 
-    /// `index` is the last entry that the snapshot must stand for.
-    pub(super) fn decode(index: u64, bytes: &[u8]) -> Result<Self, SnapshotError> {
-        unseal(index, bytes)
+    /// `index` is the last entry that the snapshot must stand for; `known` the newest level that
+    /// the program knows.
+    pub(super) fn decode(index: u64, bytes: &[u8], known: Level) -> Result<Self, SnapshotError> {
+        unseal_up_to(known, index, bytes)
             .map_err(|error| SnapshotError::Format { name: file_name(index), error })
     }
 }
@@ -83,10 +85,10 @@ impl Snapshots {
 
     /// The newest snapshot's bytes and content. A file that does not parse is an error and never
     /// "none": an older state would take back what was decided.
-    pub(super) fn newest(&self) -> Result<Option<(Bytes, Content)>, SnapshotError> {
+    pub(super) fn newest(&self, known: Level) -> Result<Option<(Bytes, Content)>, SnapshotError> {
         let Some(index) = self.indexes()?.last().copied() else { return Ok(None) };
         let bytes = self.io(fs::read(self.0.join(file_name(index))))?;
-        let content = Content::decode(index, &bytes)?;
+        let content = Content::decode(index, &bytes, known)?;
         Ok(Some((bytes.into(), content)))
     }
 
@@ -139,6 +141,7 @@ fn index_of(name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use crosscheck_core::level::NEWEST;
     use openraft::LogId;
     use openraft::vote::leader_id_std::CommittedLeaderId;
 
@@ -154,14 +157,24 @@ mod tests {
     fn the_newest_counts_and_the_one_before_stays() {
         let directory = tempfile::tempdir().expect("a directory");
         let snapshots = Snapshots::open(directory.path()).expect("opens");
-        assert!(snapshots.newest().expect("reads").is_none());
+        assert!(snapshots.newest(NEWEST).expect("reads").is_none());
         for index in [9, 10, 100] {
             let bytes = content(index).encode().expect("encodes");
             snapshots.write(index, &bytes).expect("writes");
         }
-        let (_, newest) = snapshots.newest().expect("reads").expect("there");
+        let (_, newest) = snapshots.newest(NEWEST).expect("reads").expect("there");
         assert_eq!(newest, content(100));
         assert_eq!(snapshots.indexes().expect("lists"), [10, 100]);
+    }
+
+    #[test]
+    fn the_state_of_a_newer_level_is_refused_by_an_earlier_program() {
+        let state = State { level: 2, ..State::default() };
+        let content = Content { meta: Meta::default(), state };
+        let bytes = content.encode().expect("encodes");
+        assert_eq!(Content::decode(0, &bytes, 2).expect("reads"), content);
+        let refused = Content::decode(0, &bytes, 1).expect_err("an earlier program").to_string();
+        assert!(refused.contains("update crosscheck"), "{refused}");
     }
 
     #[test]
@@ -175,6 +188,6 @@ mod tests {
         let mut bytes = fs::read(&newest).expect("reads");
         bytes[3] ^= 1;
         fs::write(&newest, bytes).expect("writes");
-        assert!(matches!(snapshots.newest(), Err(SnapshotError::Format { .. })));
+        assert!(matches!(snapshots.newest(NEWEST), Err(SnapshotError::Format { .. })));
     }
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 use crosscheck_core::Reply;
 use crosscheck_core::command::Stamped;
+use crosscheck_core::level::{self, Level, Newer};
 use openraft::impls::{BasicNode, leader_id_std};
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 openraft::declare_raft_types!(
@@ -20,10 +21,12 @@ openraft::declare_raft_types!(
         AsyncRuntime = super::runtime::Runtime,
 );
 
-/// The version of a proposal's bytes. A stored format: `Command` is add-only within it.
-const FORMAT: u8 = 1;
+/// The level of what this program writes beside commands and the state: see
+/// [`crosscheck_core::level`]. A stored format.
+const FORMAT: Level = level::FIRST;
 
-/// A stamped command as bytes: encoded once by the leader, decoded once by each replica.
+/// A stamped command as bytes, behind the level that a reader must know: encoded once by the
+/// leader, decoded once by each replica.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal(Blob);
 
@@ -31,8 +34,8 @@ pub struct Proposal(Blob);
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
     /// A newer version of crosscheck has written it.
-    #[error("it has format {0}, this program knows {FORMAT}: update crosscheck on this node")]
-    Version(u8),
+    #[error(transparent)]
+    Newer(#[from] Newer),
     /// The bytes make no sense.
     #[error("it is damaged: {0}")]
     Encoding(#[from] postcard::Error),
@@ -47,7 +50,8 @@ pub enum FormatError {
 impl Proposal {
     /// The command's bytes.
     pub fn encode(stamped: &Stamped) -> Result<Self, FormatError> {
-        Ok(Self(Blob(postcard::to_extend(stamped, vec![FORMAT])?.into())))
+        let level = stamped.command.level();
+        Ok(Self(Blob(postcard::to_extend(stamped, vec![level])?.into())))
     }
 
     /// Bytes of a format that does not exist.
@@ -56,13 +60,11 @@ impl Proposal {
         Self(Blob(Bytes::from_static(&[9, 0])))
     }
 
-    /// The command.
-    pub fn decode(&self) -> Result<Stamped, FormatError> {
-        match self.0.0.split_first() {
-            Some((&FORMAT, rest)) => Ok(postcard::from_bytes(rest)?),
-            Some((&other, _)) => Err(FormatError::Version(other)),
-            None => Err(FormatError::Empty),
-        }
+    /// The command, for a program that knows the levels up to `known`.
+    pub fn decode(&self, known: Level) -> Result<Stamped, FormatError> {
+        let (&found, rest) = self.0.0.split_first().ok_or(FormatError::Empty)?;
+        level::admit(found, known)?;
+        Ok(postcard::from_bytes(rest)?)
     }
 }
 
@@ -124,13 +126,22 @@ impl<'de> Visitor<'de> for BlobVisitor {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answered(pub(crate) Option<Reply>);
 
-/// A value on the disk: format, postcard, CRC-32 over both and over the place it belongs to, so
+/// A value on the disk: level, postcard, CRC-32 over both and over the place it belongs to, so
 /// that a record that was moved is as bad as one that was changed.
 ///
 /// # Errors
 /// The value has no binary form.
 pub fn seal<T: Serialize>(place: u64, value: &T) -> Result<Vec<u8>, FormatError> {
-    let mut bytes = postcard::to_extend(value, vec![FORMAT])?;
+    seal_at(FORMAT, place, value)
+}
+
+/// The same, of a value that has the form of a level.
+pub(crate) fn seal_at<T: Serialize>(
+    level: Level,
+    place: u64,
+    value: &T,
+) -> Result<Vec<u8>, FormatError> {
+    let mut bytes = postcard::to_extend(value, vec![level])?;
     let checksum = checksum(place, &bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
     Ok(bytes)
@@ -141,15 +152,34 @@ pub fn seal<T: Serialize>(place: u64, value: &T) -> Result<Vec<u8>, FormatError>
 /// # Errors
 /// [`FormatError`]: whoever reads must stop, not go on without it.
 pub fn unseal<T: for<'a> Deserialize<'a>>(place: u64, bytes: &[u8]) -> Result<T, FormatError> {
+    unseal_up_to(FORMAT, place, bytes)
+}
+
+/// The value that [`seal_at`] wrote at `place`, for a program that knows the levels up to `known`.
+pub(crate) fn unseal_up_to<T: for<'a> Deserialize<'a>>(
+    known: Level,
+    place: u64,
+    bytes: &[u8],
+) -> Result<T, FormatError> {
     let (body, trailer) = bytes.split_last_chunk::<4>().ok_or(FormatError::Empty)?;
     if checksum(place, body) != u32::from_le_bytes(*trailer) {
         return Err(FormatError::Checksum);
     }
-    match body.split_first() {
-        Some((&FORMAT, rest)) => Ok(postcard::from_bytes(rest)?),
-        Some((&other, _)) => Err(FormatError::Version(other)),
-        None => Err(FormatError::Empty),
-    }
+    let (&found, rest) = body.split_first().ok_or(FormatError::Empty)?;
+    level::admit(found, known)?;
+    Ok(postcard::from_bytes(rest)?)
+}
+
+/// A message to another coordinator: the level that it must know, and postcard.
+pub(super) fn pack<T: Serialize>(level: Level, value: &T) -> Result<Vec<u8>, FormatError> {
+    Ok(postcard::to_extend(value, vec![level])?)
+}
+
+/// What a message says, for a program that knows the levels up to `known`.
+pub(super) fn unpack<T: DeserializeOwned>(known: Level, bytes: &[u8]) -> Result<T, FormatError> {
+    let (&found, rest) = bytes.split_first().ok_or(FormatError::Empty)?;
+    level::admit(found, known)?;
+    Ok(postcard::from_bytes(rest)?)
 }
 
 fn checksum(place: u64, bytes: &[u8]) -> u32 {
@@ -172,8 +202,20 @@ mod tests {
         let proposal = Proposal::encode(&stamped).expect("encodes");
         let bytes = postcard::to_stdvec(&proposal).expect("encodes");
         let back: Proposal = postcard::from_bytes(&bytes).expect("decodes");
-        assert_eq!(back.decode().expect("decodes"), stamped);
-        assert!(matches!(Proposal::nonsense().decode(), Err(FormatError::Version(9))));
+        assert_eq!(back.decode(level::NEWEST).expect("decodes"), stamped);
+        let refused = Proposal::nonsense().decode(level::NEWEST).expect_err("no such level");
+        assert!(matches!(refused, FormatError::Newer(Newer { found: 9, .. })), "{refused}");
+    }
+
+    #[test]
+    fn a_command_is_written_at_its_own_level_and_read_from_there_on() {
+        let key = crosscheck_core::outbox::Key([7; 16]);
+        let command = Command::Release { key, attempt: 3 };
+        let stamped = Stamped { at: Timestamp::from_millis(5), command };
+        let proposal = Proposal::encode(&stamped).expect("encodes");
+        assert_eq!(proposal.decode(2).expect("decodes"), stamped);
+        let refused = proposal.decode(1).expect_err("an earlier program");
+        assert!(refused.to_string().contains("update crosscheck"), "{refused}");
     }
 
     #[test]

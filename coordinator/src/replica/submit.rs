@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crosscheck_core::command::Stamped;
-use crosscheck_core::{Command, Reply};
+use crosscheck_core::level::Level;
+use crosscheck_core::{Command, Reply, State};
 use crosscheck_model::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -25,6 +26,9 @@ pub enum SubmitError {
     /// It may or may not have been carried out, and may still be.
     #[error("nobody knows yet whether it was carried out; look before you try again")]
     Unknown,
+    /// It was not carried out: some coordinator runs a program that does not know it.
+    #[error("not every coordinator understands this yet: {0}")]
+    Early(String),
     /// This node is stopping.
     #[error("this coordinator is stopping: {0}")]
     Stopped(String),
@@ -32,6 +36,11 @@ pub enum SubmitError {
 
 impl Inner {
     pub(crate) async fn submit(&self, command: Command) -> Result<Reply, SubmitError> {
+        let (needed, cluster) = (command.level(), self.shared.read(State::level));
+        if needed > cluster && !matches!(command, Command::Raise { .. }) {
+            let early = ProposeError::Early { needed, cluster };
+            return Err(SubmitError::Early(early.to_string()));
+        }
         let deadline = Instant::now() + self.profile.submit_limit();
         loop {
             let leader = self.leadership.borrow().leader;
@@ -63,6 +72,9 @@ impl Inner {
             Ok(Ok(reply)) => Ok(Submitted::Done(reply)),
             Ok(Err(ProposeError::NotLeader(leader))) => Ok(Submitted::NotLeader(leader)),
             Ok(Err(ProposeError::Unknown)) | Err(_) => Ok(Submitted::Unknown),
+            Ok(Err(early @ ProposeError::Early { .. })) => {
+                Err(SubmitError::Early(early.to_string()))
+            }
             Ok(Err(ProposeError::Stopped(reason))) => Err(SubmitError::Stopped(reason)),
         }
     }
@@ -72,7 +84,8 @@ impl Inner {
             return Submitted::NotLeader(None);
         };
         let limit = deadline.saturating_duration_since(Instant::now());
-        let answer = self.peers.call((leader, &base), "submit", command, limit).await;
+        let (to, level) = ((leader, base.as_str()), command.level());
+        let answer = self.peers.call_at(level, to, "submit", command, limit).await;
         answer.unwrap_or_else(|error| match error {
             crate::raft::CallError::NotTaken { .. } => Submitted::NotLeader(None),
             _ => Submitted::Unknown,
@@ -99,6 +112,10 @@ impl Asked for Replica {
             }
             Err(_) => None,
         }
+    }
+
+    fn known(&self) -> Level {
+        self.0.shared.known()
     }
 
     fn wall(&self) -> Timestamp {

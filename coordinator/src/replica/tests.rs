@@ -68,6 +68,7 @@ fn config(id: u64, url: String, data: &Path) -> ReplicaConfig {
         clock: clock_of(id),
         fatal: Fatal::new(|reason| panic!("{reason}")),
         surroundings: Surroundings::default(),
+        program: crate::cluster::Program::this(),
     }
 }
 
@@ -255,10 +256,11 @@ async fn a_minority_commits_nothing_and_says_so() {
     assert!(!replica.confirm_leadership().await);
 }
 
-/// A site is configured, and a probe has a session there.
+/// A site and the check `shop` are configured, and a probe has a session there.
 async fn session(replica: &Replica) -> Welcome {
     let site = Site { region: "north".into(), carrier: "one".into() };
-    let config = Config { sites: [(SiteId::new("a"), site)].into(), ..Config::default() };
+    let checks = vec![crate::ingest::tests::check()];
+    let config = Config { sites: [(SiteId::new("a"), site)].into(), checks, ..Config::default() };
     submit(replica, Command::Configure(Box::new(config))).await;
     let hello = Hello {
         wire: WIRE_VERSION,
@@ -391,10 +393,13 @@ async fn a_request_for_another_member_is_not_taken() {
     cluster.leader().await;
     let address = cluster.addresses[&1];
     let client = client();
-    for (node, status) in [("2", 421), ("1", 400)] {
+    // The first byte is the format level: one that is not known is named as what it is.
+    for (node, body, status) in
+        [("2", "\u{1}nonsense", 421), ("1", "\u{1}nonsense", 400), ("1", "\u{9}nonsense", 426)]
+    {
         let request =
             client.post(format!("http://{address}/raft/v1/vote")).header("x-crosscheck-node", node);
-        let response = within(request.body("nonsense").send()).await.expect("answers");
+        let response = within(request.body(body).send()).await.expect("answers");
         assert_eq!(response.status().as_u16(), status, "{node}");
     }
 }

@@ -297,6 +297,7 @@ fn add(
         spec: spec.clone(),
         rev: 1,
         assigned,
+        former: BTreeMap::new(),
         votes,
         verdict: Verdict { status: verdict.0, reason: verdict.1 },
         since,
@@ -481,6 +482,7 @@ fn owed(incident: &Incident) -> Owed {
         after: Vec::new(),
         reached: Vec::new(),
         last_error: Some("450 greylisted, come back later".to_owned()),
+        rerouted: false,
     }
 }
 

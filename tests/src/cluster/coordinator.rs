@@ -41,13 +41,14 @@ pub struct Coordinator {
     pub page: Api,
     host: Host,
     directory: PathBuf,
+    program: PathBuf,
     process: Option<Process>,
     variables: Vec<(String, String)>,
 }
 
 impl Coordinator {
     /// Settings are written; it does not run yet.
-    pub(super) fn new(host: Host, directory: PathBuf) -> Self {
+    pub(super) fn new(host: Host, directory: PathBuf, program: PathBuf) -> Self {
         let address = host.address();
         let text = format!(
             "data: {}\n\
@@ -59,7 +60,7 @@ impl Coordinator {
         std::fs::write(directory.join("coordinator.yaml"), text).expect("a file");
         let api = Api::at(format!("http://{address}:{OPERATORS_PORT}"), Some(OPERATOR_KEY));
         let page = Api::at(format!("http://{address}:{PAGE_PORT}"), None);
-        Self { api, page, host, directory, process: None, variables: Vec::new() }
+        Self { api, page, host, directory, program, process: None, variables: Vec::new() }
     }
 
     /// Starts it, if it does not run.
@@ -67,7 +68,7 @@ impl Coordinator {
         if self.process.is_some() {
             return;
         }
-        let mut command = self.crosscheck();
+        let mut command = self.program();
         command.args(["coordinator", "--config"]).arg(self.settings());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let name = format!("coordinator {}", self.host.address());
@@ -85,7 +86,7 @@ impl Coordinator {
     /// # Panics
     /// It cannot be.
     pub fn init(&self) {
-        succeed(self.crosscheck().args(["cluster", "init", "--config"]).arg(self.settings()));
+        succeed(self.program().args(["cluster", "init", "--config"]).arg(self.settings()));
     }
 
     /// A token by which one more machine joins.
@@ -101,7 +102,7 @@ impl Coordinator {
     /// # Panics
     /// It is not let in.
     pub fn join(&self, other: &Self, token: &str) -> u64 {
-        let mut command = self.crosscheck();
+        let mut command = self.program();
         command.args(["cluster", "join", "--json", "--token", token, "--config"]);
         let answer = succeed(command.arg(self.settings()).arg(other.raft_url()));
         let answer: Value = serde_json::from_str(&answer).expect("JSON");
@@ -131,9 +132,23 @@ impl Coordinator {
         command
     }
 
-    /// The program on its machine, with what its settings refer to.
+    /// Installs another release on its machine, for its next start.
+    pub fn install(&mut self, program: PathBuf) {
+        self.program = program;
+    }
+
+    /// What is installed on its machine, with what its settings refer to.
+    pub fn program(&self) -> Command {
+        self.command(self.program.clone())
+    }
+
+    /// The present program on its machine, with what its settings refer to.
     pub fn crosscheck(&self) -> Command {
-        let mut command = self.host.command(binary::crosscheck());
+        self.command(binary::crosscheck())
+    }
+
+    fn command(&self, program: PathBuf) -> Command {
+        let mut command = self.host.command(program);
         command.env("OPERATOR_KEY", OPERATOR_KEY);
         command
     }

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use crosscheck_coordinator::raft::{Proposal, Types};
 use crosscheck_core::command::Stamped;
+use crosscheck_core::level::NEWEST;
 use crosscheck_core::{Command, Effect, Reply, State, apply};
 use crosscheck_model::config::Site;
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{Health, Hello, Report, WIRE_VERSION};
-use crosscheck_model::{Config, Observation, Outcome, Status, Timestamp};
+use crosscheck_model::{
+    CheckSpec, Config, Family, Observation, Outcome, Severity, SiteQuorum, Status, Timestamp,
+};
 use openraft::alias::{EntryOf, LogIdOf, VoteOf};
 use openraft::entry::RaftEntry;
 use openraft::testing::{blank_ent, log_id};
@@ -165,6 +169,7 @@ impl ScriptWriter {
         self.elect();
         let place = Site { region: "r".to_owned(), carrier: "c".to_owned() };
         let sites = BTreeMap::from([("s".into(), place)]);
+        let config = Config { sites, checks: vec![check()], ..Config::default() };
         let hello = Hello {
             wire: WIRE_VERSION,
             probe: "p".into(),
@@ -175,7 +180,7 @@ impl ScriptWriter {
         let entries = vec![
             self.blank(),
             self.command(Command::Lead { node: NODE, term: self.term, cluster: "x".to_owned() }),
-            self.command(Command::Configure(Box::new(Config { sites, ..Config::default() }))),
+            self.command(Command::Configure(Box::new(config))),
             self.command(Command::Open(hello)),
         ];
         for entry in &entries {
@@ -352,7 +357,7 @@ impl ScriptWriter {
         let mut seen = Vec::new();
         let mut reply = None;
         if let openraft::EntryPayload::Normal(proposal) = &entry.payload {
-            let stamped = proposal.decode().expect("encoded here");
+            let stamped = proposal.decode(NEWEST).expect("encoded here");
             let applied = apply(&mut state, stamped.at, stamped.command);
             for effect in applied.effects {
                 if let Effect::Record { probe, observation, .. } = effect {
@@ -363,5 +368,33 @@ impl ScriptWriter {
         }
         self.committed.push(Committed { entry, state, seen });
         reply
+    }
+}
+
+/// The check that the probe reports on: the history keeps nothing else.
+fn check() -> CheckSpec {
+    let second = Duration::from_secs(1);
+    CheckSpec {
+        id: "c".into(),
+        name: "c".into(),
+        customer: None,
+        kind: "tcp".into(),
+        settings: "{}".into(),
+        target: "192.0.2.1:80".into(),
+        family: Family::V4,
+        schedule: Schedule {
+            interval: 60 * second,
+            retry_interval: 60 * second,
+            timeout: 10 * second,
+            attempts: 2,
+            attempt_gap: 3 * second,
+        },
+        rule: Rule::Consecutive(1),
+        recovery_hold: 60 * second,
+        severity: Severity::High,
+        source: Source::Probes,
+        sites: SiteChoice::All,
+        quorum: SiteQuorum::Single,
+        runbook: None,
     }
 }

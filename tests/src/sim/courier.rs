@@ -49,6 +49,10 @@ impl World {
                     self.submit(node, command, Origin::Settle { node, life, key });
                     self.perhaps_kill(node, life);
                 }
+                Effect::Release { key, attempt } => {
+                    let command = Command::Release { key, attempt };
+                    self.submit(node, command, Origin::Settle { node, life, key });
+                }
                 Effect::Forget { .. } => {}
                 Effect::Wake(at) => {
                     let delay = at.saturating_sub(self.now);
@@ -84,7 +88,8 @@ impl World {
                 return world.ask_majority(wait, node, life, key, (term, attempt));
             }
             let leads = world.log.leads(node, term) && !world.nodes[node].isolated;
-            let event = if leads { Event::Claimed(key, attempt) } else { Event::NotClaimed(key) };
+            let unsent = Event::Unsent(key, attempt);
+            let event = if leads { Event::Claimed(key, attempt) } else { unsent };
             world.dispatch_if_alive(node, life, event);
         });
     }

@@ -192,7 +192,11 @@ impl World {
                     }
                 }
                 Effect::Incident(id) => self.tell_incident(*id),
-                Effect::Record { .. } | Effect::Span { .. } | Effect::Audited(_) => {}
+                Effect::Record { .. }
+                | Effect::Unasked { .. }
+                | Effect::Attempted { .. }
+                | Effect::Span { .. }
+                | Effect::Audited(_) => {}
             }
         }
     }
@@ -326,7 +330,8 @@ impl World {
             self.log.expanded = state.revision;
             let windows = windows::expand(&state.config.maintenance, state.now, WINDOWS_AHEAD);
             if windows != state.windows {
-                self.propose(Command::Windows(windows), Origin::Nobody);
+                let revision = state.revision;
+                self.propose(Command::Windows { revision, windows }, Origin::Nobody);
             }
         }
         self.propose(Command::Tick, Origin::Nobody);

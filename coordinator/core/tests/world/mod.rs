@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crosscheck_core::command::Applied;
+use crosscheck_core::command::{Applied, Window};
 use crosscheck_core::outbox::{Edge, Key, SendResult};
 use crosscheck_core::{Command, Effect, Reply, State, apply};
 use crosscheck_model::config::{Channel, Contact, Route, Site};
@@ -314,6 +314,12 @@ impl World {
             self.effects.push((self.now, effect));
         }
         reply
+    }
+
+    /// A maintenance by the first rule of the configuration.
+    pub(crate) fn maintain(&mut self, from: Timestamp, to: Timestamp) {
+        let (revision, windows) = (self.state.revision, vec![Window { rule: 0, from, to }]);
+        assert_eq!(self.propose(Command::Windows { revision, windows }), Reply::Done);
     }
 
     fn carry_out(&mut self, effect: &Effect) {

@@ -100,6 +100,7 @@ fn owed(key: Key, notice: Notice) -> Owed {
         created: SINCE,
         after: Vec::new(),
         last_error: None,
+        rerouted: false,
     }
 }
 

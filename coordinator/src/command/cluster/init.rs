@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::bad_input;
+use crate::cluster::Program;
 use crate::cluster::init::form;
 use crate::command::FINE;
 use crate::settings::Settings;
@@ -24,12 +25,16 @@ pub(super) struct InitArgs {
     json: bool,
 }
 
-pub(super) async fn init(args: &InitArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub(super) async fn init(
+    args: &InitArgs,
+    program: Program,
+    out: &mut dyn Write,
+) -> anyhow::Result<u8> {
     let settings = match Settings::read(&args.config) {
         Ok(read) => read,
         Err(error) => return bad_input(&error),
     };
-    let identity = match form(&settings).await {
+    let identity = match form(&settings, program).await {
         Ok(identity) => identity,
         Err(error) => return bad_input(&error),
     };

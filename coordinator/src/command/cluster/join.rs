@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::bad_input;
+use crate::cluster::Program;
 use crate::cluster::join::join_at;
 use crate::command::FINE;
 use crate::settings::Settings;
@@ -31,12 +32,16 @@ pub(super) struct JoinArgs {
     json: bool,
 }
 
-pub(super) async fn join(args: &JoinArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub(super) async fn join(
+    args: &JoinArgs,
+    program: &Program,
+    out: &mut dyn Write,
+) -> anyhow::Result<u8> {
     let settings = match Settings::read(&args.config) {
         Ok(read) => read,
         Err(error) => return bad_input(&error),
     };
-    let joined = join_at(&args.url, &args.token, &settings.data).await;
+    let joined = join_at(&args.url, &args.token, &settings.data, program).await;
     let identity = match joined {
         Ok(identity) => identity,
         Err(error) => return bad_input(&error),

@@ -41,8 +41,12 @@ pub(super) async fn status(
 
 fn draw(report: &ClusterReport, out: &mut dyn Write, colour: bool) -> anyhow::Result<()> {
     let leader = report.leader.map_or("no leader".to_owned(), |node| format!("leader {node}"));
-    let (cluster, term, asked) = (&report.cluster, report.term, report.asked);
-    writeln!(out, "cluster {cluster}: {leader}, term {term}, as coordinator {asked} sees it\n")?;
+    let ClusterReport { cluster, term, level, asked, .. } = report;
+    writeln!(
+        out,
+        "cluster {cluster}: {leader}, term {term}, format level {level}, as coordinator {asked} \
+         sees it\n"
+    )?;
     let rows: Vec<Vec<Cell>> = report.members.iter().map(row).collect();
     table::write(out, &HEADS, &rows, colour)?;
     for warning in &report.warnings {
@@ -88,6 +92,7 @@ mod tests {
             reachable: state.is_some(),
             state: state.map(str::to_owned),
             version: state.map(|_| "0.1.0".to_owned()),
+            level: state.map(|_| 2),
             last_index: state.map(|_| 420),
             applied_index: state.map(|_| 420 - node),
             lag: state.map(|_| node),
@@ -99,6 +104,7 @@ mod tests {
             asked: 1,
             leader: Some(1),
             term: 7,
+            level: 2,
             members: vec![member(1, "leader", Some("ready")), member(12, "voter", None)],
             warnings: vec!["not reached: coordinator 12".to_owned()],
         };
@@ -107,7 +113,7 @@ mod tests {
         let text = String::from_utf8(out).expect("text");
         assert_eq!(
             text,
-            "cluster c: leader 1, term 7, as coordinator 1 sees it\n\n\
+            "cluster c: leader 1, term 7, format level 2, as coordinator 1 sees it\n\n\
              NODE  ROLE    STATE        APPLIED  LAG  CLOCK  DISK  VERSION  URL\n\
              1     leader  ready        419      1    -3 ms  41 %  0.1.0    http://10.0.0.1:7401\n\
              12    voter   not reached  -        -    -      -     -        http://10.0.0.12:7401\n\

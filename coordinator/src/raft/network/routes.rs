@@ -9,13 +9,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use crosscheck_core::level;
 use openraft::{Raft, Snapshot};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Answer, Asked, NODE_HEADER, SnapshotMessage};
 use crate::raft::machine::Machine;
-use crate::raft::wire::Types;
+use crate::raft::wire::{FormatError, Types, pack, unpack};
 
 /// The most that an append may carry: 16 entries (see `node.rs`) of at most 9 MB.
 const APPEND_LIMIT_BYTES: usize = 256 * 1024 * 1024;
@@ -73,36 +74,48 @@ impl<A> Serving<A> {
     }
 }
 
+impl<A: Asked> Serving<A> {
+    fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, StatusCode> {
+        unpack(self.asked.known(), body).map_err(|error| match error {
+            FormatError::Newer(newer) => {
+                tracing::warn!(%newer, "another coordinator asks for what this one does not know");
+                StatusCode::UPGRADE_REQUIRED
+            }
+            _ => StatusCode::BAD_REQUEST,
+        })
+    }
+}
+
 type Serve<A> = State<Arc<Serving<A>>>;
 
 async fn append<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
-    reply(serving.raft.append_entries(parse(&body)?).await)
+    reply(serving.raft.append_entries(serving.parse(&body)?).await)
 }
 
 async fn vote<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
-    reply(serving.raft.vote(parse(&body)?).await)
+    reply(serving.raft.vote(serving.parse(&body)?).await)
 }
 
 async fn pre_vote<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
-    reply(serving.raft.pre_vote(parse(&body)?).await)
+    reply(serving.raft.pre_vote(serving.parse(&body)?).await)
 }
 
 async fn snapshot<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
-    let message: SnapshotMessage = parse(&body)?;
+    let message: SnapshotMessage = serving.parse(&body)?;
     let snapshot = Snapshot { meta: message.meta, snapshot: message.content.0 };
     reply(serving.raft.install_full_snapshot(message.vote, snapshot).await)
 }
 
 async fn transfer<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
-    reply(serving.raft.handle_transfer_leader(parse(&body)?).await)
+    reply(serving.raft.handle_transfer_leader(serving.parse(&body)?).await)
 }
 
 async fn submit<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
-    encode(&serving.asked.submit(parse(&body)?).await)
+    encode(&serving.asked.submit(serving.parse(&body)?).await)
 }
 
 async fn history<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
-    encode(&Answer(serving.asked.page(parse(&body)?).await))
+    encode(&Answer(serving.asked.page(serving.parse(&body)?).await))
 }
 
 async fn clock<A: Asked>(State(serving): Serve<A>) -> Result<Vec<u8>, StatusCode> {
@@ -110,19 +123,18 @@ async fn clock<A: Asked>(State(serving): Serve<A>) -> Result<Vec<u8>, StatusCode
 }
 
 async fn change<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
-    encode(&serving.asked.change(parse(&body)?).await)
+    encode(&serving.asked.change(serving.parse(&body)?).await)
 }
 
 async fn belongs<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
-    encode(&Answer(serving.asked.belongs(parse(&body)?)))
+    encode(&Answer(serving.asked.belongs(serving.parse(&body)?)))
 }
 
+/// As JSON, to which fields can be added: programs of different releases must tell each other
+/// what they are.
 async fn report<A: Asked>(State(serving): Serve<A>) -> Result<Vec<u8>, StatusCode> {
-    encode(&serving.asked.report())
-}
-
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, StatusCode> {
-    postcard::from_bytes(body).map_err(|_| StatusCode::BAD_REQUEST)
+    let own = serde_json::to_string(&serving.asked.report());
+    encode(&own.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?)
 }
 
 /// An error here is the node's own end: the other side hears that nobody is there.
@@ -137,5 +149,5 @@ fn reply<T: Serialize, E: std::fmt::Display>(result: Result<T, E>) -> Result<Vec
 }
 
 fn encode<T: Serialize>(answer: &T) -> Result<Vec<u8>, StatusCode> {
-    postcard::to_stdvec(answer).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    pack(level::FIRST, answer).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }

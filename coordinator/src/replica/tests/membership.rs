@@ -126,8 +126,9 @@ async fn whoever_is_removed_hears_of_it_also_when_it_was_away_and_never_comes_ba
     assert!(matches!(&ending, Ending::Removed(reason) if reason.contains("never used again")));
 
     // Whoever asks under the old number is refused, and the next one gets another.
-    let asked =
-        replica.change(Change::Admit { node: away, url: "http://127.0.0.1:9".into() }).await;
+    let asked = replica
+        .change(Change::Admit { node: away, url: "http://127.0.0.1:9".into(), level: 2 })
+        .await;
     assert!(matches!(asked, Changed::Removed(_)), "{asked:?}");
     cluster.stop(away).await;
     let id = cluster.newcomer(1).await;

@@ -1,0 +1,167 @@
+//! An alarm that does not get through: it goes on by the contact's next channel, and to the
+//! operators, with the reason. Somebody must know of the outage.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crosscheck_model::{ContactId, IncidentId};
+
+use crate::effect::Effect;
+use crate::incident::EventKind;
+use crate::outbox::{Edge, Key, Owed, Progress, SendResult};
+use crate::state::State;
+
+/// How long an alarm is tried by one channel alone.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+impl State {
+    /// Why nothing can be sent to this contact by this channel any more.
+    fn is_gone(&self, contact: &ContactId, channel: &str) -> Option<String> {
+        if !self.config.channels.contains_key(channel) {
+            return Some(format!("channel `{channel}` was taken out of the configuration"));
+        }
+        let known = self.config.contacts.contains_key(contact);
+        (!known).then(|| "the contact was taken out of the configuration".to_owned())
+    }
+
+    /// What came of an attempt, when nothing can be tried again: a word of the server's "not now"
+    /// is its last one.
+    pub(crate) fn final_if_gone(&self, key: Key, result: SendResult) -> SendResult {
+        let gone =
+            self.outbox.get(&key).and_then(|owed| self.is_gone(&owed.contact, &owed.channel));
+        match (result, gone) {
+            (SendResult::Retry(met), Some(gone)) => SendResult::Refused(format!("{gone}; {met}")),
+            (SendResult::Ambiguous(met), Some(gone)) => {
+                SendResult::Refused(format!("{gone}, and nobody knows whether it got it: {met}"))
+            }
+            (SendResult::Partly { why, .. }, Some(gone)) => {
+                SendResult::Refused(format!("{gone}; some addresses have it, others met {why}"))
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// After an edit: what is owed by a channel or to a contact that is no more is not tried in
+    /// silence for days, but told to others at once. What is being sent just now is settled first.
+    pub(crate) fn forsake_removed(&mut self, effects: &mut Vec<Effect>) {
+        let waits =
+            |owed: &&Owed| matches!(owed.progress, Progress::Queued | Progress::Retry { .. });
+        let gone: Vec<(Key, String)> = self
+            .outbox
+            .values()
+            .filter(waits)
+            .filter_map(|owed| Some((owed.key, self.is_gone(&owed.contact, &owed.channel)?)))
+            .collect();
+        for (key, why) in gone {
+            self.refuse(key, why, effects);
+        }
+    }
+
+    /// A notification will never be sent.
+    fn refuse(&mut self, key: Key, why: String, effects: &mut Vec<Effect>) {
+        let now = self.now;
+        let Some(owed) = self.outbox.get_mut(&key) else { return };
+        owed.progress = Progress::Refused { at: now };
+        owed.last_error = Some(why);
+        let (incident, event) = (owed.notice.incident, owed.event());
+        if let (Some(incident), Some((kind, text))) = (self.incidents.get_mut(&incident), event) {
+            incident.note(now, kind, text, Vec::new());
+        }
+        self.mark_lost_alarms(key);
+        self.reroute_lost(key, effects);
+        effects.push(Effect::Owed);
+    }
+
+    /// An alarm that will never reach its contact this way.
+    pub(crate) fn reroute_lost(&mut self, key: Key, effects: &mut Vec<Effect>) {
+        let is_lost = self.outbox.get(&key).is_some_and(|owed| {
+            matches!(owed.progress, Progress::Refused { .. } | Progress::GivenUp { .. })
+        });
+        if is_lost {
+            self.reroute(key, true, effects);
+        }
+    }
+
+    /// Alarms that have met errors for long. Where the whole channel delivers nothing, operators
+    /// have heard of that, once, and not of each of its alarms.
+    pub(crate) fn reroute_delayed(&mut self, effects: &mut Vec<Effect>) {
+        let now = self.now;
+        let delayed: Vec<Key> = self
+            .outbox
+            .values()
+            .filter(|owed| {
+                matches!(owed.progress, Progress::Retry { .. })
+                    && !owed.rerouted
+                    && owed.last_error.is_some()
+                    && matches!(owed.notice.edge, Edge::Alarm(_))
+                    && self.is_overdue(owed.created, PATIENCE)
+            })
+            .map(|owed| owed.key)
+            .collect();
+        for key in delayed {
+            let Some(owed) = self.outbox.get(&key) else { continue };
+            let known = self.watch.deliveries.get(&owed.channel);
+            let is_told = known.is_some_and(|delivery| delivery.incident.is_some());
+            let why = owed.last_error.as_deref().unwrap_or_default();
+            let text = format!(
+                "{} by {}: not taken for {} minutes, so it is told by other ways, too; {why}",
+                owed.contact,
+                owed.channel,
+                PATIENCE.as_secs() / 60
+            );
+            if let Some(incident) = self.incidents.get_mut(&owed.notice.incident) {
+                incident.note(now, EventKind::Undelivered, text, Vec::new());
+            }
+            self.reroute(key, !is_told, effects);
+        }
+    }
+
+    /// Owes the alarm to the contact by its next channel, and to the operators where they are to
+    /// hear of it; and its end, if it is over.
+    fn reroute(&mut self, key: Key, operators: bool, effects: &mut Vec<Effect>) {
+        let Some(owed) = self.outbox.get_mut(&key) else { return };
+        let (incident, edge) = (owed.notice.incident, owed.notice.edge);
+        if !matches!(edge, Edge::Alarm(_)) {
+            return;
+        }
+        let is_first = !std::mem::replace(&mut owed.rerouted, true);
+        let owed = owed.clone();
+        let why = owed.last_error.as_deref().unwrap_or("it was never taken");
+        let untold = format!("{} was not told by {}: {why}", owed.contact, owed.channel);
+        let mut others = if operators { self.operators() } else { BTreeSet::new() };
+        let next = if is_first { self.next_channel(&owed) } else { None };
+        others.extend(next.map(|channel| (owed.contact.clone(), channel)));
+        others.remove(&(owed.contact.clone(), owed.channel.clone()));
+        let Some(about) = self.incidents.get(&incident) else { return };
+        let (summary, is_over) =
+            (format!("{} ({untold})", about.summary), about.resolved_at.is_some());
+        let end = self.end_of(incident).filter(|_| is_over);
+        self.notify_of(incident, edge, others.clone(), Some(summary), effects);
+        if let Some(end) = end {
+            self.notify(incident, end, others, effects);
+        }
+    }
+
+    /// The first channel by which the contact has not been told of this yet.
+    fn next_channel(&self, owed: &Owed) -> Option<String> {
+        if !self.config.contacts.contains_key(&owed.contact) {
+            return None;
+        }
+        let (incident, edge) = (owed.notice.incident, owed.notice.edge);
+        let same = |other: &&Owed| {
+            other.notice.incident == incident
+                && other.notice.edge == edge
+                && other.contact == owed.contact
+        };
+        let tried: BTreeSet<&str> =
+            self.outbox.values().filter(same).map(|other| other.channel.as_str()).collect();
+        self.config.channels.keys().find(|channel| !tried.contains(channel.as_str())).cloned()
+    }
+
+    /// The last word on an incident, if there has been one.
+    fn end_of(&self, incident: IncidentId) -> Option<Edge> {
+        let of_this = |owed: &&Owed| owed.notice.incident == incident;
+        let mut edges = self.outbox.values().filter(of_this).map(|owed| owed.notice.edge);
+        edges.find(|edge| !matches!(edge, Edge::Alarm(_)))
+    }
+}
