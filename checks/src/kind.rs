@@ -12,6 +12,7 @@ pub mod journey;
 pub mod mysql;
 mod negate;
 pub mod pop3;
+pub mod push;
 pub mod redis;
 mod service;
 pub mod smtp;
@@ -22,6 +23,7 @@ pub mod tls;
 
 use std::time::Duration;
 
+use crosscheck_model::spec::Source;
 use crosscheck_model::{Family, Outcome, Severity};
 use futures_util::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
@@ -48,6 +50,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(redis::Redis),
     &Negatable(mysql::Mysql),
     &exec::Exec,
+    &push::Push,
 ];
 
 /// The kind of that name.
@@ -89,6 +92,11 @@ pub trait Check: Send + Sync {
     /// Where evidence can be gathered when it fails; `None`: nowhere.
     fn endpoint(&self) -> Option<Endpoint> {
         None
+    }
+
+    /// Who says how it is.
+    fn source(&self) -> Source {
+        Source::Probes
     }
 
     /// Runs it once. Everything it does ends by `deadline`, and it says so in the cause.

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod exec;
 pub mod incidents;
 pub mod probe;
+pub mod push;
 pub mod remote;
 pub mod restore;
 pub mod run;

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! **Invariants**
-//! - Only `raft*` names openraft; only `ingest`, `api`, `operator`, `page`, `demo`, `serve`,
-//!   `cluster/join` and the Raft listener name axum.
+//! - Only `raft*` names openraft; only `ingest`, `api`, `operator`, `page`, `push`, `demo`,
+//!   `serve`, `cluster/join` and the Raft listener name axum.
 //! - Nothing here decides whether a target is up: that is `crosscheck_core::apply`.
 //! - Only the leader sends, and only what it has claimed in the log.
 
@@ -36,6 +36,7 @@ mod loopback;
 pub mod member;
 pub mod operator;
 pub mod page;
+pub mod push;
 pub mod raft;
 pub mod replica;
 pub mod serve;

@@ -9,7 +9,7 @@ use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_coordinator::command::catalogue::catalogue;
 use crosscheck_coordinator::command::{
-    apply, audit, backup, cluster, colour, coordinator, demo, incidents, probe, restore, run,
+    apply, audit, backup, cluster, colour, coordinator, demo, incidents, probe, push, restore, run,
     schema, standalone, status, token, validate,
 };
 use tracing_subscriber::EnvFilter;
@@ -42,6 +42,7 @@ enum Command {
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
     Incidents(incidents::IncidentsArgs),
+    Push(push::PushArgs),
     Token(token::TokenArgs),
     Audit(audit::AuditArgs),
 }
@@ -107,6 +108,7 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
         Command::Apply(args) => apply::apply(args, &mut out, &mut notes, notes_colour).await,
         Command::Status(args) => status::status(args, &mut out, out_colour).await,
         Command::Incidents(args) => incidents::incidents(args, &mut out, out_colour).await,
+        Command::Push(args) => push::push(args, &mut out, &mut notes).await,
         Command::Token(args) => token::token(args, &mut out, &mut notes, out_colour).await,
         Command::Audit(args) => audit::audit(args, &mut out, out_colour).await,
     }

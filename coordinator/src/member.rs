@@ -24,6 +24,7 @@ use crate::last_resort;
 use crate::loopback;
 use crate::operator::{Door, by_address};
 use crate::page::{self, Freshness, Reader, Readings};
+use crate::push;
 use crate::replica::{Replica, ReplicaConfig, StartError, SubmitError};
 
 /// News that may wait for the courier: it looks at the whole outbox at each, so few are enough.
@@ -93,17 +94,24 @@ impl Member {
 
     /// For everyone: the page and what is public of the API.
     pub fn public_routes(&self) -> Router {
-        by_address(page::routes(self.reader()).merge(api::public_routes(self.reader())))
+        by_address(
+            page::routes(self.reader())
+                .merge(api::public_routes(self.reader()))
+                .merge(push::routes(self.replica.clone())),
+        )
     }
 
     /// For operators who show a token or the key: the page and the whole API.
     pub fn operator_routes(&self, key: Option<&str>) -> Router {
+        // Jobs show a token of their own, so their door stands beside the operators'.
         self.behind(Door::closed(self.reader(), key))
+            .merge(by_address(push::routes(self.replica.clone())))
     }
 
     /// The same for whoever reaches loopback: people of this host.
     pub fn loopback_routes(&self) -> Router {
-        loopback::guard(self.behind(Door::open(self.reader())))
+        let routes = self.behind(Door::open(self.reader()));
+        loopback::guard(routes.merge(push::routes(self.replica.clone())))
     }
 
     fn behind(&self, door: Door) -> Router {

@@ -18,5 +18,5 @@ mod verified;
 
 pub(crate) use caller::{Caller, Sight};
 pub use door::Door;
-pub(crate) use limit::by_address;
+pub(crate) use limit::{Buckets, Rate, by_address, too_many};
 pub(crate) use secret::Fresh;

@@ -13,7 +13,7 @@ use crosscheck_core::outbox::{Edge, Progress, SendResult};
 use crosscheck_core::{Command, Reply};
 use crosscheck_model::config::{Channel, Contact, Route, Site};
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{Health, Hello, Report, WIRE_VERSION, Welcome};
 use crosscheck_model::{
     Cause, CheckId, CheckSpec, Config, ContactId, Family, Observation, Outcome, ProbeId, Severity,
@@ -37,6 +37,7 @@ fn check() -> CheckSpec {
         kind: "http".into(),
         settings: "{}".into(),
         target: "https://shop.example.com/".into(),
+        source: Source::Probes,
         family: Family::V4,
         schedule: Schedule {
             interval: MINUTE,

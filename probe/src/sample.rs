@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::Assigned;
 use crosscheck_model::{
     CheckSpec, Family, Observation, Outcome, Severity, SiteQuorum, Status, Timestamp,
@@ -25,6 +25,7 @@ pub(crate) fn assigned(name: &str, interval: u64, retry_interval: u64) -> Assign
         kind: "tcp".to_owned(),
         settings: "{}".to_owned(),
         target: name.to_owned(),
+        source: Source::Probes,
         family: Family::V4,
         schedule,
         rule: Rule::Consecutive(1),

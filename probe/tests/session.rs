@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use crosscheck_model::config::References;
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{
     Assigned, Assignment, Hello, Order, Receipt, Refusal, Report, Welcome,
 };
@@ -162,6 +162,7 @@ fn check(address: &str) -> Assigned {
         kind: "tcp".to_owned(),
         settings: serde_json::json!({ "address": address }).to_string(),
         target: address.to_owned(),
+        source: Source::Probes,
         family: Family::V4,
         schedule,
         rule: Rule::Consecutive(1),

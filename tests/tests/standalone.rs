@@ -11,6 +11,7 @@ mod standalone {
     mod life;
     mod operators;
     mod process;
+    mod push;
     mod restart;
     mod secrets;
 }

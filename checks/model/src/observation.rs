@@ -175,6 +175,12 @@ causes! {
     ExecOutput = "exec_output",
     /// The program did not end in time and was killed.
     ExecTimeout = "exec_timeout",
+    /// No report came in time.
+    NoReport = "no_report",
+    /// The job reports that it failed.
+    JobFailed = "job_failed",
+    /// The job reports a flaw.
+    JobWarning = "job_warning",
 }
 
 impl fmt::Display for Cause {
@@ -296,6 +302,8 @@ pub enum Trigger {
     Retry,
     /// The coordinator wants to know now.
     Confirm,
+    /// What it is about reported by itself.
+    Push,
 }
 
 /// Whether a failing probe is sure yet (Nagios: soft and hard states).

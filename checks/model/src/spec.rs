@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::join::Fingerprint;
 use crate::{CheckId, CustomerId, SiteId};
 
 /// How bad it is when the check is down (Zabbix's scale; failure levels I to IV).
@@ -155,6 +156,36 @@ impl fmt::Display for SiteQuorum {
     }
 }
 
+/// Where the evidence about a check comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// Probes run it.
+    #[default]
+    Probes,
+    /// What it is about reports by itself.
+    Push(Push),
+}
+
+impl Source {
+    /// Whether reports come by themselves.
+    pub const fn is_push(&self) -> bool {
+        matches!(self, Self::Push(_))
+    }
+}
+
+/// When a dead man's report is due, and what proves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Push {
+    /// Between two reports.
+    pub every: Duration,
+    /// How much later than that one may come.
+    pub grace: Duration,
+    /// How long it may take from the word that it has started to the one that it has ended.
+    pub at_most: Option<Duration>,
+    /// The digest of the token that reports must show.
+    pub token: Fingerprint,
+}
+
 /// A check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckSpec {
@@ -172,6 +203,8 @@ pub struct CheckSpec {
     pub target: String,
     /// The address family that the check uses.
     pub family: Family,
+    /// Who says how it is.
+    pub source: Source,
     /// When it runs.
     pub schedule: Schedule,
     /// When failures become an alarm.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crosscheck_model::spec::SiteChoice;
+use crosscheck_model::spec::{SiteChoice, Source};
 use crosscheck_model::{CheckId, CheckSpec, SiteQuorum};
 
 use super::alarm::Terms;
@@ -14,6 +14,18 @@ use crate::kind::{Check, Kind};
 
 /// The longest name, in characters: it must fit into a mail's subject.
 const NAME_LIMIT: usize = 120;
+
+/// The terms that only a check that is run has.
+const TERMS_OF_RUNS: [&str; 6] =
+    ["interval", "timeout", "attempts", "attempt_gap", "sites", "site_quorum"];
+
+/// Whether two jobs' reports could not be told apart.
+fn same_token(one: &CheckSpec, other: &CheckSpec) -> bool {
+    match (&one.source, &other.source) {
+        (Source::Push(one), Source::Push(other)) => one.token == other.token,
+        _ => false,
+    }
+}
 
 /// A check and its settings as JSON.
 type Made = (Box<dyn Check>, serde_json::Value);
@@ -42,6 +54,15 @@ impl<'a> Reading<'a> {
                     .hint(format!("the first one stands in {place}; give each its own name"));
                 continue;
             }
+            let mut known = self.config.checks.iter();
+            if spec.source.is_push()
+                && let Some(other) = known.find(|known| same_token(known, &spec))
+            {
+                let message = format!("`{}` has the token of `{}`", spec.name, other.name);
+                let hint = "make each job its own: `crosscheck push token`".to_owned();
+                self.findings.error(span, message).hint(hint);
+                continue;
+            }
             first.insert(spec.id.clone(), span);
             self.config.checks.push(spec);
         }
@@ -66,8 +87,14 @@ impl<'a> Reading<'a> {
         let terms = self.check_terms(&fields);
         let runbook = fields.text("runbook", &mut self.findings);
         let (kind, made) = self.kind_of(node, at)?;
+        let source = made.as_ref().map(|(check, _)| check.source()).unwrap_or_default();
         let schedule = terms.schedule(defaults, &kind.defaults(), &mut self.findings);
-        let (sites, quorum) = self.layout(&terms, defaults, at, document);
+        let (sites, quorum) = if source.is_push() {
+            self.refuse_terms_of_runs(&fields, kind);
+            (SiteChoice::List(Vec::new()), SiteQuorum::Single)
+        } else {
+            self.layout(&terms, defaults, at, document)
+        };
         let (check, settings) = made?;
         let name = name?;
         let spec = CheckSpec {
@@ -77,6 +104,7 @@ impl<'a> Reading<'a> {
             settings: settings.to_string(),
             target: check.target(),
             family: check.family(),
+            source,
             schedule,
             rule: terms.rule(defaults, &kind.defaults()),
             severity: terms.severity(defaults, &kind.defaults()),
@@ -87,6 +115,17 @@ impl<'a> Reading<'a> {
             name,
         };
         Some((spec, at))
+    }
+
+    /// What is about runs says nothing where nobody runs the check.
+    fn refuse_terms_of_runs(&mut self, fields: &Fields<'_>, kind: &dyn Kind) {
+        for name in TERMS_OF_RUNS {
+            if let Some(entry) = fields.entry(name) {
+                let message = format!("`{name}` beside `{}`, which no site runs", kind.name());
+                let hint = format!("remove it; when reports are due stands in `{}`", kind.name());
+                self.findings.error(entry.key.span, message).hint(hint);
+            }
+        }
     }
 
     fn check_name(&mut self, name: &str, at: Span) -> bool {

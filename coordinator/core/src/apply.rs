@@ -77,6 +77,7 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
             state.hear_of_receiver(receiver, standing, effects)
         }
         Command::HandOver { .. } => Reply::Done,
+        Command::Push { token, report } => state.take_push(token, report, effects),
     }
 }
 
@@ -102,7 +103,8 @@ impl Scope {
             | Command::Enrol { .. }
             | Command::Revoke { .. }
             | Command::Reinstate { .. }
-            | Command::Act { .. } => Self::All,
+            | Command::Act { .. }
+            | Command::Push { .. } => Self::All,
             Command::Batch(reports) => {
                 let seen = reports.iter().flat_map(|report| &report.observations);
                 Self::These(seen.map(|observation| observation.check.clone()).collect())
@@ -162,6 +164,7 @@ impl State {
 
     /// What needs a look at everything, and less often than every second.
     fn on_tick(&mut self, effects: &mut Vec<Effect>) {
+        self.miss_pushes();
         if self.now.since(self.conduct_judged_at) >= CONDUCT_EVERY {
             self.conduct_judged_at = self.now;
             self.judge_conduct(effects);

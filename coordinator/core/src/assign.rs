@@ -9,7 +9,7 @@ use crosscheck_model::{CheckId, ProbeId, SiteId, pattern};
 use sha2::{Digest, Sha256};
 
 use crate::effect::Effect;
-use crate::state::State;
+use crate::state::{CheckState, State};
 
 /// A probe unheard for longer is replaced where a check wants a number of probes; a restart is
 /// shorter.
@@ -95,7 +95,8 @@ impl State {
     }
 
     fn choose(&self, id: &CheckId) -> BTreeSet<ProbeId> {
-        let Some(check) = self.checks.get(id) else { return BTreeSet::new() };
+        let run = |check: &&CheckState| !check.spec.source.is_push();
+        let Some(check) = self.checks.get(id).filter(run) else { return BTreeSet::new() };
         let candidates = self.probes.iter().filter_map(|(probe, state)| {
             let at = self.config.sites.get(&state.site)?;
             let live = self.now.since(state.echo) <= ABSENT_LIMIT;

@@ -13,6 +13,7 @@ use crate::heartbeat::Standing;
 use crate::identity::Certified;
 use crate::operator::{Actor, NewToken};
 use crate::outbox::{Key, SendResult};
+use crate::push::PushReport;
 use crate::token::Grant;
 
 /// A command, as it stands in the log: the moment is stamped by the leader that proposed it.
@@ -173,6 +174,13 @@ pub enum Command {
     HandOver {
         /// Which.
         to: u64,
+    },
+    /// A job reports by itself; see [`crate::push`].
+    Push {
+        /// The digest of the token that it showed.
+        token: Fingerprint,
+        /// What it says.
+        report: PushReport,
     },
 }
 

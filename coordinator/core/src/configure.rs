@@ -10,6 +10,7 @@ use crosscheck_model::{CheckId, CheckSpec, Config, ProbeId, Timestamp};
 use crate::command::{Reply, Window};
 use crate::effect::Effect;
 use crate::outbox::Edge;
+use crate::push::Reports;
 use crate::state::{CheckState, ProbeState, State};
 use crate::verdict::{Tally, Verdict};
 
@@ -117,6 +118,10 @@ impl State {
         if check.spec == spec {
             return BTreeSet::new();
         }
+        if check.spec.source.is_push() != spec.source.is_push() {
+            check.votes.clear();
+            check.reports = Reports { since: now, ..Reports::default() };
+        }
         if !check.spec.same_result(&spec) {
             check.rev = revision;
             check.confirm_wanted = true;
@@ -148,6 +153,7 @@ impl CheckState {
             drawn: None,
             gap: false,
             edges: Vec::new(),
+            reports: Reports { since: now, ..Reports::default() },
         }
     }
 }

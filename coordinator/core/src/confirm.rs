@@ -49,7 +49,7 @@ impl State {
     }
 
     fn wants_confirmation(&self, check: &CheckState) -> bool {
-        if !check.is_in_doubt() {
+        if !check.is_in_doubt() || check.spec.source.is_push() {
             return false;
         }
         let schedule = &check.spec.schedule;

@@ -99,7 +99,8 @@ impl State {
 
     /// What the fault of a check looks like, in one sentence; `None` while no site fails.
     pub fn finding_of(&self, id: &CheckId) -> Option<String> {
-        let check = self.checks.get(id)?;
+        // What reports by itself says all there is to say.
+        let check = self.checks.get(id).filter(|check| !check.spec.source.is_push())?;
         let views = self.site_views(check);
         let witnesses: Vec<_> = views.iter().filter_map(|view| self.witness(id, view)).collect();
         let since = check

@@ -328,6 +328,9 @@ impl State {
     }
 
     fn summary_of_verdict(&self, check: &CheckState) -> String {
+        if let Some(view) = self.push_view(check) {
+            return push_summary(check, &view);
+        }
         let electorate = Electorate::of(self, check);
         let live = electorate.live.len();
         let failing = electorate.failing().count();
@@ -448,6 +451,20 @@ fn common_cause(electorate: &Electorate<'_>, status: Status) -> Option<Cause> {
     let mut causes = saying.map(|elector| elector.vote.cause);
     let first = causes.next()??;
     causes.all(|cause| cause == Some(first)).then_some(first)
+}
+
+/// The same of a check that reports by itself.
+fn push_summary(check: &CheckState, view: &SiteView<'_>) -> String {
+    let said = view.vote.map_or_else(String::new, |vote| {
+        let why = vote.cause.map(plain).unwrap_or_default();
+        if vote.detail.is_empty() { why } else { format!("{why}: {}", vote.detail) }
+    });
+    match (&check.verdict.reason, view.silent) {
+        (Reason::Working, _) => "up".to_owned(),
+        (Reason::Failing | Reason::Slow | Reason::Unconfirmed, None) if !said.is_empty() => said,
+        (_, Some(silent)) => silent.to_owned(),
+        (_, None) => "waits for the next report".to_owned(),
+    }
 }
 
 impl Incident {

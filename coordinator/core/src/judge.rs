@@ -10,7 +10,9 @@ impl State {
     /// Judges a check by its votes as they are now.
     pub(crate) fn judge(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
         let maintenance = self.in_maintenance(id);
-        let Some(check) = self.checks.get(id) else { return };
+        let Some(check) = self.checks.get(id).filter(|check| !check.awaits_first_report()) else {
+            return;
+        };
         let electorate = Electorate::of(self, check);
         let row = electorate.row();
         let mut tally = check.tally.clone();

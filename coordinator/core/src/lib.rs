@@ -41,6 +41,7 @@ pub mod member;
 pub mod notify;
 pub mod operator;
 pub mod outbox;
+pub mod push;
 pub mod quorum;
 pub mod restore;
 pub mod rival;

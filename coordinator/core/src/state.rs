@@ -20,6 +20,7 @@ use crate::incident::Incident;
 use crate::member::MemberState;
 use crate::operator::Token;
 use crate::outbox::{Key, Owed};
+use crate::push::Reports;
 use crate::quorum::Domain;
 use crate::rival::Rivalry;
 use crate::verdict::{Tally, Verdict};
@@ -163,6 +164,8 @@ pub struct CheckState {
     pub gap: bool,
     /// When its incidents of late opened and ended; see [`crate::flapping`].
     pub edges: Vec<Timestamp>,
+    /// What is known of its reports, where it reports by itself; see [`crate::push`].
+    pub reports: Reports,
 }
 
 /// A probe's newest word on a check.
@@ -208,6 +211,9 @@ pub struct SiteView<'a> {
 impl State {
     /// The check as each assigned probe sees it, in the order of sites.
     pub fn site_views<'a>(&'a self, check: &'a CheckState) -> Vec<SiteView<'a>> {
+        if let Some(view) = self.push_view(check) {
+            return vec![view];
+        }
         let mut views: Vec<SiteView<'a>> = check
             .assigned
             .iter()

@@ -8,8 +8,9 @@ use crosscheck_model::spec::Rule;
 use crosscheck_model::{ProbeId, SiteId, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::push;
 use crate::quorum::{Active, Domain, Place, Question, Voter, common_domain, suffices};
-use crate::state::{CheckState, State, Vote};
+use crate::state::{CheckState, SiteView, State, Vote};
 
 /// Why the verdict is what it is: the row of the decision table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +155,9 @@ pub fn place<'a>(site: &'a SiteId, at: &'a Site) -> Place<'a> {
 impl<'a> Electorate<'a> {
     /// The electorate of `check` now.
     pub fn of(state: &'a State, check: &'a CheckState) -> Self {
+        if let Some(view) = state.push_view(check) {
+            return Self::of_reporter(check, view);
+        }
         let places: Vec<_> = check
             .assigned
             .iter()
@@ -172,6 +176,13 @@ impl<'a> Electorate<'a> {
             })
             .collect();
         Self { live, assigned, active, check }
+    }
+
+    /// A job that reports by itself is its check's one voter.
+    fn of_reporter(check: &'a CheckState, view: SiteView<'a>) -> Self {
+        let elector = |vote| Elector { probe: view.probe, place: push::place(), vote, heard: true };
+        let active = Active::of([push::place()].into_iter());
+        Self { live: view.vote.map(elector).into_iter().collect(), assigned: 1, active, check }
     }
 
     /// Those of them who are heard: what nobody says at present proves nothing new.
@@ -360,6 +371,12 @@ pub fn rounds_wanted(rule: &Rule) -> u32 {
     }
 }
 
+/// Rounds until it is well again. A job reports once in a round, which may be a month: its own
+/// word is enough.
+fn recovery_rounds(check: &CheckState) -> u32 {
+    if check.spec.source.is_push() { 1 } else { RECOVERY_ROUNDS }
+}
+
 impl State {
     /// The verdict that follows from the tally; the present one where nothing follows yet.
     pub fn verdict_from(&self, check: &CheckState) -> Verdict {
@@ -372,7 +389,7 @@ impl State {
             Reason::Failing | Reason::Slow => tally.rounds >= rounds_wanted(&check.spec.rule),
             Reason::Working => {
                 matches!(present.reason, Reason::New | Reason::Working)
-                    || tally.rounds >= RECOVERY_ROUNDS
+                    || tally.rounds >= recovery_rounds(check)
                         && now.since(tally.since) >= check.spec.recovery_hold
             }
             Reason::Partial(_) => {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use crosscheck_checks::env::Secrets;
+use crosscheck_checks::env::{SecretError, Secrets};
 use crosscheck_model::Text;
 use crosscheck_model::secret::BadReference;
 use serde::de::DeserializeOwned;
@@ -39,6 +39,16 @@ pub struct Token(Text);
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<secret>")
+    }
+}
+
+impl Token {
+    /// The token itself.
+    ///
+    /// # Errors
+    /// What it refers to cannot be read.
+    pub fn read(&self, secrets: &Secrets) -> Result<String, SecretError> {
+        secrets.resolve(&self.0)
     }
 }
 
@@ -117,8 +127,8 @@ impl RemoteArgs {
 
     async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
         let request = match &self.token {
-            Some(Token(text)) => {
-                let token = Secrets::of_process().resolve(text).context("read --token")?;
+            Some(token) => {
+                let token = token.read(&Secrets::of_process()).context("read --token")?;
                 request.bearer_auth(token)
             }
             None => request,

@@ -164,7 +164,7 @@ fn fitted(mut config: Config, args: &StandaloneArgs) -> Config {
     }
     let site = Site { region: "here".to_owned(), carrier: "this host's".to_owned() };
     config.sites = [(SiteId::new(LOCAL_SITE), site)].into();
-    for check in &mut config.checks {
+    for check in config.checks.iter_mut().filter(|check| !check.source.is_push()) {
         check.sites = SiteChoice::All;
         check.quorum = SiteQuorum::Single;
     }

@@ -51,6 +51,9 @@ pub(super) const COLUMNS: &str = "o.id, c.name, p.name, s.name, o.boot, o.seq, o
     o.first_byte, o.transfer, o.address, o.detail, o.excerpt FROM observation o \
     JOIN name c ON c.id = o.chk JOIN name p ON p.id = o.probe JOIN name s ON s.id = o.site";
 
+/// What made a run take place, by the number that stands for it on the disk.
+const TRIGGERS: [Trigger; 4] = [Trigger::Schedule, Trigger::Retry, Trigger::Confirm, Trigger::Push];
+
 /// Stores a row unless the run is stored already.
 pub(super) const INSERT: &str = "INSERT OR IGNORE INTO observation (id, chk, probe, site, boot, seq, \
     started, ended, status, cause, clock, why, firm, duration, dns, connect, tls, send, first_byte, \
@@ -110,7 +113,7 @@ impl Record {
             status: status_of(row.get(8)?)?,
             cause: cause.map(|word| cause_of(&word)).transpose()?,
             clock: pick(row, 10, [Clock::Leader, Clock::Wall])?,
-            trigger: pick(row, 11, [Trigger::Schedule, Trigger::Retry, Trigger::Confirm])?,
+            trigger: pick(row, 11, TRIGGERS)?,
             firmness: pick(row, 12, [Firmness::Soft, Firmness::Hard])?,
             duration_us: unsigned(row, 13)?,
             phases_us,
@@ -147,6 +150,7 @@ impl Record {
                 Trigger::Schedule => 0,
                 Trigger::Retry => 1,
                 Trigger::Confirm => 2,
+                Trigger::Push => 3,
             },
             match self.firmness {
                 Firmness::Soft => 0,

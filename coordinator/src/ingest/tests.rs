@@ -199,7 +199,7 @@ async fn a_changed_assignment_reaches_the_stream() {
 }
 
 fn check() -> crosscheck_model::CheckSpec {
-    use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+    use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
     use crosscheck_model::{Family, Severity, SiteQuorum};
     let second = Duration::from_secs(1);
     crosscheck_model::CheckSpec {
@@ -209,6 +209,7 @@ fn check() -> crosscheck_model::CheckSpec {
         kind: "tcp".into(),
         settings: "{}".into(),
         target: "192.0.2.1:80".into(),
+        source: Source::Probes,
         family: Family::V4,
         schedule: Schedule {
             interval: 60 * second,

@@ -21,15 +21,15 @@ const KEYS_LIMIT: usize = 4_096;
 
 /// How much is let through.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// At once.
-    pub(super) burst: u32,
+    pub(crate) burst: u32,
     /// After that, one each.
-    pub(super) every: Duration,
+    pub(crate) every: Duration,
 }
 
 /// Buckets by key. Each is one number: when it will be full again (GCRA).
-pub(super) struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     rate: Rate,
     full_at: HashMap<K, Duration>,
     /// Of all keys that there is no room for.
@@ -37,7 +37,7 @@ pub(super) struct Buckets<K> {
 }
 
 impl<K: Hash + Eq> Buckets<K> {
-    pub(super) fn new(rate: Rate) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         Self { rate, full_at: HashMap::new(), others: Duration::ZERO }
     }
 
@@ -45,7 +45,7 @@ impl<K: Hash + Eq> Buckets<K> {
     ///
     /// # Errors
     /// The bucket is empty; how long until there is one again.
-    pub(super) fn take(&mut self, key: K, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, key: K, now: Duration) -> Result<(), Duration> {
         if self.full_at.len() >= KEYS_LIMIT && !self.full_at.contains_key(&key) {
             // Who is full again is as one who never came.
             self.full_at.retain(|_, full_at| *full_at > now);
@@ -104,7 +104,7 @@ pub(super) fn address_of(request: &Request) -> Option<IpAddr> {
 }
 
 /// Come again later.
-pub(super) fn too_many(wait: Duration) -> Response {
+pub(crate) fn too_many(wait: Duration) -> Response {
     let seconds = wait.as_millis().div_ceil(1_000).max(1).to_string();
     let body = json!({
         "error": "too many requests",

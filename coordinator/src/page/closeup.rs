@@ -2,7 +2,8 @@
 
 use crosscheck_core::State;
 use crosscheck_core::state::CheckState;
-use crosscheck_model::{CheckId, Timestamp};
+use crosscheck_model::spec::Source;
+use crosscheck_model::{CheckId, CheckSpec, Timestamp};
 use std::time::Duration;
 
 use super::availability::{Share, Total};
@@ -64,10 +65,8 @@ pub(crate) struct Closeup {
     pub(crate) component: Component,
     /// What kind of check it is.
     pub(crate) kind: String,
-    /// How often it runs.
-    pub(crate) interval: String,
-    /// How many sites must agree.
-    pub(crate) quorum: String,
+    /// How often it runs and how many sites must agree, or when its reports are due.
+    pub(crate) terms: String,
     /// The range shown.
     pub(crate) range: Range,
     /// The chart in both sizes; `None` when nothing was measured.
@@ -129,8 +128,7 @@ impl Closeup {
         Self {
             component: Component::new(state, (id, check), measured.days, scope, now),
             kind: check.spec.kind.clone(),
-            interval: text::length(check.spec.schedule.interval),
-            quorum: check.spec.quorum.to_string(),
+            terms: terms(&check.spec),
             range: measured.range,
             charts,
             times,
@@ -138,6 +136,20 @@ impl Closeup {
             days: told(measured.days),
             stories: stories(state, &only, scope, now),
             works: Work::of(state, &only, now),
+        }
+    }
+}
+
+/// How a check comes to its evidence.
+fn terms(spec: &CheckSpec) -> String {
+    match &spec.source {
+        Source::Probes => {
+            let interval = text::length(spec.schedule.interval);
+            format!("every {interval} from each site, site quorum {}", spec.quorum)
+        }
+        Source::Push(push) => {
+            let (every, grace) = (text::length(push.every), text::length(push.grace));
+            format!("reports by itself every {every}, with {grace} of grace")
         }
     }
 }

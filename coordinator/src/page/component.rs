@@ -188,8 +188,27 @@ impl Tally {
 
 /// The verdict's reason in one sentence.
 pub(crate) fn reason(check: &CheckState, views: &[SiteView<'_>]) -> String {
-    let why = why(&check.verdict.reason, &Tally::of(views));
+    let why = match check.spec.source.is_push() {
+        true => why_reported(&check.verdict.reason, views),
+        false => why(&check.verdict.reason, &Tally::of(views)),
+    };
     if check.maintenance { format!("Planned work. {why}") } else { why }
+}
+
+/// A row of the decision table in one sentence, of a check that reports by itself.
+fn why_reported(reason: &Reason, views: &[SiteView<'_>]) -> String {
+    let view = views.first();
+    let cause = view.and_then(|view| view.vote?.cause);
+    match (reason, cause, view.and_then(|view| view.silent)) {
+        (Reason::New, ..) => "Waiting for the first report".to_owned(),
+        (Reason::Working, None, None) => "Reports in time".to_owned(),
+        (_, Some(cause), None) => cause.explain().trim_end_matches('.').to_owned(),
+        (_, _, Some(silent)) => {
+            let mut letters = silent.chars();
+            letters.next().map_or_else(String::new, |c| c.to_uppercase().chain(letters).collect())
+        }
+        (_, None, None) => "Reports again; the recovery waits".to_owned(),
+    }
 }
 
 /// A row of the decision table in one sentence.

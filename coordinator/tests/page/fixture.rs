@@ -16,7 +16,7 @@ use crosscheck_core::state::{CheckState, ProbeState, Vote};
 use crosscheck_core::verdict::{Reason, Tally, Verdict};
 use crosscheck_model::config::{Maintenance, Page, Site};
 use crosscheck_model::observation::{Firmness, Trigger};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{Fitness, Health};
 use crosscheck_model::{
     Cause, CheckId, CheckSpec, Config, Family, IncidentId, Phases, ProbeId, Severity, SiteId,
@@ -197,6 +197,7 @@ fn spec(name: &str, customer: Option<&str>) -> CheckSpec {
         kind: "http".to_owned(),
         settings: "{}".to_owned(),
         target: format!("https://{}.example.com/", name.replace(' ', "-")),
+        source: Source::Probes,
         family: Family::V4,
         schedule: Schedule {
             interval: MINUTE,
@@ -307,6 +308,7 @@ fn add(
         drawn: None,
         gap: false,
         edges: Vec::new(),
+        reports: Default::default(),
         incident: None,
         closed_at: Timestamp::ZERO,
         confirmed_at: Timestamp::ZERO,

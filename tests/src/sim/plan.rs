@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crosscheck_model::config::{Channel, Contact, References, Route, Site};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::{
     CheckId, CheckSpec, Config, ContactId, Family, Severity, SiteId, SiteQuorum, Timestamp,
 };
@@ -160,6 +160,7 @@ fn spec(index: usize, random: &mut Random) -> CheckSpec {
         kind: "tcp".to_owned(),
         settings: "{}".to_owned(),
         target: format!("target {index}"),
+        source: Source::Probes,
         family: Family::V4,
         schedule,
         rule: Rule::Consecutive(random.pick(&[1, 1, 2, 3])),

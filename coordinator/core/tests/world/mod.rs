@@ -10,7 +10,7 @@ use crosscheck_core::outbox::{Edge, Key, SendResult};
 use crosscheck_core::{Command, Effect, Reply, State, apply};
 use crosscheck_model::config::{Channel, Contact, Route, Site};
 use crosscheck_model::observation::{Clock, Firmness, Trigger};
-use crosscheck_model::spec::{Rule, Schedule, SiteChoice};
+use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{Fitness, Health, Hello, Report, WIRE_VERSION};
 use crosscheck_model::{
     Cause, CheckId, CheckSpec, Config, ContactId, Family, Observation, Outcome, ProbeId, Severity,
@@ -171,6 +171,7 @@ pub(crate) fn spec(name: &str) -> CheckSpec {
         kind: "tcp".to_owned(),
         settings: "{}".to_owned(),
         target: format!("{name}.example.com:80"),
+        source: Source::Probes,
         family: Family::V4,
         schedule: schedule(),
         rule: Rule::Consecutive(1),

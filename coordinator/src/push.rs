@@ -1,0 +1,211 @@
+//! Jobs' own reports: `POST /push/TOKEN`, or `POST /push` with the token as a bearer's.
+//!
+//! A coordinator knows a token by its digest only, which stands in the check's settings. The answer
+//! comes when the report is on a majority of disks; any other answer than 200 means: send it again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use crosscheck_checks::env::Secrets;
+use crosscheck_checks::excerpt;
+use crosscheck_core::command::{Command, Reply};
+use crosscheck_core::push::{PushReport, Stage};
+use crosscheck_model::Status;
+use crosscheck_model::join::Fingerprint;
+use crosscheck_model::observation::EXCERPT_LIMIT_BYTES;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::operator::{Buckets, Rate, too_many};
+use crate::replica::Replica;
+
+/// The largest body: of a job's output only the end is kept.
+const BODY_LIMIT_BYTES: usize = 64 * 1024;
+/// Reports of one job: each is an entry of the log.
+const RATE: Rate = Rate { burst: 10, every: Duration::from_secs(1) };
+/// When to come again while there is no leader.
+const RETRY_AFTER_S: &str = "2";
+
+/// What a report says beside its body.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    /// How it is; `ok` when left out.
+    status: Option<Word>,
+    /// The job's exit status: 0 is `ok`, all others `failed`.
+    exit: Option<i32>,
+    /// How long the job took, in seconds.
+    duration_s: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Start,
+    Ok,
+    Warning,
+    Failed,
+}
+
+/// Takes reports, bounded for each job.
+#[derive(Clone)]
+struct Desk {
+    replica: Replica,
+    buckets: Arc<Mutex<Buckets<Fingerprint>>>,
+    started: Instant,
+}
+
+/// The routes for jobs. Who asks is known by the token alone.
+pub fn routes(replica: Replica) -> Router {
+    let buckets = Arc::new(Mutex::new(Buckets::new(RATE)));
+    Router::new()
+        .route("/push/{token}", post(by_path))
+        .route("/push", post(by_bearer))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .with_state(Desk { replica, buckets, started: Instant::now() })
+}
+
+/// The digest that a check's settings have of a token.
+pub fn digest(token: &str) -> Fingerprint {
+    Fingerprint(Sha256::digest(token.as_bytes()).into())
+}
+
+async fn by_path(
+    State(desk): State<Desk>,
+    Path(token): Path<String>,
+    said: Result<Query<Said>, QueryRejection>,
+    body: Bytes,
+) -> Response {
+    desk.answer(digest(&token), said, &body).await
+}
+
+async fn by_bearer(
+    State(desk): State<Desk>,
+    headers: HeaderMap,
+    said: Result<Query<Said>, QueryRejection>,
+    body: Bytes,
+) -> Response {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match shown.and_then(|value| value.strip_prefix("Bearer ")) {
+        Some(token) => desk.answer(digest(token), said, &body).await,
+        None => told(StatusCode::UNAUTHORIZED, "show the token: /push/TOKEN, or as a bearer's"),
+    }
+}
+
+impl Desk {
+    async fn answer(
+        &self,
+        token: Fingerprint,
+        said: Result<Query<Said>, QueryRejection>,
+        body: &[u8],
+    ) -> Response {
+        let known = self.replica.read(|state| state.check_of_push(token).is_some());
+        if !known && self.replica.has_quorum() {
+            return told(StatusCode::NOT_FOUND, "no check awaits reports under this token");
+        }
+        let report = match said
+            .map_err(|error| error.body_text())
+            .and_then(|Query(said)| report(&said, body))
+        {
+            Ok(report) => report,
+            Err(why) => return told(StatusCode::BAD_REQUEST, &why),
+        };
+        let taken = {
+            let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+            buckets.take(token, self.started.elapsed())
+        };
+        if let Err(wait) = taken {
+            return too_many(wait);
+        }
+        match self.replica.submit(Command::Push { token, report }).await {
+            Ok(Reply::Rejected(why)) => told(StatusCode::NOT_FOUND, &why),
+            Ok(_) => told(StatusCode::OK, "taken"),
+            Err(error) => {
+                tracing::warn!(%error, "a job's report was not taken");
+                let headers = [(header::RETRY_AFTER, RETRY_AFTER_S)];
+                let why = "no quorum of coordinators at present; send it again";
+                (headers, told(StatusCode::SERVICE_UNAVAILABLE, why)).into_response()
+            }
+        }
+    }
+}
+
+fn told(status: StatusCode, why: &str) -> Response {
+    (status, [(header::CACHE_CONTROL, "no-store")], format!("{why}\n")).into_response()
+}
+
+/// What the request says, cut to its bounds and made harmless.
+fn report(said: &Said, body: &[u8]) -> Result<PushReport, String> {
+    let stage = match (said.status, said.exit) {
+        (Some(_), Some(_)) => return Err("`status` beside `exit`: one of them says it".to_owned()),
+        (Some(Word::Start), None) => Stage::Started,
+        (Some(Word::Ok), None) | (None, None | Some(0)) => Stage::Ended(Status::Up),
+        (Some(Word::Warning), None) => Stage::Ended(Status::Degraded),
+        (Some(Word::Failed), None) | (None, Some(_)) => Stage::Ended(Status::Down),
+    };
+    let took = said.duration_s.map(Duration::try_from_secs_f64).transpose();
+    let took = took.map_err(|_| "`duration_s` is a number of seconds, such as 12.5".to_owned())?;
+    let none = Secrets::fixed(BTreeMap::new());
+    // Why a job failed stands at the end of what it said.
+    let end = &body[body.len().saturating_sub(EXCERPT_LIMIT_BYTES)..];
+    let text = String::from_utf8_lossy(end);
+    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    let exited = said.exit.filter(|code| *code != 0);
+    let detail = match (exited, excerpt::value(last, &none)) {
+        (Some(code), last) if last.is_empty() => format!("exit status {code}"),
+        (Some(code), last) => format!("exit status {code}: {last}"),
+        (None, last) => last,
+    };
+    Ok(PushReport { stage, took, detail, excerpt: excerpt::of(end, &none) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: Option<Word>, exit: Option<i32>, duration_s: Option<f64>) -> Said {
+        Said { status, exit, duration_s }
+    }
+
+    #[test]
+    fn a_report_says_how_it_is_by_word_or_by_exit_status() {
+        for (status, exit, stage) in [
+            (None, None, Stage::Ended(Status::Up)),
+            (Some(Word::Ok), None, Stage::Ended(Status::Up)),
+            (Some(Word::Start), None, Stage::Started),
+            (Some(Word::Warning), None, Stage::Ended(Status::Degraded)),
+            (Some(Word::Failed), None, Stage::Ended(Status::Down)),
+            (None, Some(0), Stage::Ended(Status::Up)),
+            (None, Some(2), Stage::Ended(Status::Down)),
+        ] {
+            let report = report(&said(status, exit, None), b"").expect("a good report");
+            assert_eq!(report.stage, stage, "{status:?} {exit:?}");
+        }
+        assert!(report(&said(Some(Word::Ok), Some(0), None), b"").is_err());
+    }
+
+    #[test]
+    fn its_words_are_harmless_and_bounded() {
+        let body = format!("{}\n \u{1b}[31mdisk \u{202e}full\r\n\n", "x".repeat(BODY_LIMIT_BYTES));
+        let report = report(&said(None, Some(3), Some(12.5)), body.as_bytes()).expect("good");
+        assert_eq!(report.detail, "exit status 3: [31mdisk full");
+        assert_eq!(report.took, Some(Duration::from_millis(12_500)));
+        assert!(report.excerpt.len() <= 1024 && !report.excerpt.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_refused() {
+        for wrong in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(report(&said(None, None, Some(wrong)), b"").is_err(), "{wrong}");
+        }
+    }
+}

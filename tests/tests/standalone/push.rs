@@ -1,0 +1,61 @@
+//! A job that reports by itself: what it says, and what its silence says.
+
+use std::time::Duration;
+
+use crosscheck_tests::command::crosscheck;
+use crosscheck_tests::mailbox::{Mailbox, Sink};
+use crosscheck_tests::scratch::Scratch;
+use crosscheck_tests::standalone::{FAST, Standalone, mail_through};
+
+const SOON: Duration = Duration::from_secs(40);
+
+/// The lines that `crosscheck push token` prints: the token, and the settings with its digest.
+fn token() -> (String, String) {
+    let made = crosscheck(&["push", "token"], &[]);
+    assert_eq!((made.status, made.out.lines().count()), (0, 1), "{made:?}");
+    let digest = made.err.split("token_sha256: \"").nth(1).and_then(|rest| rest.get(..64));
+    (made.out.trim().to_owned(), digest.expect("a digest").to_owned())
+}
+
+#[tokio::test]
+async fn a_job_that_fails_or_falls_silent_is_told_and_its_recovery_too() {
+    let scratch = Scratch::new();
+    let sink = Sink::start(None).await;
+    let (token, digest) = token();
+    let config = format!(
+        "{FAST}{}checks:\n- {{ name: backup, push: {{ every: 10s, grace: 0s, \
+         token_sha256: \"{digest}\" }} }}\n",
+        mail_through(sink.port, None)
+    );
+    let running = Standalone::start(&scratch, &config).await;
+    let url = running.api.address("");
+    let variables = [("CROSSCHECK_PUSH_URL", url.as_str()), ("CROSSCHECK_PUSH_TOKEN", &token)];
+    let job = |script: &str| crosscheck(&["push", "run", "--", "sh", "-c", script], &variables);
+
+    let failed = job("echo copying; echo disk full >&2; exit 3");
+    assert_eq!(failed.status, 3, "the job's own exit status: {failed:?}");
+    assert_eq!((failed.out.as_str(), failed.err.as_str()), ("copying\n", "disk full\n"));
+    running.api.becomes(SOON, "backup", "down").await;
+    sink.holds(SOON, 1).await;
+    let worked = job("echo copied");
+    assert_eq!((worked.status, worked.out.as_str()), (0, "copied\n"), "{worked:?}");
+    running.api.becomes(SOON, "backup", "up").await;
+    sink.holds(SOON, 2).await;
+    // Then nothing more.
+    running.api.becomes(SOON, "backup", "down").await;
+    sink.holds(SOON, 3).await;
+
+    let letters = sink.letters();
+    let subjects: Vec<&str> = letters.iter().map(|letter| letter.subject()).collect();
+    assert_eq!(subjects, ["[DOWN] backup", "[RECOVERED] backup", "[DOWN] backup"]);
+    assert!(letters[0].text.contains("exit status 3"), "{}", letters[0].text);
+    assert!(letters[0].text.contains("disk full"), "{}", letters[0].text);
+    assert!(letters[2].text.contains("no report came in time"), "{}", letters[2].text);
+    let log = running.process.log();
+    assert!(!log.contains(&token), "{log}");
+
+    let stranger = [variables[0], ("CROSSCHECK_PUSH_TOKEN", "xcpush_nobody")];
+    let refused = crosscheck(&["push", "run", "--", "true"], &stranger);
+    assert_eq!(refused.status, 0, "the job has done its work: {refused:?}");
+    assert!(refused.err.contains("no check awaits reports under this token"), "{refused:?}");
+}
