@@ -218,11 +218,8 @@ impl World {
     /// Evidence takes its time, and is told or lost as everything else; what stands in it decides
     /// nothing.
     fn gather(&mut self, index: usize, id: u64) {
-        let life = self.hosts[index].life;
         let took = Duration::from_millis(50 + id * 977 % 7_000);
-        self.after(took, "gathered", move |world| {
-            world.tell_host(index, life, Event::Gathered { id, found: Box::default() });
-        });
+        self.tell_host_after(took, index, Event::Gathered { id, found: Box::default() });
     }
 
     fn run_check(&mut self, index: usize, run: &Run) {
