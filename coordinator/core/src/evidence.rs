@@ -10,8 +10,8 @@ use crate::effect::Effect;
 use crate::finding::{Witness, finding};
 use crate::state::{SiteView, State};
 
-/// The most evidence that is kept: about half a MiB of state. In a mass outage the probes' own
-/// rates come first, and the oldest goes.
+/// The most evidence that is kept: usually a quarter of a MiB of state, and 2.5 MB at worst. In a
+/// mass outage the probes' own rates come first, and the oldest goes.
 pub const KEPT_LIMIT: usize = 500;
 
 /// The newest evidence of each probe about each check.
