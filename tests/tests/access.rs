@@ -350,6 +350,7 @@ impl<'a> Played<'a> {
             echo: Timestamp::ZERO,
             health: Health::UNTESTED,
             observations: Vec::new(),
+            evidence: Vec::new(),
             spooled: 0,
             dropped: 0,
             running: 0,

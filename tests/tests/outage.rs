@@ -5,7 +5,6 @@ mod outage {
     mod mail;
     mod majority;
     mod one_way;
-    mod path;
     mod pause;
 
     use crosscheck_tests::cluster::{CONTACTS, Cluster, SITES};

@@ -28,7 +28,7 @@ pub struct Evidence {
     pub found: Found,
 }
 
-/// What was found. Bounded: about 3 KiB at most, 500 bytes usually.
+/// What was found. Bounded: 5 KB at most, 500 bytes usually.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Found {
     /// What each resolver says of the target's name; empty when the target is an address.

@@ -208,6 +208,7 @@ impl Script {
             echo: now,
             health: Health::UNTESTED,
             observations: (self.next_seq..self.next_seq + BATCH).map(seen).collect(),
+            evidence: Vec::new(),
             spooled: 0,
             dropped: 0,
             running: 1,

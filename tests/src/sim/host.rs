@@ -235,7 +235,7 @@ impl World {
                 self.hosts[index].running.remove(&run);
             }
             Effect::Forget(_) => {}
-            Effect::Gather(gathering) => self.gather(index, gathering.id),
+            Effect::Gather(gathering) => self.look_into(index, gathering.id),
             Effect::Ask(round) => self.ask(index, &round),
             Effect::Link(effect) => self.talk(index, effect),
             Effect::Disk(op) => self.use_disk(index, op),
@@ -249,12 +249,9 @@ impl World {
 
     /// Evidence takes its time, and is told or lost as everything else; what stands in it decides
     /// nothing.
-    fn gather(&mut self, index: usize, id: u64) {
-        let life = self.hosts[index].life;
+    fn look_into(&mut self, index: usize, id: u64) {
         let took = Duration::from_millis(50 + id * 977 % 7_000);
-        self.after(took, "gathered", move |world| {
-            world.tell_host(index, life, Event::Gathered { id, found: Box::default() });
-        });
+        self.tell_host_after(took, index, Event::Gathered { id, found: Box::default() });
     }
 
     fn run_check(&mut self, index: usize, run: &Run) {
