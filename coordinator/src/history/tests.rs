@@ -195,7 +195,7 @@ async fn the_days_of_many_checks_are_those_of_each() {
         check: check.into(),
         from: at(from),
         status,
-        maintenance: from % 3 == 0,
+        maintenance: from.is_multiple_of(3),
     };
     let mut effects = Vec::new();
     for (check, step) in [("acme/shop", day / 2), ("mail \"quoted\"", day), ("shop", 3 * day)] {
