@@ -126,6 +126,7 @@ fn state() -> State {
             echo: NOW,
             health: Health::UNTESTED,
             observations: seen.collect(),
+            evidence: Vec::new(),
             spooled: 0,
             dropped: 0,
             running: 0,

@@ -30,4 +30,4 @@ pub use node::{Profile, StartError};
 pub(crate) use plant::plant;
 pub use snapshot::SnapshotError;
 pub(crate) use wire::Blob;
-pub use wire::{Answered, FormatError, Proposal, Types, seal, unseal};
+pub use wire::{Answered, FormatError, Proposal, Types, seal, unpack, unseal};

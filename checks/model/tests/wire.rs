@@ -90,6 +90,7 @@ fn report() -> Report {
         echo: AT,
         health,
         observations: vec![observation],
+        evidence: Vec::new(),
         spooled: 1,
         dropped: 2,
         running: 3,

@@ -135,6 +135,7 @@ impl Fleet {
             echo: self.now,
             health: Health::UNTESTED,
             observations,
+            evidence: Vec::new(),
             spooled: 0,
             dropped: 0,
             running: CHECKS as u32,

@@ -89,6 +89,7 @@ fn report() -> Report {
         echo: AT,
         health: Health::UNTESTED,
         observations: vec![observation],
+        evidence: Vec::new(),
         spooled: 1,
         dropped: 2,
         running: 3,

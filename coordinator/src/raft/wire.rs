@@ -176,7 +176,10 @@ pub(super) fn pack<T: Serialize>(level: Level, value: &T) -> Result<Vec<u8>, For
 }
 
 /// What a message says, for a program that knows the levels up to `known`.
-pub(super) fn unpack<T: DeserializeOwned>(known: Level, bytes: &[u8]) -> Result<T, FormatError> {
+///
+/// # Errors
+/// [`FormatError`]: it is of a newer level, or damaged.
+pub fn unpack<T: DeserializeOwned>(known: Level, bytes: &[u8]) -> Result<T, FormatError> {
     let (&found, rest) = bytes.split_first().ok_or(FormatError::Empty)?;
     level::admit(found, known)?;
     Ok(postcard::from_bytes(rest)?)

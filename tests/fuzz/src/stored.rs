@@ -3,7 +3,7 @@
 use crosscheck_coordinator::backup;
 use crosscheck_coordinator::history::Page;
 use crosscheck_coordinator::raft::{Proposal, Types, seal, unseal};
-use crosscheck_core::snapshot as core_snapshot;
+use crosscheck_core::{level, snapshot as core_snapshot};
 use crosscheck_model::wire::Report;
 use crosscheck_probe::store::frame;
 use openraft::alias::EntryOf;
@@ -19,9 +19,9 @@ const FORMAT: u8 = 1;
 pub(crate) fn command(bytes: &[u8]) {
     let blob = postcard::to_stdvec(bytes).expect("bytes have a form");
     let proposal: Proposal = postcard::from_bytes(&blob).expect("any bytes are a proposal");
-    let Ok(stamped) = proposal.decode() else { return };
+    let Ok(stamped) = proposal.decode(level::NEWEST) else { return };
     let again = Proposal::encode(&stamped).expect("what was read can be written");
-    let second = again.decode().expect("and read");
+    let second = again.decode(level::NEWEST).expect("and read");
     assert_eq!(Proposal::encode(&second).expect("and written"), again, "{stamped:?}");
 }
 

@@ -104,6 +104,7 @@ impl Probe {
             echo: self.heard.map_or(Timestamp::ZERO, |(time, _)| time),
             health: Health::UNTESTED,
             observations: self.spool.clone(),
+            evidence: Vec::new(),
             spooled: 0,
             dropped: 0,
             running: CHECKS as u32,

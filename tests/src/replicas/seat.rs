@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use axum::response::Response;
+use crosscheck_coordinator::cluster::Program;
 use crosscheck_coordinator::fatal::Fatal;
 use crosscheck_coordinator::member::Member;
 use crosscheck_coordinator::replica::{Profile, ReplicaConfig};
@@ -133,6 +134,7 @@ impl Seat {
                     storage: Storage::Turns(Arc::new(disk)),
                     network: Some(Arc::new(link)),
                 },
+                program: Program::this(),
             };
             let member = Member::start(config, sink::carrier(ground, me)).await;
             let member = member.map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crosscheck_coordinator::raft::Types;
 use crosscheck_core::command::{Applied, Stamped};
-use crosscheck_core::{State, apply};
+use crosscheck_core::{State, apply, level};
 use openraft::alias::LogIdOf;
 use openraft::entry::{EntryPayload, RaftEntry};
 use openraft::raft::AppendEntriesRequest;
@@ -104,7 +104,9 @@ impl Witness {
             };
         }
         let stamped = match payload {
-            EntryPayload::Normal(proposal) => Some(proposal.decode().map_err(|e| e.to_string())?),
+            EntryPayload::Normal(proposal) => {
+                Some(proposal.decode(level::NEWEST).map_err(|e| e.to_string())?)
+            }
             _ => None,
         };
         self.seen.insert(place, Seen { prev, hash, stamped: stamped.clone() });

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crosscheck_coordinator::raft::unpack;
 use crosscheck_coordinator::replica::Ending;
 use crosscheck_core::incident::Subject;
 use crosscheck_core::outbox::Progress;
-use crosscheck_core::{Command, Effect, Reply};
+use crosscheck_core::{Command, Effect, Reply, level};
 use crosscheck_model::CheckId;
 use tempfile::TempDir;
 
@@ -225,7 +226,7 @@ impl World {
     }
 
     fn read_append(&mut self, who: Life, body: &[u8]) {
-        let Ok(request) = postcard::from_bytes::<Request>(body) else {
+        let Ok(request) = unpack::<Request>(level::NEWEST, body) else {
             return self.fail("I16 Raft safety", "an append that nobody can read".to_owned());
         };
         let new = match self.witness.observe(&request) {

@@ -64,6 +64,7 @@ fn report(config: &Config, epoch: u64) -> Report {
         echo: NOW,
         health: Health { v4: Fitness::Fit, v6: unfit, names: Fitness::Untested },
         observations: vec![observation(config); 2],
+        evidence: Vec::new(),
         spooled: 5,
         dropped: 1,
         running: 2,

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use crosscheck_coordinator::fatal::Fatal;
-use crosscheck_coordinator::raft::{Log, Types};
+use crosscheck_coordinator::raft::{Log, Types, unpack};
 use crosscheck_coordinator::surroundings::Question;
+use crosscheck_core::level;
 use futures_util::FutureExt;
 use openraft::RaftLogReader;
 use openraft::entry::RaftEntry;
@@ -37,7 +38,7 @@ impl Promises {
     /// A question comes to a seat.
     pub(in super::super) fn delivered(&mut self, seat: usize, question: &Question) {
         if question.path == "append"
-            && let Ok(request) = postcard::from_bytes::<Request>(&question.body)
+            && let Ok(request) = unpack::<Request>(level::NEWEST, &question.body)
         {
             let newest = self.newest.entry(seat).or_default();
             *newest = request.vote.leader_id.term.max(*newest);
@@ -50,7 +51,7 @@ impl Promises {
 
     /// A seat asks to be voted for: it votes for itself.
     pub(in super::super) fn votes(&mut self, seat: usize, body: &[u8]) {
-        if let Ok(request) = postcard::from_bytes::<VoteRequest<Types>>(body) {
+        if let Ok(request) = unpack::<VoteRequest<Types>>(level::NEWEST, body) {
             self.voted(seat, (request.vote.leader_id.term, request.vote.leader_id.voted_for));
         }
     }
@@ -70,15 +71,15 @@ impl Promises {
     ) {
         match path {
             "vote" => {
-                if let Ok(answer) = postcard::from_bytes::<VoteResponse<Types>>(answer)
+                if let Ok(answer) = unpack::<VoteResponse<Types>>(level::NEWEST, answer)
                     && answer.vote_granted
                 {
                     self.voted(seat, (answer.vote.leader_id.term, answer.vote.leader_id.voted_for));
                 }
             }
             "append" => {
-                let request = postcard::from_bytes::<Request>(asked);
-                let answer = postcard::from_bytes::<AppendEntriesResponse<Types>>(answer);
+                let request = unpack::<Request>(level::NEWEST, asked);
+                let answer = unpack::<AppendEntriesResponse<Types>>(level::NEWEST, answer);
                 if let (Ok(request), Ok(answer)) = (request, answer) {
                     self.appended(seat, &request, &answer);
                 }
