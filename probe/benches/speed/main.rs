@@ -127,6 +127,8 @@ fn run(arguments: Arguments) -> anyhow::Result<String> {
         None if !ground::is_alone() => return Err(alone().into()),
         None => {}
     }
+    // For the client that asks blackbox_exporter; it is the process's first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let amount = Amount {
         works: if kinds.is_empty() { Work::ALL.to_vec() } else { kinds },
         peers: !no_peers,
