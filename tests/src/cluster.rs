@@ -11,6 +11,7 @@
 //! - Nothing leaves the private network, and nothing is left behind, however the test ends.
 //! - Waiting is for a fact, with a limit; nothing is concluded from time alone.
 
+pub mod beyond;
 pub mod coordinator;
 pub mod load;
 pub mod network;
@@ -31,6 +32,7 @@ use crate::binary;
 use crate::eventually::eventually;
 use crate::mailbox::{Arrival, Sink};
 use crate::scratch::Scratch;
+use beyond::Beyond;
 use coordinator::Coordinator;
 use network::{HUB, Network, Way};
 use probe::Probe;
@@ -265,6 +267,14 @@ impl Cluster {
         let identity = self.probe(site).data().join("identity.pem");
         std::fs::copy(identity, double.data().join("identity.pem")).expect("a copy");
         double
+    }
+
+    /// A further target, beyond routers.
+    ///
+    /// # Panics
+    /// It cannot be built.
+    pub fn build_beyond(&mut self) -> Beyond {
+        Beyond::build(&mut self.network, &self.probes, &self.scratch)
     }
 
     /// A directory of the test's own.

@@ -5,6 +5,7 @@ mod outage {
     mod mail;
     mod majority;
     mod one_way;
+    mod path;
     mod pause;
 
     use crosscheck_tests::cluster::{CONTACTS, Cluster, SITES};

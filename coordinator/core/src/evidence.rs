@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crosscheck_model::{CheckId, Evidence, ProbeId, Timestamp};
+use crosscheck_model::{CheckId, Evidence, IncidentId, ProbeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
@@ -82,19 +82,19 @@ impl State {
         evidence.failing_since = evidence.failing_since.min(self.now);
         let id = evidence.check.clone();
         self.evidence.keep(probe, evidence);
-        self.refresh_finding(&id, effects);
+        if let Some(open) = self.refresh_finding(&id) {
+            effects.push(Effect::Incident(open));
+        }
     }
 
     /// Brings the sentence of a check's open incident up to date. What was found stays when its
-    /// sites recover one after the other.
-    pub(crate) fn refresh_finding(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {
-        let Some(open) = self.checks.get(id).and_then(|check| check.incident) else { return };
-        let Some(found) = self.finding_of(id) else { return };
-        let Some(incident) = self.incidents.get_mut(&open) else { return };
-        if incident.finding.as_ref() != Some(&found) {
-            incident.finding = Some(found);
-            effects.push(Effect::Incident(open));
-        }
+    /// sites recover one after the other. The incident, if its sentence has changed.
+    pub(crate) fn refresh_finding(&mut self, id: &CheckId) -> Option<IncidentId> {
+        let open = self.checks.get(id)?.incident?;
+        let found = self.finding_of(id)?;
+        let incident = self.incidents.get_mut(&open)?;
+        let before = incident.finding.replace(found);
+        (before != incident.finding).then_some(open)
     }
 
     /// What the fault of a check looks like, in one sentence; `None` while no site fails.

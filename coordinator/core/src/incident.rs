@@ -169,7 +169,7 @@ impl State {
         let incident_id = known.unwrap_or_else(|| self.open_incident(id, severity));
         let summary = self.summary_of(id);
         let sites = self.opinions_of(id);
-        self.refresh_finding(id, effects);
+        self.refresh_finding(id);
         let Some(incident) = self.incidents.get_mut(&incident_id) else { return };
         incident.first_failed_at = incident.first_failed_at.min(first_failed_at);
         // What is less bad than what people know already wakes nobody.
@@ -243,7 +243,7 @@ impl State {
         incident.summary.clone_from(&summary);
         incident.note(now, EventKind::Changed, summary, sites);
         effects.push(Effect::Incident(open));
-        self.refresh_finding(id, effects);
+        self.refresh_finding(id);
     }
 
     fn close(&mut self, id: &CheckId, effects: &mut Vec<Effect>) {

@@ -95,6 +95,30 @@ impl Host {
         self.filter(NO_RULES);
     }
 
+    /// Passes on what is not for itself.
+    ///
+    /// # Panics
+    /// The system refuses.
+    pub fn forward(&self) {
+        feed(self.command("sysctl").args(["-q", "-w", "net.ipv4.ip_forward=1"]), "");
+    }
+
+    /// Sends what is for these addresses by way of a router.
+    ///
+    /// # Panics
+    /// The system refuses.
+    pub fn route(&self, to: &str, via: Ipv4Addr) {
+        feed(self.command("ip").args(["route", "replace", to, "via", &via.to_string()]), "");
+    }
+
+    /// From now on what it would pass on to this address is dropped, and nothing else.
+    ///
+    /// # Panics
+    /// nftables refuses.
+    pub fn drop_forwarded(&self, to: Ipv4Addr) {
+        self.filter(&format!("{NO_RULES}add rule ip cut forward ip daddr {to} drop\n"));
+    }
+
     /// Applies rules all at once.
     fn filter(&self, rules: &str) {
         feed(self.command("nft").args(["-f", "-"]), rules);
@@ -158,26 +182,55 @@ impl Network {
     /// # Panics
     /// It cannot be made.
     pub fn host(&mut self, address: Ipv4Addr) -> Host {
+        let host = self.unplugged(address);
+        self.plug(&host, "hub", "eth0", address);
+        host
+    }
+
+    /// A new host that hangs on no switch yet.
+    ///
+    /// # Panics
+    /// It cannot be made.
+    pub fn unplugged(&mut self, address: Ipv4Addr) -> Host {
         let host = Host::alone(address);
+        host.filter(
+            "add table ip cut\n\
+             add chain ip cut in { type filter hook input priority 0; }\n\
+             add chain ip cut out { type filter hook output priority 0; }\n\
+             add chain ip cut forward { type filter hook forward priority 0; }\n",
+        );
+        host
+    }
+
+    /// One more switch, without the test.
+    ///
+    /// # Panics
+    /// It cannot be made.
+    pub fn switch(&mut self, name: &str) {
+        feed(
+            Command::new("ip").args(["-batch", "-"]),
+            &format!("link add {name} type bridge\nlink set {name} up\n"),
+        );
+    }
+
+    /// Connects a host to a switch, by a device of its own and with an address there.
+    ///
+    /// # Panics
+    /// It cannot be done.
+    pub fn plug(&mut self, host: &Host, switch: &str, device: &str, address: Ipv4Addr) {
         self.ports += 1;
         let (port, pid) = (self.ports, host.holder.id());
         feed(
             Command::new("ip").args(["-batch", "-"]),
             &format!(
-                "link add port{port} type veth peer name eth0 netns {pid}\n\
-                 link set port{port} master hub up\n"
+                "link add port{port} type veth peer name {device} netns {pid}\n\
+                 link set port{port} master {switch} up\n"
             ),
         );
         feed(
             host.command("ip").args(["-batch", "-"]),
-            &format!("addr add {address}/24 dev eth0\nlink set eth0 up\n"),
+            &format!("addr add {address}/24 dev {device}\nlink set {device} up\n"),
         );
-        host.filter(
-            "add table ip cut\n\
-             add chain ip cut in { type filter hook input priority 0; }\n\
-             add chain ip cut out { type filter hook output priority 0; }\n",
-        );
-        host
     }
 }
 
