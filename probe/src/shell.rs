@@ -99,6 +99,7 @@ pub fn start(mut setup: Setup, parts: Parts) -> io::Result<Running> {
         disk: Some(disk),
         runs: BTreeMap::new(),
         orders: None,
+        wake: Mono::ZERO,
         asleep_until: Mono::ZERO,
         ended: false,
     };
@@ -144,6 +145,8 @@ struct State {
     disk: Option<Sender<DiskOp>>,
     runs: BTreeMap<u64, AbortHandle>,
     orders: Option<AbortHandle>,
+    /// When the machine wants to be stepped, whatever happens before.
+    wake: Mono,
     /// What the timer sleeps for at most.
     asleep_until: Mono,
     ended: bool,
@@ -160,7 +163,9 @@ impl Shell {
         let mut stepped = Mono::ZERO;
         while !state.ended {
             let now = self.clock.elapsed();
-            let wake = state.probe.wake(now);
+            // As it was wanted after the last event: what is wanted "soon" must not move on with
+            // each look.
+            let wake = state.wake;
             if wake <= now && now >= stepped + SHORTEST_SLEEP {
                 stepped = now;
                 self.take(&mut state, Event::Time);
@@ -178,7 +183,7 @@ impl Shell {
     fn step(self: &Arc<Self>, event: Event) {
         let mut state = self.lock();
         self.take(&mut state, event);
-        let is_earlier = state.probe.wake(self.clock.elapsed()) < state.asleep_until;
+        let is_earlier = state.wake < state.asleep_until;
         if is_earlier || state.ended {
             self.bell.notify_one();
         }
@@ -191,7 +196,10 @@ impl Shell {
         if let Event::Ended { run, .. } = &event {
             state.runs.remove(run);
         }
-        for effect in state.probe.step(self.clock.elapsed(), event) {
+        let now = self.clock.elapsed();
+        let effects = state.probe.step(now, event);
+        state.wake = state.probe.wake(now);
+        for effect in effects {
             if effect == Effect::Halt {
                 state.ended = true;
                 state.disk = None;

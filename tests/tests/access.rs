@@ -47,7 +47,7 @@ fn client(authority: &Authority, name: &str, proof: Option<Proof>) -> reqwest::C
 /// What a coordinator answers to a vote on its listener for members; `None`: it hangs up.
 async fn vote(cluster: &Cluster, client: &reqwest::Client) -> Option<u16> {
     let url = format!("{}/raft/v1/vote", cluster.coordinator(1).raft_url());
-    let request = client.post(url).header("x-crosscheck-node", 1).body("nonsense");
+    let request = client.post(url).header("x-crosscheck-node", 1).body("\u{1}nonsense");
     request.send().await.ok().map(|response| response.status().as_u16())
 }
 

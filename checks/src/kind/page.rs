@@ -24,7 +24,7 @@ use self::settings::Parts;
 use super::http::client::{Client, Seen, Visit};
 use super::http::target::Target;
 use super::http::words::Words;
-use super::{Check, Defaults, Kind, SettingsError};
+use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{Timer, status_of};
 use crate::env::Env;
 use crate::excerpt;
@@ -60,6 +60,25 @@ impl Kind for Page {
             timeout: Duration::from_secs(30),
             ..Defaults::default()
         }
+    }
+
+    fn causes(&self) -> &'static [&'static [Cause]] {
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[
+                Cause::Protocol,
+                Cause::Status,
+                Cause::TooLarge,
+                Cause::Redirect,
+                Cause::Throttled,
+                Cause::Proxy,
+                Cause::Elements,
+                Cause::Heavy,
+                Cause::Slow,
+            ],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -55,7 +55,12 @@ impl Kind for Tls {
     }
 
     fn causes(&self) -> &'static [&'static [Cause]] {
-        &[causes::NAMES, causes::REACH, causes::TLS, &[Cause::Protocol, Cause::Slow]]
+        &[
+            causes::NAMES,
+            causes::REACH,
+            causes::TLS,
+            &[Cause::Protocol, Cause::Ocsp, Cause::WeakTls, Cause::Slow],
+        ]
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -94,10 +94,12 @@ impl State {
                     && !owed.rerouted
                     && owed.last_error.is_some()
                     && matches!(owed.notice.edge, Edge::Alarm(_))
+                    && !self.is_hushed(owed)
                     && self.is_overdue(owed.created, PATIENCE)
             })
             .map(|owed| owed.key)
             .collect();
+        self.reroute_hushed(effects);
         for key in delayed {
             let Some(owed) = self.outbox.get(&key) else { continue };
             let known = self.watch.deliveries.get(&owed.channel);
@@ -116,9 +118,36 @@ impl State {
         }
     }
 
+    /// Alarms that were lost in a maintenance of their check, in which nobody is to be told
+    /// anything new: it is over, and they are told now.
+    fn reroute_hushed(&mut self, effects: &mut Vec<Effect>) {
+        let lost = |owed: &&Owed| {
+            matches!(owed.progress, Progress::Refused { .. } | Progress::GivenUp { .. })
+        };
+        let over: Vec<Key> = self
+            .outbox
+            .values()
+            .filter(lost)
+            .filter(|owed| matches!(owed.notice.edge, Edge::Alarm(_)))
+            .filter(|owed| !owed.rerouted && !self.is_hushed(owed))
+            .map(|owed| owed.key)
+            .collect();
+        for key in over {
+            self.reroute(key, true, effects);
+        }
+    }
+
+    /// Nothing new is told of the check at present.
+    fn is_hushed(&self, owed: &Owed) -> bool {
+        owed.notice.check.as_ref().is_some_and(|id| self.in_maintenance(id))
+    }
+
     /// Owes the alarm to the contact by its next channel, and to the operators where they are to
     /// hear of it; and its end, if it is over.
     fn reroute(&mut self, key: Key, operators: bool, effects: &mut Vec<Effect>) {
+        if self.outbox.get(&key).is_none_or(|owed| self.is_hushed(owed)) {
+            return;
+        }
         let Some(owed) = self.outbox.get_mut(&key) else { return };
         let (incident, edge) = (owed.notice.incident, owed.notice.edge);
         if !matches!(edge, Edge::Alarm(_)) {

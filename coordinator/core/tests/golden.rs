@@ -160,6 +160,7 @@ fn commands() -> Vec<(&'static str, Command)> {
             },
         ),
         ("hand-over", Command::HandOver { to: 2 }),
+        ("clock", Command::Clock { node: 2, off_ms: -6_000 }),
         (
             "push",
             Command::Push {

@@ -4,8 +4,11 @@
 #[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
 mod world;
 
+use std::time::Duration;
+
+use crosscheck_core::command::Window as Planned;
 use crosscheck_core::outbox::Edge;
-use crosscheck_model::config::{Contact, Route};
+use crosscheck_model::config::{Contact, Maintenance, Route, Window};
 use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::{CheckId, ContactId, SiteId, SiteQuorum, Status};
 use world::{Faults, Mail, World, config, is_down, is_recovery};
@@ -84,6 +87,38 @@ fn operators_hear_of_an_alarm_that_nobody_takes() {
     world.seconds(200);
     assert_eq!(to(&world, "ops").len(), 2);
     assert!(is_recovery(&to(&world, "ops")[1].edge));
+}
+
+#[test]
+fn an_alarm_that_is_lost_in_a_maintenance_goes_on_when_that_is_over() {
+    let mut config = config("AABBC", 1);
+    config.routes = vec![only_to("li")];
+    config.maintenance = vec![Maintenance {
+        checks: vec!["check 0".to_owned()],
+        customer: None,
+        when: Window::Once { from: String::new(), to: String::new() },
+        zone: "UTC".to_owned(),
+        reason: String::new(),
+    }];
+    let mut world = World::new(7, config, Faults::NONE);
+    world.seconds(90);
+    world.dead_channels.insert("mail".to_owned());
+    world.set_down(0, true);
+    while world.state.outbox.is_empty() {
+        world.seconds(1);
+    }
+    world.seconds(5);
+    let (from, to_end) = (world.state.now, world.state.now.plus(Duration::from_secs(400)));
+    world.state.windows = vec![Planned { rule: 0, from, to: to_end }];
+    world.refusing.insert(ContactId::new("li"));
+    world.dead_channels.clear();
+    world.seconds(380);
+    assert!(world.state.outbox.values().all(|owed| owed.progress.is_lost()), "refused for good");
+    assert!(to(&world, "ops").is_empty(), "not in the maintenance");
+    world.seconds(60);
+    let told = to(&world, "ops");
+    assert_eq!(told.len(), 1);
+    assert!(is_down(&told[0].edge));
 }
 
 #[test]

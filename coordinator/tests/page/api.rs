@@ -194,7 +194,7 @@ async fn what_is_described_is_served() {
         let answer = server.get(&path).await;
         let expected = match path.as_str() {
             // There is no cluster behind this server.
-            "/api/v1/backup" => 503,
+            "/api/v1/backup" | "/metrics" => 503,
             "/api/v1/cluster" => 404,
             _ if operations.get("get").is_some() => 200,
             _ => 405,

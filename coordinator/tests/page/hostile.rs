@@ -51,6 +51,8 @@ fn saying(text: &str) -> Fixture {
     for incident in incidents.values_mut() {
         incident.target = text.to_owned();
         incident.summary = text.to_owned();
+        // So that it can be taken on below, under a name that means harm.
+        incident.acknowledged = None;
         for event in &mut incident.timeline {
             event.text = text.to_owned();
             for site in &mut event.sites {

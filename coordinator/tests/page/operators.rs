@@ -226,8 +226,14 @@ async fn nobody_sees_another_customers_rows() {
     let mut own = readable(&server, &token, "acme").await;
     own.extend(pages("acme"));
     assert!(own.len() > 20, "{own:?}");
-    let closed =
-        ["/api/v1/audit", "/api/v1/tokens", "/api/v1/backup", "/api/v1/cluster", "/api/v1/probes"];
+    let closed = [
+        "/api/v1/audit",
+        "/api/v1/tokens",
+        "/api/v1/backup",
+        "/api/v1/cluster",
+        "/api/v1/probes",
+        "/metrics",
+    ];
     for path in closed {
         let answer = look(&server, &token, path).await;
         assert_eq!(answer.status, 403, "{path}: {}", answer.body);
