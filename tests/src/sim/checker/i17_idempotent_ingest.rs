@@ -27,7 +27,7 @@ impl Checker for IdempotentIngest {
 
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
         let Command::Batch(reports) = &entry.stamped.command else { return Ok(()) };
-        let recorded = records(&entry.applied.effects);
+        let recorded = records(&entry.applied.effects) + unasked(&entry.applied.effects);
         if recorded != view.world.evidence.taken {
             return Err(format!(
                 "{recorded} observations recorded, {} new",
@@ -61,4 +61,16 @@ impl IdempotentIngest {
         }
         Ok(())
     }
+}
+
+/// Observations that were refused, and told as such: of checks that their probe was not given, or
+/// that are gone.
+fn unasked(effects: &[Effect]) -> usize {
+    let refused = effects.iter().map(|effect| match effect {
+        Effect::Unasked { observations, .. } => {
+            usize::try_from(*observations).unwrap_or(usize::MAX)
+        }
+        _ => 0,
+    });
+    refused.sum()
 }
