@@ -86,8 +86,8 @@ impl Client {
             })?,
         };
         let session = tls.handshake(stream, &name, timer).await?;
-        if let Some(certificate) = session.certificate() {
-            seen.note_certificate(certificate.days_left);
+        if let Some(days) = session.days_left() {
+            seen.note_certificate(days);
         }
         let is_http2 = session.alpn() == Some(b"h2");
         if plan.version == Some(Version::Http2) && !is_http2 {

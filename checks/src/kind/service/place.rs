@@ -155,9 +155,9 @@ impl Place {
     }
 
     /// The same place, where these protocols are offered by ALPN.
-    pub(crate) fn offering(mut self, alpn: &[&'static [u8]]) -> Self {
+    pub(crate) fn offering(mut self, alpn: &'static [&'static [u8]]) -> Self {
         if let Some(security) = &mut self.security {
-            security.wanted.alpn = alpn.to_vec();
+            security.wanted.alpn = alpn;
         }
         self
     }
