@@ -1,6 +1,7 @@
 //! Names of things, as types of their own so that none is taken for another.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +9,11 @@ macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes the name as it stands.
-            pub fn new(name: impl Into<String>) -> Self {
+            /// Takes the name as it stands; its clones share it.
+            pub fn new(name: impl Into<Arc<str>>) -> Self {
                 Self(name.into())
             }
 
@@ -36,7 +37,7 @@ macro_rules! name_type {
 
         impl From<&str> for $name {
             fn from(name: &str) -> Self {
-                Self(name.to_owned())
+                Self(name.into())
             }
         }
     };
@@ -67,8 +68,8 @@ impl CheckId {
     /// The id of the check `name` of `customer`; `None` is the installation's own.
     pub fn of(customer: Option<&CustomerId>, name: &str) -> Self {
         match customer {
-            Some(customer) => Self(format!("{customer}/{name}")),
-            None => Self(name.to_owned()),
+            Some(customer) => Self(format!("{customer}/{name}").into()),
+            None => Self(name.into()),
         }
     }
 }
