@@ -164,7 +164,9 @@ impl Tls {
         timer: &mut Timer,
     ) -> Result<Session, Failure> {
         let connector = TlsConnector::from(config);
-        let shaken = timer.phase(Phase::Tls, connector.connect(name.clone(), stream)).await?;
+        // Runs that never get here keep no room for it.
+        let shaking = Box::pin(connector.connect(name.clone(), stream));
+        let shaken = timer.phase(Phase::Tls, shaking).await?;
         let stream = shaken.map_err(|error| handshake_failure(&error))?;
         let now = UnixTime::now();
         let (_, connection) = stream.get_ref();

@@ -284,7 +284,7 @@ async fn exchange(
             return Ok(Reply { message, bytes, server, phases, sent });
         }
     }
-    let over_tcp = over_tcp(server, query, &packet, &mut phases).await;
+    let over_tcp = Box::pin(over_tcp(server, query, &packet, &mut phases)).await;
     let (message, bytes) = over_tcp.map_err(|failure| match transport {
         // What is malformed is so over any transport.
         Transport::Udp if failure.cause != Cause::Protocol => {

@@ -71,7 +71,7 @@ where
     let begun = Instant::now();
     let exchange = async {
         if is_http2 {
-            over_http2(stream, request, &marks).await.map_err(Fault::Http2)
+            Box::pin(over_http2(stream, request, &marks)).await.map_err(Fault::Http2)
         } else {
             marks.lock().taken = true; // Whether it has left, the connection tells.
             let (head, body) = http1::ask(stream, request).await.map_err(Fault::Http1)?;

@@ -57,7 +57,6 @@ pub(super) struct Incoming {
     /// Received, and not taken yet.
     buffer: BytesMut,
     framing: Framing,
-    trailers: HeaderMap,
 }
 
 /// How a body ends (RFC 9112 section 6.3).
@@ -92,9 +91,7 @@ where
     let parts = std::future::poll_fn(|context| exchange.poll(context)).await?;
     let framing = framing(&method, &parts)?;
     let Exchange { wire, buffer, .. } = exchange;
-    let incoming =
-        Incoming { wire: Box::new(wire), buffer, framing, trailers: HeaderMap::default() };
-    Ok((parts, incoming))
+    Ok((parts, Incoming { wire: Box::new(wire), buffer, framing }))
 }
 
 struct Exchange<S, B> {
@@ -213,8 +210,7 @@ impl Incoming {
                         return Ok(None);
                     }
                     let taken = chunks.take(&mut self.buffer)?;
-                    if let Some(trailers) = chunks.trailers() {
-                        self.trailers = trailers;
+                    if chunks.is_done() {
                         return Ok(None);
                     }
                     taken
@@ -237,7 +233,10 @@ impl Incoming {
 
     /// The fields after the body (RFC 9110 section 6.5), once it has ended.
     pub(super) fn trailers(&mut self) -> HeaderMap {
-        std::mem::take(&mut self.trailers)
+        match &mut self.framing {
+            Framing::Chunked(chunks) => chunks.trailers().unwrap_or_default(),
+            Framing::Length(_) | Framing::UntilClosed => HeaderMap::default(),
+        }
     }
 }
 

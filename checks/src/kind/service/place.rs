@@ -133,7 +133,7 @@ impl Place {
     /// As of [`Dialogue::secure`].
     pub(crate) async fn secure(&self, dialogue: &mut Dialogue) -> Result<(), Failure> {
         match &self.security {
-            Some(security) => dialogue.secure(security.tls()?, &security.name).await,
+            Some(security) => Box::pin(dialogue.secure(security.tls()?, &security.name)).await,
             None => Ok(()),
         }
     }

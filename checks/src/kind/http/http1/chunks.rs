@@ -34,7 +34,8 @@ enum Place {
 pub(super) struct Chunks {
     place: Place,
     extensions: usize,
-    trailers: Option<HeaderMap>,
+    /// Few bodies have any.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl Chunks {
@@ -45,7 +46,7 @@ impl Chunks {
 
     /// The fields at the end, when that has been reached; once.
     pub(super) fn trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
+        self.trailers.take().map(|trailers| *trailers)
     }
 
     /// The next piece of the body; `None`: more must come, or all has been taken.
@@ -74,7 +75,7 @@ impl Chunks {
                     _ => return Err(Broken::malformed("a chunk is longer than it says")),
                 },
                 Place::Trailers => {
-                    self.trailers = trailers(buffer)?;
+                    self.trailers = trailers(buffer)?.map(Box::new);
                     if self.trailers.is_some() {
                         self.place = Place::Done;
                     }

@@ -141,3 +141,73 @@ impl Places {
         Ok(parts)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The head out of what comes in pieces of this size, and what is left.
+    fn read(came: &[u8], piece: usize) -> Result<(Option<response::Parts>, Vec<u8>), Broken> {
+        let (mut reader, mut buffer, mut head) = (Reader::default(), BytesMut::new(), None);
+        for piece in came.chunks(piece) {
+            buffer.extend_from_slice(piece);
+            if head.is_none() {
+                head = reader.read(&mut buffer)?;
+            }
+        }
+        Ok((head, buffer.to_vec()))
+    }
+
+    #[test]
+    fn a_head_is_found_however_it_comes() {
+        for came in [
+            "HTTP/1.1 200 OK\r\nX: a\r\nx: b \r\n\r\nbody",
+            "HTTP/1.1 200 OK\nX: a\nX:b\n\nbody",
+            "\r\n\r\nHTTP/1.1 200\r\nx: a\r\nx: b\r\n\r\nbody",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nX: no\r\n\r\nHTTP/1.0 200 OK\r\nX: a\r\nX: b\r\n\r\nbody",
+        ] {
+            for piece in [1, 2, 3, 19, came.len()] {
+                let (head, rest) = read(came.as_bytes(), piece).expect("well-formed");
+                let head = head.unwrap_or_else(|| panic!("{came:?} by {piece}"));
+                assert_eq!(head.status, StatusCode::OK);
+                let values: Vec<_> = head.headers.get_all("x").iter().collect();
+                assert_eq!(values, ["a", "b"], "{came:?} by {piece}");
+                assert_eq!(rest, b"body");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_head_is_told_soon() {
+        for came in ["220 mail.test ESMTP\r\n", "HTTP/3 200\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n"] {
+            let broken = read(came.as_bytes(), came.len()).err();
+            assert!(matches!(broken, Some(Broken::Malformed(_))), "{came:?}: {broken:?}");
+        }
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(HEAD_LIMIT_BYTES));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(FIELDS_LIMIT + 1));
+        for came in [long, many] {
+            for piece in [1000, came.len()] {
+                let broken = read(came.as_bytes(), piece).err();
+                assert!(matches!(broken, Some(Broken::HeadTooLarge)), "{broken:?}");
+            }
+        }
+        let reader = Reader::default();
+        assert!(matches!(reader.ended(&BytesMut::from("HTTP/1.1 2")), Broken::Closed));
+        assert!(matches!(reader.ended(&BytesMut::from("hello")), Broken::Malformed(_)));
+    }
+
+    #[test]
+    fn a_request_says_what_its_body_has() {
+        let request = |body: &'static [u8]| {
+            let request = Request::builder().method("POST").uri("/a?b").header("host", "x");
+            let mut written = written(request.body(Bytes::from(body)).expect("well-formed"));
+            let bytes = written.copy_to_bytes(written.remaining());
+            String::from_utf8(bytes.to_vec()).expect("text")
+        };
+        assert_eq!(request(b""), "POST /a?b HTTP/1.1\r\nhost: x\r\n\r\n");
+        let wanted = "POST /a?b HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
+        assert_eq!(request(b"hi"), wanted);
+        let long = request(&[b'x'; 5000]);
+        assert!(long.contains("content-length: 5000\r\n\r\nxxx") && long.ends_with("xxx"));
+    }
+}
