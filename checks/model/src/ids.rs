@@ -17,9 +17,9 @@ macro_rules! name_type {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes the name as it stands.
-            pub fn new(name: impl Into<String>) -> Self {
-                Self(Arc::from(name.into()))
+            /// Takes the name as it stands; its clones share it.
+            pub fn new(name: impl Into<Arc<str>>) -> Self {
+                Self(name.into())
             }
 
             /// The name as text.
