@@ -195,6 +195,27 @@ fn the_application_is_named_by_what_it_says() {
     ]);
 }
 
+/// Of a check with `negate`, the failure is that somebody is there.
+#[test]
+fn what_must_not_answer_is_not_said_to_be_down() {
+    let said = "it answers, though with a flaw (slow: took 4 s, wanted at most 1 s)";
+    let flawed = (0..5).map(|site| (site, Cause::Answers, said, None)).collect();
+    let knocked = knocks(&[("192.0.2.9", None), ("2001:db8::1", Some(Cause::Refused))]);
+    assert_told(vec![
+        (at(ALL, Cause::Answers, None), "answers at all 5 sites, and must not: it is open"),
+        (flawed, "answers at all 5 sites, and must not: it is open"),
+        (
+            at(ALL, Cause::Answers, Some(knocked)),
+            "answers at all 5 sites, and must not: it is open",
+        ),
+        (at(&[0, 1, 2], Cause::Answers, None), "answers at 3 of 5 sites, and must not: it is open"),
+        (
+            at(&[0, 1], Cause::Answers, None),
+            "answers only from carrier alpha, and must not: a filter lets it through",
+        ),
+    ]);
+}
+
 #[test]
 fn different_causes_are_counted() {
     let mut mixed = at(&[0, 1, 2], Cause::Refused, None);
