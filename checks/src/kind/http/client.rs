@@ -71,6 +71,7 @@ impl Client {
             port: Some(target.port()),
             family: self.plan.family,
             tls: if target.is_https() { named() } else { None },
+            starttls: None,
         }
     }
 
