@@ -64,7 +64,7 @@ pub async fn gather(env: &Env, second: Option<&Resolver>, endpoint: &Endpoint) -
         async {
             let first = addresses.iter().find(|ip| is_of(**ip, endpoint.family))?;
             env.guard.allows(*first).ok()?;
-            Some(path::trace(*first).await)
+            Some(path::trace(*first, endpoint.port).await)
         }
     );
     let (knocks, chain) = knocked;
