@@ -140,12 +140,19 @@ async fn carry_out(command: &[String]) -> anyhow::Result<(ExitStatus, String)> {
         .spawn()
         .with_context(|| format!("cannot start `{program}`"))?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let tail = Tail::default();
+    let (said, complained) = (Tail::default(), Tail::default());
     let (passed_out, passed_err) =
-        tokio::join!(tail.pass(out, std::io::stdout()), tail.pass(err, std::io::stderr()));
+        tokio::join!(said.pass(out, std::io::stdout()), complained.pass(err, std::io::stderr()));
     passed_out.and(passed_err).context("pass the command's output on")?;
     let status = child.wait().await.context("wait for the command")?;
-    Ok((status, tail.text()))
+    // What went wrong comes last, in whatever order the two pipes were read.
+    Ok((status, whole_lines(&said.text()) + &complained.text()))
+}
+
+/// The text, with an end to its last line.
+fn whole_lines(text: &str) -> String {
+    let is_whole = text.is_empty() || text.ends_with('\n');
+    format!("{text}{}", if is_whole { "" } else { "\n" })
 }
 
 fn exit_code(status: ExitStatus) -> u8 {
