@@ -90,6 +90,7 @@ fn evidence() -> Evidence {
         }],
         path: Some(Path {
             to: address,
+            port: Some(443),
             hops: vec![hop(1, Some(address)), hop(2, None)],
             end: PathEnd::Turned,
         }),
