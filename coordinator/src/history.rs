@@ -169,25 +169,30 @@ impl History {
         Some(Want { after, to, rollups_from: from, cursor: Cursor::Rollups(0) })
     }
 
-    /// Keeps a page that another coordinator gave. Returns whether pages go on fitting together:
+    /// Keeps a page that another coordinator gave for `want`. Returns whether pages go on fitting together:
     /// `false` when the other one has forgotten more since `first`, so that the asking must begin
     /// again.
-    pub async fn fill(&self, page: Page, first: &mut Option<u64>) -> Result<bool, HistoryError> {
+    pub async fn fill(
+        &self,
+        want: &Want,
+        page: Page,
+        first: &mut Option<u64>,
+    ) -> Result<bool, HistoryError> {
         if *first.get_or_insert(page.raw_from) != page.raw_from {
             return Ok(false);
         }
         let last = page.next.is_none();
         self.order(Order::Fill(Box::new(page))).await?;
         if last {
-            self.order(Order::Filled).await?;
+            self.order(Order::Filled(want.to)).await?;
             self.flush().await?;
         }
         Ok(true)
     }
 
     /// Gives up on what is lacking: no other coordinator exists that could have it.
-    pub async fn do_without(&self) -> Result<(), HistoryError> {
-        self.order(Order::Filled).await?;
+    pub async fn do_without(&self, want: &Want) -> Result<(), HistoryError> {
+        self.order(Order::Filled(want.to)).await?;
         self.flush().await.map(drop)
     }
 

@@ -390,8 +390,11 @@ impl State {
                     || tally.rounds >= recovery_rounds(check)
                         && now.since(tally.since) >= check.spec.recovery_hold
             }
+            // It takes rounds to be better than what the incident says, and none to be worse than
+            // green, which it is between the failures of a check that comes and goes.
             Reason::Partial(_) => {
                 check.incident.is_none()
+                    || present.reason == Reason::Working
                     || tally.rounds >= PARTIAL_RECOVERY_ROUNDS && tally.fine >= 2
             }
             Reason::Mixed => true,

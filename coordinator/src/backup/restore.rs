@@ -8,7 +8,7 @@ use std::path::Path;
 use crosscheck_checks::clock;
 use crosscheck_core::{State, snapshot};
 
-use super::{BackupError, Frame, Head, Reader};
+use super::{BackupError, Frame, Head, Reader, everything};
 use crate::access::{Authority, AuthorityError};
 use crate::cluster::identity::{Identity, IdentityError};
 use crate::cluster::init::FIRST;
@@ -74,10 +74,10 @@ pub async fn restore(
     let (state, withheld) = state.restored(cluster.clone(), FIRST);
     let history = History::open(&settings.data, Fatal::exit())?;
     history.lack(head.index).await?;
-    let mut first = None;
+    let (want, mut first) = (everything(head.index), None);
     while let Some(frame) = reader.next()? {
         let Frame::History(page) = frame else { return Err(unexpected().into()) };
-        if !history.fill(*page, &mut first).await? {
+        if !history.fill(&want, *page, &mut first).await? {
             return Err(unexpected().into());
         }
         progress(*reader.from.read);

@@ -101,6 +101,14 @@ impl Tables<'_> {
         }
     }
 
+    /// All that was lacking up to `to` is there, or nobody has it. Another snapshot may have come
+    /// since it was asked for: what that stands for is still lacking.
+    pub(super) fn filled(&mut self, to: u64) {
+        let left = |lack: &Lack| lack.to > to;
+        let rest = self.progress.lacks.filter(left);
+        self.progress.lacks = rest.map(|lack| Lack { after: lack.after.max(to), ..lack });
+    }
+
     /// Adds what was stored to the roll-ups.
     pub(super) fn roll_up(&mut self) -> rusqlite::Result<()> {
         std::mem::take(&mut self.additions).write(&self.tx)

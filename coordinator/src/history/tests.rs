@@ -316,7 +316,7 @@ async fn a_node_that_was_away_ends_up_with_the_same() {
         let bytes = postcard::to_stdvec(&page).expect("encodes");
         let next = page.next.clone();
         let page = postcard::from_bytes(&bytes).expect("decodes");
-        assert!(away.fill(page, &mut first).await.expect("kept"));
+        assert!(away.fill(&want, page, &mut first).await.expect("kept"));
         pages += 1;
         match next {
             Some(cursor) => want.cursor = cursor,
@@ -336,6 +336,38 @@ async fn a_node_that_was_away_ends_up_with_the_same() {
     assert!(rollups(&leader) == rollups(&away), "roll-ups differ");
     let spans = |node: &History| node.spans(&"shop".into(), at(0), at(9 * DAY)).expect("reads");
     assert_eq!(spans(&leader), spans(&away));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_comes_while_it_catches_up_is_caught_up_with_as_well() {
+    let directories = [tempfile::tempdir(), tempfile::tempdir()].map(|d| d.expect("a directory"));
+    let (leader, away) = (open(directories[0].path()), open(directories[1].path()));
+    for entry in 1..=9 {
+        keep(&leader, entry, vec![seen("a", entry, entry * 1_000, Status::Up, 1)]).await;
+    }
+    leader.flush().await.expect("flushed");
+    away.lack(4).await.expect("noted");
+    away.flush().await.expect("flushed");
+    let first_want = away.wanted().expect("lacks something");
+    away.lack(9).await.expect("noted");
+    for (want, lacks) in [(first_want, Some((4, 9))), (away_wants(4, 9), None)] {
+        let (mut want, mut first) = (want, None);
+        loop {
+            let page = leader.page(&want).expect("reads").expect("has it");
+            let next = page.next.clone();
+            assert!(away.fill(&want, page, &mut first).await.expect("kept"));
+            match next {
+                Some(cursor) => want.cursor = cursor,
+                None => break,
+            }
+        }
+        assert_eq!(away.wanted().map(|want| (want.after, want.to)), lacks);
+    }
+    assert_eq!(rows(&leader), rows(&away));
+}
+
+fn away_wants(after: u64, to: u64) -> Want {
+    Want { after, to, rollups_from: 0, cursor: Cursor::Rollups(0) }
 }
 
 #[tokio::test]

@@ -33,8 +33,8 @@ pub(super) enum Order {
     Lack(u64),
     /// Keep a page from another coordinator.
     Fill(Box<Page>),
-    /// Nothing is lacking any more.
-    Filled,
+    /// Nothing up to this entry is lacking any more.
+    Filled(u64),
     /// Say when everything asked before is on the disk.
     Flush(SyncSender<Progress>),
 }
@@ -136,7 +136,7 @@ impl Writer {
                     tables.progress.raw_from = tables.progress.raw_from.max(page.raw_from);
                     tables.fill(&page)?;
                 }
-                Order::Filled => tables.progress.lacks = None,
+                Order::Filled(to) => tables.filled(to),
                 Order::Flush(asker) => waiting.push(asker),
                 Order::Retain(raw_from, rollups_from) => {
                     tables.progress.raw_from = tables.progress.raw_from.max(raw_from);

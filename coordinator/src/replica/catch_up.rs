@@ -35,7 +35,7 @@ async fn round(inner: &Inner, want: Want) -> Result<bool, HistoryError> {
     if members.is_empty() {
         let (after, to) = (want.after, want.to);
         tracing::warn!(after, to, "measurements of these log entries are lost: no other member");
-        inner.shared.history.do_without().await?;
+        inner.shared.history.do_without(&want).await?;
         return Ok(true);
     }
     for (id, base) in members {
@@ -59,7 +59,7 @@ async fn fetch(inner: &Inner, member: (u64, &str), mut want: Want) -> Result<boo
             }
         };
         let next = page.next.clone();
-        if !inner.shared.history.fill(page, &mut first).await? {
+        if !inner.shared.history.fill(&want, page, &mut first).await? {
             return Ok(false);
         }
         match next {

@@ -26,12 +26,15 @@ use super::seat::{Seat, TURN, base};
 use super::truth::Truth;
 use super::witness::{Committed, Request, Witness};
 use super::{Outcome, TAIL, Violation};
+use crate::cluster::record::Identity;
 use crate::crash;
 
 /// A seed takes at least so long; what waits for a retry then may take longer.
 const WHOLE: Duration = Duration::from_secs(10 * 60);
 /// After a retry that is waited for, all is settled within this time.
 const AFTERMATH: Duration = Duration::from_secs(120);
+/// A follower hears with the next message that an entry is committed, and has applied it by then.
+const PASSED_ON: Duration = Duration::from_secs(3);
 /// Nothing waits longer than this after everything has healed.
 const LIVENESS: Duration = Duration::from_secs(20 * 60);
 /// Between two comparisons of states.
@@ -56,6 +59,8 @@ pub(super) struct World {
     pub(super) witness: Witness,
     pub(super) promises: Promises,
     pub(super) members: Membership,
+    /// What probes were told to be taken, long enough ago that every member must have it.
+    pub(super) acknowledged: BTreeSet<Identity>,
     pub(super) agenda: Agenda,
     checkers: Vec<Box<dyn Checker>>,
     pub(super) ahead: Ahead,
@@ -82,6 +87,7 @@ impl World {
             witness: Witness::default(),
             promises: Promises::default(),
             members: Membership::new(plan.founders as u64),
+            acknowledged: BTreeSet::new(),
             agenda: Agenda::default(),
             checkers: checker::all(),
             ahead: Ahead::default(),
@@ -130,6 +136,9 @@ impl World {
         if self.now > WHOLE {
             self.run_until(self.now + AFTERMATH);
         }
+        let acknowledged = self.probes.iter().flat_map(|probe| &probe.acknowledged);
+        self.acknowledged = acknowledged.cloned().collect();
+        self.run_until(self.now + PASSED_ON);
         if self.violation.is_none() {
             self.settle_histories();
             self.check(|checker, world| checker.end(world));

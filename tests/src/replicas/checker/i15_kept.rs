@@ -9,6 +9,7 @@ use crosscheck_coordinator::surroundings::Question;
 use crosscheck_core::level;
 use futures_util::FutureExt;
 use openraft::RaftLogReader;
+use openraft::alias::VoteOf;
 use openraft::entry::RaftEntry;
 use openraft::raft::{AppendEntriesResponse, VoteRequest, VoteResponse};
 use openraft::storage::RaftLogStorage;
@@ -112,14 +113,18 @@ impl Promises {
             .map_err(|error| format!("seat {index} cannot be started again: {error}"))?;
         let vote = log.read_vote().now_or_never().and_then(Result::ok).flatten();
         let state = log.get_log_state().now_or_never().and_then(Result::ok);
-        let vote = vote.map(|vote| (vote.leader_id.term, vote.leader_id.voted_for));
         let end = state.and_then(|state| state.last_log_id).map(|last| {
             let (index, term) = place(&last);
             (term, index)
         });
         self.tested += 1;
+        // Whoever leads a term was elected by others: that binds as much as the vote did.
+        let binds = |vote: &VoteOf<Types>, told: (u64, u64)| {
+            let of = (vote.leader_id.term, vote.leader_id.voted_for);
+            of >= told || of.0 == told.0 && vote.committed
+        };
         if let Some(told) = self.votes.get(&index)
-            && vote.is_none_or(|vote| vote < *told)
+            && vote.as_ref().is_none_or(|vote| !binds(vote, *told))
         {
             return Err(format!("seat {index} has voted {told:?}, and its disk says {vote:?}"));
         }
@@ -145,11 +150,11 @@ impl Checker for Kept {
     }
 
     fn end(&mut self, world: &World) -> Finding {
-        let told = world.probes.iter().flat_map(|probe| &probe.acknowledged);
         for seat in world.seats.iter().filter(|seat| seat.belongs() && seat.running.is_some()) {
             let kept = record::observations(&seat.data.join("history.db"));
             let kept = kept.map_err(|error| error.to_string())?;
-            let missing: Vec<_> = told.clone().filter(|told| !kept.contains_key(*told)).collect();
+            let told = world.acknowledged.iter();
+            let missing: Vec<_> = told.filter(|told| !kept.contains_key(*told)).collect();
             if let Some(first) = missing.first() {
                 return Err(format!(
                     "{first:?} and {} more that were acknowledged are not in the history of seat {}",

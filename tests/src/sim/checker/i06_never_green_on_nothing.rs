@@ -81,7 +81,10 @@ impl Checker for NeverGreenOnNothing {
             let up = check.verdict.status == Status::Up && !check.maintenance;
             if up && bare {
                 let since = state.now.since(*borne);
-                return Err(format!("{id} is Up without evidence for {since:?}: {ballot:?}"));
+                return Err(format!(
+                    "{id} is Up without evidence for {since:?}: {ballot:?}, {:?}, {:?}, {:?}",
+                    check.spec.quorum, check.spec.rule, check.tally
+                ));
             }
         }
         Ok(())
