@@ -44,9 +44,7 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
         Command::Configure(config) => state.configure(*config, effects),
         Command::Windows { revision, windows } => state.plan(revision, windows),
         Command::Open(hello) => Reply::Opened(state.open(hello, effects)),
-        Command::Batch(reports) => {
-            Reply::Batch(reports.into_iter().map(|r| state.report(r, effects)).collect())
-        }
+        Command::Batch(reports) => Reply::Batch(state.take_batch(reports, effects)),
         Command::Claim { key, term, node } => state.claim(key, term, node),
         Command::Settle { key, attempt, result } => state.settle(key, attempt, result, effects),
         Command::Acknowledge { incident, by, note } => {

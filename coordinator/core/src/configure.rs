@@ -129,6 +129,11 @@ impl State {
             check.confirm_wanted = true;
             check.settling_until = now.plus(spec.validity());
         }
+        if check.spec.rule != spec.rule {
+            // Rounds that were seen under the old rule prove nothing under the new one: an edit
+            // alone opens nothing.
+            (check.tally.rounds, check.tally.round_from) = (0, now);
+        }
         check.spec = spec;
         check.assigned.clone()
     }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use crosscheck_model::{CheckId, Evidence, IncidentId, ProbeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::effect::Effect;
 use crate::finding::{Witness, finding};
 use crate::state::{SiteView, State};
 
@@ -62,29 +61,28 @@ impl Cabinet {
 }
 
 impl State {
-    /// Takes evidence of a probe's present life. What comes twice, or late, changes nothing.
+    /// Takes evidence of a probe's present life. What comes twice, or late, changes nothing. The
+    /// check that it is about, if it was taken: its sentence is to be brought up to date when all
+    /// that came with it has been taken, in whatever order that was.
     pub(crate) fn take_evidence(
         &mut self,
         probe: &ProbeId,
         boot: u64,
         mut evidence: Evidence,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(check) = self.checks.get(&evidence.check) else { return };
+    ) -> Option<CheckId> {
+        let check = self.checks.get(&evidence.check)?;
         let known = self.evidence.of(&evidence.check, probe);
         let is_new = known.is_none_or(|known| known.boot != boot || known.number < evidence.number);
         let fits =
             evidence.boot == boot && evidence.rev == check.rev && check.assigned.contains(probe);
         if !fits || !is_new {
-            return;
+            return None;
         }
         evidence.at = evidence.at.min(self.now);
         evidence.failing_since = evidence.failing_since.min(self.now);
         let id = evidence.check.clone();
         self.evidence.keep(probe, evidence);
-        if let Some(open) = self.refresh_finding(&id) {
-            effects.push(Effect::Incident(open));
-        }
+        Some(id)
     }
 
     /// Brings the sentence of a check's open incident up to date. What was found stays when its

@@ -95,6 +95,9 @@ impl State {
                     format!("{} (it was well again at {ended})", owed.notice.summary);
             }
             names.push(format!("{} by {}", owed.contact, owed.channel));
+            if matches!(edge, Edge::Alarm(_)) {
+                self.put_before_end(&owed);
+            }
             self.outbox.insert(key, owed);
         }
         if names.is_empty() {
@@ -110,6 +113,20 @@ impl State {
             }
         }
         effects.push(Effect::Owed);
+    }
+
+    /// An alarm that is owed late, because another way to tell it was closed, goes out before the
+    /// incident's end.
+    fn put_before_end(&mut self, alarm: &Owed) {
+        for owed in self.outbox.values_mut() {
+            let is_its_end = owed.notice.incident == alarm.notice.incident
+                && (&owed.contact, &owed.channel) == (&alarm.contact, &alarm.channel)
+                && !matches!(owed.notice.edge, Edge::Alarm(_));
+            if is_its_end && !owed.progress.is_settled() {
+                owed.after.push(alarm.key);
+                owed.notice.alarm_was_lost = false;
+            }
+        }
     }
 
     /// A recovery that has not gone out when its check's next alarm is owed would come after it,

@@ -1,5 +1,6 @@
 //! Probes' sessions and reports: who is heard, and which observation is a vote.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crosscheck_model::mutant::{self, Mutant};
@@ -7,7 +8,7 @@ use crosscheck_model::observation::{Clock, Firmness, Observation};
 use crosscheck_model::wire::{
     Health, Hello, OLDEST_WIRE, Receipt, Refusal, Report, WIRE_VERSION, Welcome,
 };
-use crosscheck_model::{ProbeId, Status, Timestamp};
+use crosscheck_model::{CheckId, ProbeId, Status, Timestamp};
 
 use crate::effect::Effect;
 use crate::state::{ProbeState, State, Vote};
@@ -98,10 +99,27 @@ impl State {
         Ok(Welcome { epoch, now: self.now })
     }
 
-    /// Takes a probe's report: its echo, its health, and what it saw.
-    pub(crate) fn report(
+    /// Takes the reports of a batch; what each probe is told.
+    pub(crate) fn take_batch(
+        &mut self,
+        reports: Vec<Report>,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Result<Receipt, Refusal>> {
+        let mut about = BTreeSet::new();
+        let receipts =
+            reports.into_iter().map(|report| self.report(report, &mut about, effects)).collect();
+        for check in about {
+            effects.extend(self.refresh_finding(&check).map(Effect::Incident));
+        }
+        receipts
+    }
+
+    /// Takes a probe's report: its echo, its health, and what it saw. The checks that it brings
+    /// evidence of go to `about`.
+    fn report(
         &mut self,
         report: Report,
+        about: &mut BTreeSet<CheckId>,
         effects: &mut Vec<Effect>,
     ) -> Result<Receipt, Refusal> {
         let now = self.now;
@@ -139,7 +157,7 @@ impl State {
             });
         }
         for evidence in report.evidence {
-            self.take_evidence(&id, boot, evidence, effects);
+            about.extend(self.take_evidence(&id, boot, evidence));
         }
         if unasked > 0 {
             effects.push(Effect::Unasked { probe: id, observations: unasked });

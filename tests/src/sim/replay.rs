@@ -26,7 +26,9 @@ impl World {
             let mut random = Random::new(self.plan.seed, 300 + self.log.snapshots);
             let again = self.replayed(|state| replay_again(state, &tail, &mut random));
             if again != now {
-                self.fail("I17", "reports that come again give another state".to_owned());
+                let difference = difference(&now, &again);
+                let what = format!("reports that come again give another state: {difference}");
+                self.fail("I17", what);
             }
         }
         self.coverage.pair("snapshot and tail");
@@ -46,6 +48,24 @@ impl World {
         replay(&mut state);
         snapshot::encode(&state).expect("a state has bytes")
     }
+}
+
+/// Where two states begin to differ.
+fn difference(one: &[u8], other: &[u8]) -> String {
+    /// So much is shown before the place and after it.
+    const AROUND: usize = 400;
+    let text = |bytes| {
+        let state = snapshot::decode(bytes).expect("a snapshot is a state");
+        format!("{state:?}")
+    };
+    let (one, other) = (text(one), text(other));
+    let same = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let part = |text: &str| {
+        let from = text.floor_char_boundary(same.saturating_sub(AROUND));
+        let to = text.floor_char_boundary((same + AROUND).min(text.len()));
+        text.get(from..to).unwrap_or_default().to_owned()
+    };
+    format!("{} became {}", part(&one), part(&other))
 }
 
 fn replay_again(state: &mut State, tail: &[Stamped], random: &mut Random) {

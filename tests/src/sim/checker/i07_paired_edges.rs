@@ -48,11 +48,14 @@ impl Checker for PairedEdges {
             return Ok(());
         }
         let unsettled = of_contact(view, &attempt.owed)
-            .any(|owed| is_alarm(owed) && !owed.progress.is_settled());
-        if unsettled {
-            return Err(format!("the end of incident {} goes out before", notice.incident));
+            .find(|owed| is_alarm(owed) && !owed.progress.is_settled());
+        match unsettled {
+            Some(alarm) => Err(format!(
+                "the end of incident {} goes out before its alarm to {} by {}, which is {:?}",
+                notice.incident, alarm.contact, alarm.channel, alarm.progress
+            )),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn end(&mut self, view: &View<'_>) -> Finding {
