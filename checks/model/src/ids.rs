@@ -13,8 +13,8 @@ macro_rules! name_type {
 
         impl $name {
             /// Takes the name as it stands; its clones share it.
-            pub fn new(name: impl Into<Arc<str>>) -> Self {
-                Self(name.into())
+            pub fn new(name: impl Into<String>) -> Self {
+                Self(name.into().into())
             }
 
             /// The name as text.
