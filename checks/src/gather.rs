@@ -21,6 +21,7 @@ use crate::dial::{self, Timer};
 use crate::env::{Env, Secrets};
 use crate::excerpt;
 use crate::guard::Guard;
+use crate::kind::tls::starttls::Starttls;
 use crate::resolve::Resolver;
 use crate::tls::{Tls, Wanted};
 
@@ -45,8 +46,10 @@ pub struct Endpoint {
     pub port: Option<u16>,
     /// The family that the check uses.
     pub family: Family,
-    /// The name that TLS asks for, where it begins at once.
+    /// The name that TLS asks for, where it is spoken.
     pub tls: Option<ServerName<'static>>,
+    /// What is spoken until it begins; `None`: it begins at once.
+    pub(crate) starttls: Option<Starttls>,
 }
 
 /// Gathers what can be found about an endpoint. A second resolver is asked beside the probe's own.
@@ -61,7 +64,7 @@ pub async fn gather(env: &Env, second: Option<&Resolver>, endpoint: &Endpoint) -
         async {
             let first = addresses.iter().find(|ip| is_of(**ip, endpoint.family))?;
             env.guard.allows(*first).ok()?;
-            Some(path::trace(*first).await)
+            Some(path::trace(*first, endpoint.port).await)
         }
     );
     let (knocks, chain) = knocked;
@@ -150,7 +153,13 @@ async fn shown(env: &Env, knocks: &[Knock], endpoint: &Endpoint) -> Vec<Shown> {
     let handshake = async {
         let tls = Tls::new(&Wanted::default()).ok()?;
         let connected = dial::connect_to(&env.guard, &[knock.address], &mut timer).await.ok()?;
-        tls.handshake(connected.stream, name, &mut timer).await.ok()
+        let stream = match endpoint.starttls {
+            Some(protocol) => {
+                protocol.begin(connected.stream, &name.to_str(), &mut timer).await.ok()?
+            }
+            None => connected.stream,
+        };
+        tls.handshake(stream, name, &mut timer).await.ok()
     };
     let Some(session) = handshake.await else { return Vec::new() };
     let chain = session.chain();

@@ -1,5 +1,6 @@
-//! Which programs checks may start on this host, and which of its files they may send. Who defines checks is not who owns the host: so
-//! the host's own configuration names both, and none when it says nothing.
+//! Which programs checks may start on this host, the browser among them, and which of its files
+//! they may send. Who defines checks is not who owns the host: so the host's own configuration
+//! names them, and none when it says nothing.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -29,6 +30,12 @@ pub struct Programs {
     /// Files that checks may send, and directories all of whose files they may.
     #[serde(skip)]
     files: Arc<[PathBuf]>,
+    /// The browser that checks may load pages with.
+    #[serde(skip)]
+    browser: Option<Arc<Path>>,
+    /// Where pictures of pages that failed are kept; `None`: none are.
+    #[serde(skip)]
+    pictures: Option<Arc<Path>>,
 }
 
 /// The largest file that is sent: it is held in memory, as others are at the same time.
@@ -37,12 +44,35 @@ pub const SENT_AT_MOST_BYTES: u64 = 16 << 20;
 impl Programs {
     /// These programs and directories, and these variables.
     pub fn new(allow: Vec<PathBuf>, variables: Vec<String>) -> Self {
-        Self { allow: allow.into(), variables: variables.into(), files: Arc::default() }
+        Self { allow: allow.into(), variables: variables.into(), ..Self::default() }
     }
 
     /// The same, and these files and directories.
     pub fn with_files(self, files: &[PathBuf]) -> Self {
         Self { files: [&self.files, files].concat().into(), ..self }
+    }
+
+    /// The same, and this browser, with a directory for pictures of pages that failed.
+    pub fn with_browser(self, browser: Option<&Path>, pictures: Option<&Path>) -> Self {
+        Self { browser: browser.map(Arc::from), pictures: pictures.map(Arc::from), ..self }
+    }
+
+    /// The browser. It is not one of the programs of `exec`: with arguments of their choice,
+    /// checks could have it read this host's files.
+    ///
+    /// # Errors
+    /// What to write to have one.
+    pub fn browser(&self) -> Result<&Path, String> {
+        self.browser.as_deref().ok_or_else(|| {
+            "this probe has no browser; its configuration may name one: \
+             `browser: /usr/bin/chromium`"
+                .to_owned()
+        })
+    }
+
+    /// Where pictures of pages that failed are kept.
+    pub fn pictures(&self) -> Option<&Path> {
+        self.pictures.as_deref()
     }
 
     /// What cannot be meant in the configuration of programs: paths that are not absolute.

@@ -49,6 +49,10 @@ pub struct Config {
     /// where they are sent.
     #[serde(default)]
     pub files: Files,
+    /// The browser that checks of kind `page` may load pages with; left out: none. Pictures of pages
+    /// that fail are kept in `pictures` of the directory `data`.
+    #[serde(default)]
+    pub browser: Option<PathBuf>,
     /// A name server to ask beside this host's own when evidence about a failure is gathered, with
     /// port 53 when left out (`192.0.2.53`).
     #[serde(default)]
@@ -120,11 +124,19 @@ impl Config {
             internal: false,
             exec: Programs::default(),
             files: Files::default(),
+            browser: None,
             second_resolver: None,
             metrics: None,
             limits: Limits::default(),
             last_resort: None,
         }
+    }
+
+    /// What checks may start and send on this host.
+    pub fn programs(&self) -> Programs {
+        let pictures = self.data.as_ref().map(|data| data.join("pictures"));
+        let programs = self.exec.clone().with_files(&self.files.allow);
+        programs.with_browser(self.browser.as_deref(), pictures.as_deref())
     }
 
     /// Reads and checks a file.
@@ -143,8 +155,9 @@ impl Config {
     /// # Errors
     /// What the user must correct.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
-        let config: Self = serde_saphyr::from_str(text)
-            .map_err(|error| ConfigError::Yaml(name.to_owned(), error.to_string()))?;
+        let config: Self = serde_saphyr::from_str(text).map_err(|error| {
+            ConfigError::Yaml(name.to_owned(), error.without_snippet().to_string())
+        })?;
         let wrong = config.wrong();
         if wrong.is_empty() {
             Ok(config)
@@ -232,6 +245,8 @@ impl Config {
         wrong.extend(self.exec.wrong().into_iter().map(|what| format!("`exec.allow`: {what}")));
         let files = Programs::new(self.files.allow.clone(), Vec::new()).wrong();
         wrong.extend(files.into_iter().map(|what| format!("`files.allow`: {what}")));
+        let browser = Programs::new(self.browser.iter().cloned().collect(), Vec::new()).wrong();
+        wrong.extend(browser.into_iter().map(|what| format!("`browser`: {what}")));
         if let Some(text) = self.second_resolver.as_ref().filter(|text| server(text).is_none()) {
             wrong.push(format!(
                 "`second_resolver`: `{text}` is no address; write `192.0.2.53` or `[2001:db8::53]:5353`"
@@ -289,6 +304,7 @@ coordinators: ["https://a.example:8443", "http://[::1]:9000/x"]
 data: /var/lib/crosscheck-probe
 internal: true
 exec: { allow: [/usr/lib/nagios/plugins/], variables: [PGPASSWORD] }
+browser: /usr/bin/chromium
 second_resolver: 192.0.2.53
 metrics: 127.0.0.1:9464
 limits: { concurrency: 50 }
@@ -303,6 +319,9 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
         assert!(matches!(config.guard(), Guard::Internal));
         let allow = vec![PathBuf::from("/usr/lib/nagios/plugins/")];
         assert_eq!(config.exec, Programs::new(allow, vec!["PGPASSWORD".to_owned()]));
+        let programs = config.programs();
+        assert_eq!(programs.browser(), Ok(Path::new("/usr/bin/chromium")));
+        assert_eq!(programs.pictures(), Some(Path::new("/var/lib/crosscheck-probe/pictures")));
         let second = config.second_resolver().map(|server| server.to_string());
         assert_eq!(second.as_deref(), Some("192.0.2.53:53"));
         let after = config.last_resort.as_ref().and_then(|mail| mail.after);
@@ -317,6 +336,7 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
         assert!(matches!(config.guard(), Guard::Public(_)));
         assert_eq!(config.exec, Programs::default());
         assert!(config.data.is_none() && config.metrics.is_none());
+        assert!(config.programs().browser().is_err_and(|why| why.contains("`browser: /")));
         assert!(config.identity().expect("none is needed").is_none());
     }
 
@@ -332,6 +352,7 @@ last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: pro
             (&*base.replace("https://a", "http://localhost"), vec!["clear text"]),
             (&*format!("{base}exec: {{ allow: [plugins] }}"), vec!["`exec.allow`: `plugins`"]),
             (&*format!("{base}files: {{ allow: [up] }}"), vec!["`files.allow`: `up`"]),
+            (&*format!("{base}browser: chromium"), vec!["`browser`: `chromium`"]),
             (&*format!("{base}second_resolver: ns1"), vec!["`second_resolver`: `ns1`"]),
             (&*format!("{base}metrics: here"), vec!["socket address"]),
             (

@@ -75,7 +75,7 @@ pub fn start(config: &Config, link: impl Link) -> io::Result<Running> {
         let urls = config.urls().unwrap_or_default();
         tokio::spawn(own_addresses::learn(own.clone(), urls, resolver.clone()));
     }
-    let programs = config.exec.clone().with_files(&config.files.allow);
+    let programs = config.programs();
     let env = Env { guard, resolver, secrets: Secrets::of_process(), programs };
     let prober = KindProber::new(env).with_second_resolver(config.second_resolver());
     start_with(config, link, prober)

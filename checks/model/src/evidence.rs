@@ -130,6 +130,8 @@ pub struct Shown {
 pub struct Path {
     /// Where to.
     pub to: IpAddr,
+    /// The TCP port that requests for a connection went to; `None`: echo requests were sent.
+    pub port: Option<u16>,
     /// The hops, the nearest first; at most [`HOPS_LIMIT`]. Silent ones at the end are left out.
     pub hops: Vec<Hop>,
     /// How it ends.

@@ -6,9 +6,12 @@ use crosscheck_model::Cause;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{RData, RecordType};
-use tokio::io::AsyncReadExt;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::kind;
 use crate::programs::Programs;
 use crate::resolve::scripted::{NameServer, record, reply};
 use crate::tls::scripted::{Authority, Server};
@@ -40,7 +43,8 @@ async fn names(v4: &'static [[u8; 4]]) -> NameServer {
 }
 
 fn endpoint(host: &str, port: u16) -> Endpoint {
-    Endpoint { host: host.to_owned(), port: Some(port), family: Family::V4, tls: None }
+    let (host, port) = (host.to_owned(), Some(port));
+    Endpoint { host, port, family: Family::V4, tls: None, starttls: None }
 }
 
 #[tokio::test]
@@ -102,4 +106,48 @@ async fn the_chain_is_told_whether_it_is_trusted_or_not_and_without_secrets() {
     assert_eq!(found.chain[0].subject, "<redacted>.test");
     assert_eq!(found.chain[0].issuer, "Scripted Root");
     assert_eq!(&found.chain[0].until.to_string()[..10], "2024-05-01");
+}
+
+/// By the endpoint that the check itself names, over a talk that ends where TLS begins.
+#[tokio::test]
+async fn the_chain_is_seen_where_tls_begins_in_the_midst() {
+    let authority = Authority::new();
+    let leaf = authority.leaf_until(&["mail.test"], 2024, 5, 1);
+    let acceptor = TlsAcceptor::from(authority.server(&leaf, &[], false));
+    let server = Server::plain("127.0.0.1:0", move |mut stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let script = [
+                ("", "220 mail\r\n"),
+                ("EHLO", "250-mail\r\n250 STARTTLS\r\n"),
+                ("STARTTLS", "220 go\r\n"),
+            ];
+            for (wanted, reply) in script {
+                let mut said = [0; 64];
+                let length = match wanted {
+                    "" => 0,
+                    _ => stream.read(&mut said).await.unwrap_or(0),
+                };
+                if !said[..length].starts_with(wanted.as_bytes())
+                    || stream.write_all(reply.as_bytes()).await.is_err()
+                {
+                    return;
+                }
+            }
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                drop(stream.read(&mut [0; 1]).await);
+            }
+        }
+    })
+    .await;
+    let at = server.address.to_string();
+    for (kind, settings) in [
+        ("smtp", json!({ "address": at, "starttls": true, "server_name": "mail.test" })),
+        ("tls", json!({ "address": at, "starttls": "smtp", "server_name": "mail.test" })),
+    ] {
+        let check = kind::find(kind).expect("a kind").parse(&settings).expect("valid");
+        let found = gather(&asking(Vec::new()), None, &check.endpoint().expect("one")).await;
+        assert_eq!(found.chain.len(), 1, "{kind}: {found:?}");
+        assert_eq!(found.chain[0].subject, "mail.test");
+    }
 }

@@ -127,7 +127,7 @@ impl Check for DnsCheck {
     fn endpoint(&self) -> Option<Endpoint> {
         // It is asked over UDP, so there is no port to knock at.
         let host = self.asked.server.as_ref()?.host().to_owned();
-        Some(Endpoint { host, port: None, family: self.family(), tls: None })
+        Some(Endpoint { host, port: None, family: self.family(), tls: None, starttls: None })
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

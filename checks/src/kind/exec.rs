@@ -8,7 +8,7 @@
 //! does not see what a program connects to.
 
 mod performance;
-mod process;
+pub(super) mod process;
 mod settings;
 
 #[cfg(test)]

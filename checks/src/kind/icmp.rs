@@ -137,7 +137,7 @@ impl Check for IcmpCheck {
 
     fn endpoint(&self) -> Option<Endpoint> {
         let host = self.settings.host.to_string();
-        Some(Endpoint { host, port: None, family: self.family, tls: None })
+        Some(Endpoint { host, port: None, family: self.family, tls: None, starttls: None })
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

@@ -2,8 +2,10 @@
 //! first visit: no script runs, and what scripts or stylesheets would load is not known.
 //!
 //! Each element has a connection of its own, as every request of a check has. Browsers share
-//! connections, so a page's time here is that of a browser and some handshakes more.
+//! connections, so a page's time here is that of a browser and some handshakes more. Where the
+//! probe has a browser, [`browser`] loads pages with it.
 
+mod browser;
 mod elements;
 mod settings;
 
@@ -19,6 +21,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use http::HeaderMap;
 use schemars::{Schema, SchemaGenerator};
 
+use self::browser::BrowserCheck;
 use self::elements::Element;
 use self::settings::Parts;
 use super::http::client::{Client, Seen, Visit};
@@ -28,6 +31,7 @@ use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{Timer, status_of};
 use crate::env::Env;
 use crate::excerpt;
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 
 /// More than browsers load from one host at a time.
@@ -78,6 +82,7 @@ impl Kind for Page {
                 Cause::Heavy,
                 Cause::Slow,
             ],
+            &[Cause::ExecForbidden, Cause::ExecMissing, Cause::ExecNotExecutable],
         ]
     }
 
@@ -86,7 +91,11 @@ impl Kind for Page {
     }
 
     fn parse(&self, settings: &serde_json::Value) -> Result<Box<dyn Check>, Vec<SettingsError>> {
-        Ok(Box::new(PageCheck(Parts::new(settings)?)))
+        let parts = Parts::new(settings)?;
+        if parts.own.browser {
+            return Ok(Box::new(BrowserCheck(parts)));
+        }
+        Ok(Box::new(PageCheck(parts)))
     }
 }
 
@@ -100,6 +109,10 @@ impl Check for PageCheck {
 
     fn family(&self) -> Family {
         self.0.document.family()
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        Some(self.0.document.endpoint())
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
@@ -270,7 +283,6 @@ fn all_bytes(loaded: &[Loaded], document: &Seen) -> (u64, u64) {
 
 /// The page in numbers.
 fn tell(loaded: &[Loaded], seen: &Seen, timer: &Timer, values: &mut BTreeMap<String, f64>) {
-    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     let (wire, plain) = all_bytes(loaded, seen);
     let count = |is: fn(&Loaded) -> bool| loaded.iter().filter(|one| is(one)).count() as f64;
     let blocking = loaded.iter().filter(|one| one.element.blocks).map(|one| one.until).max();
@@ -289,6 +301,10 @@ fn tell(loaded: &[Loaded], seen: &Seen, timer: &Timer, values: &mut BTreeMap<Str
     ] {
         values.insert(name.to_owned(), value);
     }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 /// The failed elements, and then the slowest, each with its time and size.

@@ -4,6 +4,7 @@ use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::service::{Credentials, Login, Place, Protocol, ServiceCheck, fits, settings};
+use super::tls::starttls::Starttls;
 use super::{Check, Kind, SettingsError, causes};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
@@ -72,6 +73,10 @@ impl Protocol for Settings {
 
     fn prepare(&self, secrets: &Secrets) -> Result<Self::Ready, SecretError> {
         self.login.as_ref().map(|login| login.read(secrets)).transpose()
+    }
+
+    fn starttls(&self) -> Option<Starttls> {
+        Some(Starttls::Pop3)
     }
 
     async fn talk(

@@ -25,6 +25,7 @@ use crate::dial::{self, Timer};
 use crate::dialogue::Dialogue;
 use crate::env::{Env, SecretError, Secrets};
 use crate::gather::Endpoint;
+use crate::kind::tls::starttls::Starttls;
 use crate::resolve::Failure;
 use crate::text::Pattern;
 
@@ -47,6 +48,11 @@ pub(super) trait Protocol: Send + Sync + 'static {
     /// What is checked, in a few words.
     fn target(&self, place: &Place) -> String {
         place.address.to_string()
+    }
+
+    /// How TLS begins in the midst, where it can.
+    fn starttls(&self) -> Option<Starttls> {
+        None
     }
 
     /// What is said last, after the judgement.
@@ -121,7 +127,8 @@ impl<P: Protocol> Check for ServiceCheck<P> {
     }
 
     fn endpoint(&self) -> Option<Endpoint> {
-        Some(self.place.endpoint())
+        let starttls = self.protocol.starttls().filter(|_| self.place.is_secure_later());
+        Some(Endpoint { starttls, ..self.place.endpoint() })
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

@@ -7,6 +7,7 @@ use crosscheck_model::Cause;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::service::{Credentials, Login, Place, Protocol, Reply, ServiceCheck, fits, settings};
+use super::tls::starttls::Starttls;
 use super::{Check, Kind, SettingsError, causes};
 use crate::dialogue::Dialogue;
 use crate::env::{SecretError, Secrets};
@@ -78,6 +79,10 @@ impl Protocol for Settings {
         let credentials = login.read(secrets)?;
         secrets.remember(&plain(&credentials));
         Ok(Some(credentials))
+    }
+
+    fn starttls(&self) -> Option<Starttls> {
+        Some(Starttls::Smtp)
     }
 
     async fn talk(

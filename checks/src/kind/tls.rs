@@ -2,7 +2,7 @@
 
 mod old;
 mod settings;
-mod starttls;
+pub(crate) mod starttls;
 
 #[cfg(test)]
 mod tests;
@@ -349,6 +349,7 @@ impl Check for TlsCheck {
             port: Some(self.address.port()),
             family: self.family,
             tls: Some(self.name.clone()),
+            starttls: self.starttls,
         })
     }
 

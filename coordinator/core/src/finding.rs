@@ -50,6 +50,7 @@ pub fn finding(witnesses: &[Witness<'_>], since: Timestamp) -> Option<String> {
         Class::Hang => case.hangs(),
         Class::Trust => trust::sentence(&case),
         Class::Slow => slow::sentence(&case),
+        Class::Unwanted => case.unwanted(),
         Class::Application => case.application(),
     })
 }
@@ -64,6 +65,8 @@ enum Class {
     Hang,
     Trust,
     Slow,
+    /// What must not be there is.
+    Unwanted,
     Application,
 }
 
@@ -85,6 +88,7 @@ const fn class(cause: Cause) -> Class {
             Class::Trust
         }
         Cause::Slow => Class::Slow,
+        Cause::Answers => Class::Unwanted,
         _ => Class::Application,
     }
 }
@@ -197,6 +201,15 @@ impl<'a> Case<'a> {
                 format!("answers begin and do not end {place}: the application, or the line")
             }
             _ => format!("connects and does not answer {place}: the application hangs"),
+        }
+    }
+
+    /// Of checks turned round.
+    fn unwanted(&self) -> String {
+        let place = self.place();
+        match &self.scope {
+            Scope::Domain(_) => format!("answers {place}, and must not: a filter lets it through"),
+            _ => format!("answers {place}, and must not: it is open"),
         }
     }
 

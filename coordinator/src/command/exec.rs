@@ -18,12 +18,21 @@ pub struct ExecArgs {
     /// times. Otherwise they send none.
     #[arg(long = "send-from", value_name = "PATH", value_parser = absolute)]
     pub files: Vec<PathBuf>,
+    /// Let checks of kind `page` load pages with this browser (`/usr/bin/chromium`). Otherwise they
+    /// have none.
+    #[arg(long, value_name = "PATH", value_parser = absolute)]
+    pub browser: Option<PathBuf>,
+    /// With `--browser`: keep pictures of pages that fail in this directory.
+    #[arg(long, value_name = "DIRECTORY", value_parser = absolute, requires = "browser")]
+    pub pictures: Option<PathBuf>,
 }
 
 impl ExecArgs {
     /// As surroundings of checks.
     pub fn programs(&self) -> Programs {
-        Programs::new(self.allow.clone(), self.variables.clone()).with_files(&self.files)
+        Programs::new(self.allow.clone(), self.variables.clone())
+            .with_files(&self.files)
+            .with_browser(self.browser.as_deref(), self.pictures.as_deref())
     }
 }
 

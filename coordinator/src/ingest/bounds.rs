@@ -126,7 +126,7 @@ mod tests {
             names: vec![resolution; 20],
             knocks: vec![knock; 500],
             chain: vec![shown; 20],
-            path: Some(Path { to: ip, hops: vec![hop; 500], end: PathEnd::Silent }),
+            path: Some(Path { to: ip, port: None, hops: vec![hop; 500], end: PathEnd::Silent }),
             ..Found::default()
         };
         let (failing_since, at) = (Timestamp::ZERO, Timestamp::ZERO);

@@ -82,8 +82,11 @@ fn walked(path: &Path) -> String {
         PathEnd::Silent => "then silence",
         PathEnd::Untried => "not traced: the probe may not send such packets (CAP_NET_RAW)",
     };
-    let hops = hops.join(" → ");
-    if hops.is_empty() { format!("{}: {end}", path.to) } else { format!("{hops}: {end}") }
+    let hops = if hops.is_empty() { path.to.to_string() } else { hops.join(" → ") };
+    match path.port {
+        Some(port) => format!("{hops}: {end} (by requests for port {port})"),
+        None => format!("{hops}: {end}"),
+    }
 }
 
 fn took(us: u32) -> String {
@@ -107,10 +110,12 @@ mod tests {
         };
         let to = "192.0.2.9".parse().expect("an address");
         let hops = vec![hop(1, Some("10.0.0.1"), 0), hop(2, None, 2), hop(3, Some("10.0.6.1"), 1)];
-        let path = Path { to, hops, end: PathEnd::Silent };
+        let path = Path { to, port: None, hops, end: PathEnd::Silent };
         let wanted = "1 10.0.0.1 1.2 ms → 2 * → 3 10.0.6.1 1.2 ms, 1 of 2 lost: then silence";
         assert_eq!(walked(&path), wanted);
-        let none = Path { to, hops: Vec::new(), end: PathEnd::Untried };
+        let by_port = Path { port: Some(443), ..path };
+        assert_eq!(walked(&by_port), format!("{wanted} (by requests for port 443)"));
+        let none = Path { to, port: None, hops: Vec::new(), end: PathEnd::Untried };
         assert!(walked(&none).starts_with("192.0.2.9: not traced"), "{}", walked(&none));
     }
 }

@@ -33,7 +33,7 @@ const FAR: &str = "far";
 pub struct Beyond {
     alpha: Host,
     core: Host,
-    _others: Host,
+    others: Host,
     _target: Host,
     _server: Process,
 }
@@ -73,7 +73,7 @@ impl Beyond {
         command.args(["-m", "http.server", &PORT.to_string(), "--bind", &TARGET.to_string()]);
         command.current_dir(scratch.directory("far"));
         let server = Process::start("far", &mut command, &scratch.path().join("far.log"));
-        Self { alpha, core, _others: others, _target: target, _server: server }
+        Self { alpha, core, others, _target: target, _server: server }
     }
 
     /// Carrier alpha's router sends nothing on any more.
@@ -86,9 +86,16 @@ impl Beyond {
         self.core.drop_forwarded(TARGET);
     }
 
+    /// The carriers' routers let no echo requests through.
+    pub fn filter_echoes(&self) {
+        self.alpha.drop_forwarded_echoes();
+        self.others.drop_forwarded_echoes();
+    }
+
     /// All ways are open again.
     pub fn heal(&self) {
         self.alpha.heal();
+        self.others.heal();
         self.core.heal();
     }
 }

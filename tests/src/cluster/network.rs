@@ -119,6 +119,14 @@ impl Host {
         self.filter(&format!("{NO_RULES}add rule ip cut forward ip daddr {to} drop\n"));
     }
 
+    /// Forwards no echo requests from now on, and everything else.
+    ///
+    /// # Panics
+    /// nftables refuses.
+    pub fn drop_forwarded_echoes(&self) {
+        self.filter(&format!("{NO_RULES}add rule ip cut forward icmp type echo-request drop\n"));
+    }
+
     /// Applies rules all at once.
     fn filter(&self, rules: &str) {
         feed(self.command("nft").args(["-f", "-"]), rules);

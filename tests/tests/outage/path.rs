@@ -63,3 +63,37 @@ fn where_the_way_ends_is_told_in_one_sentence() {
         cluster.told("recovery", CONTACTS.len()).await;
     });
 }
+
+/// Echoes end at the carriers' routers, two of them: what the check sends goes on to the last one.
+#[test]
+fn filtered_echoes_do_not_hide_where_the_way_ends() {
+    run(Plan::USUAL, async |cluster| {
+        let beyond = cluster.build_beyond();
+        beyond.filter_echoes();
+        cluster.configure_also(&check());
+        shows(cluster, "the far target answers all", |check| votes(check, "up") == 5).await;
+
+        beyond.cut_behind_core();
+        let wanted =
+            format!("all 5 sites stop after hop 2 ({CORE}): the target, or the line to it");
+        shows(cluster, &wanted, |check| check["finding"] == wanted.as_str()).await;
+        let number = shows(cluster, "an incident", |check| check["incident"].is_u64()).await;
+        let path = format!("/api/v1/incidents/{}", number["incident"]);
+        let incident = cluster.coordinator(1).api.json(&path).await.expect("an incident");
+        let gathered = incident["evidence"].as_array().expect("a list");
+        assert_eq!(gathered.len(), 5, "one of each site: {incident}");
+        for evidence in gathered {
+            let path = &evidence["found"]["path"];
+            assert_eq!(
+                (&path["port"], &path["end"]),
+                (&PORT.into(), &"silent".into()),
+                "{evidence}"
+            );
+            assert_eq!(path["hops"][1]["address"], CORE.to_string(), "{evidence}");
+            let hop = &path["hops"][1];
+            assert_eq!((&hop["sent"], &hop["lost"]), (&2.into(), &0.into()), "{evidence}");
+        }
+        beyond.heal();
+        cluster.told("recovery", CONTACTS.len()).await;
+    });
+}

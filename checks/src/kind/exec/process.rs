@@ -56,10 +56,15 @@ impl Ended {
 }
 
 /// Kills the group when dropped: also when the run is.
-struct Group(Pid);
+pub(in crate::kind) struct Group(Pid);
 
 impl Group {
-    fn kill(&self) {
+    /// The group that the child leads: it was started with `process_group(0)`.
+    pub(in crate::kind) fn of(child: &Child) -> Option<Self> {
+        child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).map(Self)
+    }
+
+    pub(in crate::kind) fn kill(&self) {
         let _ = kill_process_group(self.0, Signal::KILL); // It may be gone.
     }
 }
@@ -112,12 +117,10 @@ pub(super) async fn run(
     command.stdin(input).stdout(output).stderr(errors).process_group(0).kill_on_drop(true);
     let children = signal(SignalKind::child()).map_err(|error| unwatched(&error))?;
     let mut child = command.spawn().map_err(|error| not_started(&error))?;
-    let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let Some(id) = id else {
+    let Some(group) = Group::of(&child) else {
         return Err(Failure::new(Cause::Setup, "the program has no process id"));
     };
-    let group = Group(id);
-    let mut end = End { id, children };
+    let mut end = End { id: group.0, children };
     let mut output = Stream::new(child.stdout.take());
     let mut errors = Stream::new(child.stderr.take());
     let ended = timeout_at(deadline, until_end(&mut end, &mut output, &mut errors)).await;

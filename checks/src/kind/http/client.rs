@@ -17,7 +17,7 @@ pub(in crate::kind) use super::seen::Seen;
 use super::target::Target;
 use super::words::Words;
 use crate::dial::Timer;
-use crate::env::Env;
+use crate::env::{Env, Secrets};
 use crate::excerpt;
 use crate::gather::Endpoint;
 use crate::resolve::Failure;
@@ -71,6 +71,7 @@ impl Client {
             port: Some(target.port()),
             family: self.plan.family,
             tls: if target.is_https() { named() } else { None },
+            starttls: None,
         }
     }
 
@@ -186,6 +187,25 @@ impl Client {
             }
         }
         wanted.flaws(timer, seen.certificate_days).map_or(Ok(()), Err)
+    }
+
+    /// What is wrong with a document that a browser has loaded.
+    pub(in crate::kind) fn judge_loaded(
+        &self,
+        status: u16,
+        text: &str,
+        secrets: &Secrets,
+    ) -> Option<Failure> {
+        let Ok(answer) = http::Response::builder().status(status).body(()) else {
+            let detail = format!("{status} is no status of HTTP");
+            return Some(Failure::new(Cause::Protocol, detail));
+        };
+        self.plan.wanted.judge(&answer.into_parts().0, (text.as_bytes(), None), secrets)
+    }
+
+    /// Whether what a document says matters.
+    pub(in crate::kind) fn looks_at_body(&self) -> bool {
+        self.plan.wanted.looks_at_body()
     }
 
     /// A status that is not wanted, with the proxy that may have answered in the target's place.

@@ -63,7 +63,7 @@ impl Target {
     }
 
     /// The name or literal address, without brackets.
-    pub(super) fn host(&self) -> String {
+    pub(in crate::kind) fn host(&self) -> String {
         match self.0.host() {
             Some(url::Host::Ipv6(ip)) => ip.to_string(),
             Some(host) => host.to_string(),

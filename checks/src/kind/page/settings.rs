@@ -33,6 +33,13 @@ pub(super) struct Own {
     /// Addresses of elements that are left out: expressions that match somewhere in the URL.
     #[serde(default)]
     pub(super) skip: List<Pattern>,
+    /// Whether the probe's browser loads the page, with all that its scripts do: the probe's own
+    /// configuration must name one (`browser: /usr/bin/chromium`). Beside it only `url`, `family`,
+    /// `status`, `body` (as scripts have made it), `skip` and the thresholds have a part.
+    #[serde(default)]
+    pub(super) browser: bool,
+    /// With `browser`: a page whose first text or picture is shown later is degraded.
+    pub(super) first_paint_slower_than: Option<Span>,
 }
 
 const fn default_parallel() -> usize {
@@ -44,7 +51,7 @@ const fn default_elements() -> usize {
 }
 
 /// The keys of [`Own`].
-const OWN: [&str; 7] = [
+const OWN: [&str; 9] = [
     "elements_failed_above",
     "bytes_above",
     "slower_than",
@@ -52,6 +59,22 @@ const OWN: [&str; 7] = [
     "elements_at_most",
     "frames",
     "skip",
+    "browser",
+    "first_paint_slower_than",
+];
+
+/// What a browser's visit is told; it has no headers, logins or limits of ours.
+const OF_BROWSER: [&str; 10] = [
+    "url",
+    "family",
+    "status",
+    "body",
+    "elements_failed_above",
+    "bytes_above",
+    "slower_than",
+    "skip",
+    "browser",
+    "first_paint_slower_than",
 ];
 
 /// Keys of the document's request that hold for elements of its origin too.
@@ -97,6 +120,7 @@ impl Parts {
         let own = kind::read::<Own>(&Value::Object(own)).map_err(|errors| faults.extend(errors));
         if let Ok(own) = &own {
             faults.extend(own.faults());
+            faults.extend(own.out_of_place(settings));
         }
         let mut client = |request: Map<String, Value>| {
             let plan = kind::read(&Value::Object(request)).and_then(Request::new);
@@ -136,11 +160,32 @@ impl Own {
         let wrong = bounds.into_iter().filter(|(_, value, most)| !(1..=*most).contains(value));
         wrong.map(|(key, _, most)| fault(&[key], format!("from 1 to {most}"))).collect()
     }
+
+    /// What has no part with a browser, or without.
+    fn out_of_place(&self, settings: &Map<String, Value>) -> Vec<SettingsError> {
+        let (browser, paint) = ("browser", "first_paint_slower_than");
+        let wrong = settings.keys().filter_map(|key| match key.as_str() {
+            _ if self.browser && !OF_BROWSER.contains(&key.as_str()) => {
+                let message = format!("`{key}` has no part where a browser loads the page");
+                Some(hinted(key, message, "leave it out, or `browser`"))
+            }
+            key if key == paint && !self.browser => {
+                let message = "nothing is painted without a browser";
+                Some(hinted(key, message.to_owned(), &format!("add `{browser}: true`")))
+            }
+            _ => None,
+        });
+        wrong.collect()
+    }
 }
 
 fn fault(path: &[&str], message: impl Into<String>) -> SettingsError {
     let path = path.iter().map(|key| (*key).to_owned()).collect();
     SettingsError { path, message: message.into(), hint: None }
+}
+
+fn hinted(key: &str, message: String, hint: &str) -> SettingsError {
+    SettingsError { hint: Some(hint.to_owned()), ..fault(&[key], message) }
 }
 
 /// The schema: that of `http`, with the page's own words.

@@ -105,12 +105,12 @@ impl Place {
 
     /// Where evidence is gathered.
     pub(crate) fn endpoint(&self) -> Endpoint {
-        let at_once = self.security.as_ref().filter(|security| security.at_once);
         Endpoint {
             host: self.address.host().to_owned(),
             port: Some(self.address.port()),
             family: self.family,
-            tls: at_once.map(|security| security.name.clone()),
+            tls: self.security.as_ref().map(|security| security.name.clone()),
+            starttls: None,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::resolve::Failure;
 /// A protocol with a way to begin TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Starttls {
+pub(crate) enum Starttls {
     /// RFC 3207.
     Smtp,
     /// RFC 9051 6.2.1.
@@ -46,7 +46,7 @@ const MYSQL_MODERN: u32 = 0x0200 | 0x8000;
 
 impl Starttls {
     /// Speaks until TLS may begin; gives the connection back.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         self,
         stream: TcpStream,
         host: &str,

@@ -112,7 +112,10 @@ fn path(case: &Case<'_>) -> Option<String> {
     }
     let place = case.place();
     if paths.iter().all(|path| path.end == PathEnd::Reached) {
+        // Of requests for a connection: something at the port answers again.
+        let is_answered = paths.iter().all(|path| path.port.is_some());
         return Some(match case.cause() {
+            _ if is_answered => format!("no connection {place}, and the port answers again"),
             Some(Cause::Loss) => format!("echoes were lost {place}, and the host answers again"),
             _ => format!(
                 "the host answers echoes and takes no connection {place}: a filter, or a full queue"

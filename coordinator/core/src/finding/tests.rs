@@ -90,7 +90,7 @@ fn path(hops: &[Option<&str>], end: PathEnd) -> Found {
         took_us: 1000,
     };
     let to = "192.0.2.9".parse().expect("an address");
-    let path = Path { to, hops: (1..).zip(hops).map(hop).collect(), end };
+    let path = Path { to, port: None, hops: (1..).zip(hops).map(hop).collect(), end };
     Found { path: Some(path), ..Found::default() }
 }
 
@@ -195,6 +195,27 @@ fn the_application_is_named_by_what_it_says() {
     ]);
 }
 
+/// Of a check with `negate`, the failure is that somebody is there.
+#[test]
+fn what_must_not_answer_is_not_said_to_be_down() {
+    let said = "it answers, though with a flaw (slow: took 4 s, wanted at most 1 s)";
+    let flawed = (0..5).map(|site| (site, Cause::Answers, said, None)).collect();
+    let knocked = knocks(&[("192.0.2.9", None), ("2001:db8::1", Some(Cause::Refused))]);
+    assert_told(vec![
+        (at(ALL, Cause::Answers, None), "answers at all 5 sites, and must not: it is open"),
+        (flawed, "answers at all 5 sites, and must not: it is open"),
+        (
+            at(ALL, Cause::Answers, Some(knocked)),
+            "answers at all 5 sites, and must not: it is open",
+        ),
+        (at(&[0, 1, 2], Cause::Answers, None), "answers at 3 of 5 sites, and must not: it is open"),
+        (
+            at(&[0, 1], Cause::Answers, None),
+            "answers only from carrier alpha, and must not: a filter lets it through",
+        ),
+    ]);
+}
+
 #[test]
 fn different_causes_are_counted() {
     let mut mixed = at(&[0, 1, 2], Cause::Refused, None);
@@ -276,6 +297,10 @@ fn paths_are_compared() {
     let reached = path(&[Some("10.9.0.1"), Some("192.0.2.9")], PathEnd::Reached);
     let untried = path(&[], PathEnd::Untried);
     let dark = path(&[], PathEnd::Silent);
+    let by_port = |mut found: Found| {
+        found.path.iter_mut().for_each(|path| path.port = Some(443));
+        found
+    };
     let timeout = Cause::ConnectTimeout;
     let both = |one: &Found, other: &Found, rest: &[usize]| -> Failing {
         let mut failing = at(&[0], timeout, Some(one.clone()));
@@ -310,6 +335,14 @@ fn paths_are_compared() {
         (
             at(ALL, timeout, Some(reached.clone())),
             "the host answers echoes and takes no connection at all 5 sites: a filter, or a full queue",
+        ),
+        (
+            at(ALL, timeout, Some(by_port(reached.clone()))),
+            "no connection at all 5 sites, and the port answers again",
+        ),
+        (
+            both(&stops, &by_port(stops.clone()), &[1, 2, 3, 4]),
+            "all 5 sites stop after hop 6 (10.0.6.1): the target, or the line to it",
         ),
         (
             both(&stops, &reached, &[1, 2, 3, 4]),
