@@ -54,6 +54,9 @@ struct Arguments {
     /// Only the probe and the bare loop race.
     #[arg(long)]
     no_peers: bool,
+    /// No race.
+    #[arg(long, conflicts_with = "only_race")]
+    no_race: bool,
     /// Only the race: no memory, no lateness, no time added.
     #[arg(long)]
     only_race: bool,
@@ -114,7 +117,8 @@ fn alone() -> std::io::Error {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<String> {
-    let Arguments { role, kinds, rounds, seconds, no_peers, only_race, json, .. } = arguments;
+    let Arguments { role, kinds, rounds, seconds, no_peers, no_race, only_race, json, .. } =
+        arguments;
     match role {
         Some(Role::Floor { work, ports, ca, millis }) => {
             let done = floor::run(work, ports, &ca, Duration::from_millis(millis))?;
@@ -129,8 +133,13 @@ fn run(arguments: Arguments) -> anyhow::Result<String> {
     }
     // For the client that asks blackbox_exporter; it is the process's first.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let works = match kinds.is_empty() {
+        _ if no_race => Vec::new(),
+        true => Work::ALL.to_vec(),
+        false => kinds,
+    };
     let amount = Amount {
-        works: if kinds.is_empty() { Work::ALL.to_vec() } else { kinds },
+        works,
         peers: !no_peers,
         rounds,
         window: Duration::from_secs(seconds),

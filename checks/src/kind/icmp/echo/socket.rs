@@ -60,6 +60,8 @@ pub(super) struct Sent {
     number: Number,
     waiters: Waiters,
     reply: oneshot::Receiver<Stamped>,
+    /// Its number may be another's by now.
+    is_answered: bool,
     at: SystemTime,
     began: Instant,
 }
@@ -115,7 +117,8 @@ impl Socket {
         }
         let (at, began) = (SystemTime::now(), Instant::now());
         // Made before the packet goes, so that it is forgotten whatever happens.
-        let sent = Sent { number, waiters: Arc::clone(&self.waiters), reply, at, began };
+        let waiters = Arc::clone(&self.waiters);
+        let sent = Sent { number, waiters, reply, is_answered: false, at, began };
         let packet = request(to, identifier, sequence, payload_bytes);
         self.socket.send_to(&packet, SocketAddr::new(to, 0)).await?;
         Ok(Some(sent))
@@ -132,6 +135,7 @@ impl Sent {
     /// The reply; `None`: nobody reads replies any more. May be given up and asked for again.
     pub(super) async fn reply(&mut self) -> Option<Reply> {
         let (packet, stamp) = (&mut self.reply).await.ok()?;
+        self.is_answered = true;
         let most = self.began.elapsed();
         // The clock may have been set meanwhile.
         let took = stamp.and_then(|stamp| stamp.duration_since(self.at).ok());
@@ -142,7 +146,18 @@ impl Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        lock(&self.waiters).remove(&self.number);
+        if !self.is_answered {
+            lock(&self.waiters).remove(&self.number);
+        }
+    }
+}
+
+/// Tells all who wait that nobody reads, when the runtime ends in which somebody did.
+struct Readers(Waiters);
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        lock(&self.0).clear();
     }
 }
 
@@ -153,6 +168,7 @@ fn lock(waiters: &Waiters) -> MutexGuard<'_, HashMap<Number, oneshot::Sender<Sta
 
 /// Hands what comes in to who waits for it.
 async fn read(socket: Arc<UdpSocket>, kind: Type, waiters: Waiters) {
+    let readers = Readers(waiters);
     let mut packet = [0; PACKET_BYTES];
     let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
     loop {
@@ -160,12 +176,15 @@ async fn read(socket: Arc<UdpSocket>, kind: Type, waiters: Waiters) {
             .async_io(Interest::READABLE, || receive(&socket, &mut packet, &mut control))
             .await;
         // An ICMP error about an earlier packet may come as an error of the socket.
-        let Ok((length, from, stamp)) = came else { continue };
+        let Ok((length, from, stamp)) = came else {
+            tokio::task::yield_now().await;
+            continue;
+        };
         let Some(packet) = decode(&packet[..length], from, kind) else { continue };
         let identifier = (kind == Type::RAW).then_some(packet.get_identifier().0);
         // The one to whom the request went, and not the router that has something to say.
         let number = (packet.real_destination(), identifier, packet.get_sequence().0);
-        if let Some(waiter) = lock(&waiters).remove(&number) {
+        if let Some(waiter) = lock(&readers.0).remove(&number) {
             // It may have given up.
             let _ = waiter.send((packet, stamp));
         }
