@@ -151,10 +151,10 @@ impl Browser {
     }
 
     /// Ends it and removes all that it wrote.
-    pub(super) async fn end(mut self) {
-        self.group.kill();
-        let _ = timeout(CLEAN_UP_WITHIN, self.child.wait()).await;
-        let Self { profile, .. } = self;
+    pub(super) async fn end(self) {
+        let Self { group, mut child, profile, .. } = self;
+        drop(group); // Before its number may be another's.
+        let _ = timeout(CLEAN_UP_WITHIN, child.wait()).await;
         let _ = tokio::task::spawn_blocking(move || drop(profile)).await;
     }
 }
