@@ -211,7 +211,7 @@ impl Dialogue {
             return Err(Failure::new(Cause::Protocol, "TLS within TLS"));
         };
         let session = tls.handshake(stream, name, &mut self.timer).await?;
-        self.certificate = session.certificate().cloned();
+        self.certificate = session.certificate();
         self.wire = Wire::Secure(Box::new(session.trusted()?));
         self.seen.clear();
         self.awaits = true;

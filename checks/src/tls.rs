@@ -49,7 +49,7 @@ pub struct Wanted {
     /// The client's certificate chain and private key, two PEM files.
     pub client: Option<Identity>,
     /// Protocols to offer (RFC 7301), the preferred first.
-    pub alpn: Vec<&'static [u8]>,
+    pub alpn: &'static [&'static [u8]],
     /// TLS 1.3 only.
     pub only_1_3: bool,
 }
@@ -164,14 +164,15 @@ impl Tls {
         timer: &mut Timer,
     ) -> Result<Session, Failure> {
         let connector = TlsConnector::from(config);
-        let shaken = timer.phase(Phase::Tls, connector.connect(name.clone(), stream)).await?;
+        // Runs that never get here keep no room for it.
+        let shaking = Box::pin(connector.connect(name.clone(), stream));
+        let shaken = timer.phase(Phase::Tls, shaking).await?;
         let stream = shaken.map_err(|error| handshake_failure(&error))?;
         let now = UnixTime::now();
         let (_, connection) = stream.get_ref();
         let chain = connection.peer_certificates().unwrap_or_default();
-        let certificate = Certificate::read(chain, &self.roots, now);
-        let verdict = self.judge(chain, name, now, certificate.as_ref());
-        Ok(Session { stream, certificate, verdict, staple: None })
+        let verdict = self.judge(chain, name, now);
+        Ok(Session { stream, roots: Arc::clone(&self.roots), at: now, verdict, staple: None })
     }
 
     fn judge(
@@ -179,7 +180,6 @@ impl Tls {
         chain: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         now: UnixTime,
-        certificate: Option<&Certificate>,
     ) -> Result<(), Failure> {
         let Some((leaf, intermediates)) = chain.split_first() else {
             let detail = "the server shows no certificate".to_owned();
@@ -189,7 +189,7 @@ impl Tls {
             Ok(_) => Ok(()),
             Err(error) => {
                 let mut detail = in_words(&error, name);
-                if let Some(certificate) = certificate {
+                if let Some(certificate) = Certificate::read(chain, &self.roots, now) {
                     detail = format!("{detail}; {certificate}");
                 }
                 Err(Failure { cause: cause_of(&error), detail })
@@ -202,15 +202,27 @@ impl Tls {
 #[derive(Debug)]
 pub struct Session {
     stream: TlsStream<TcpStream>,
-    certificate: Option<Certificate>,
+    roots: Arc<RootCertStore>,
+    /// When it was judged.
+    at: UnixTime,
     verdict: Result<(), Failure>,
     staple: Option<Result<Staple, String>>,
 }
 
 impl Session {
-    /// The server's certificate, trusted or not; `None` when it cannot be parsed.
-    pub fn certificate(&self) -> Option<&Certificate> {
-        self.certificate.as_ref()
+    /// The server's certificate, trusted or not; `None` when it cannot be parsed. It is read at each
+    /// call.
+    pub fn certificate(&self) -> Option<Certificate> {
+        Certificate::read(self.shown(), &self.roots, self.at)
+    }
+
+    /// [`Certificate::days_left`] alone.
+    pub fn days_left(&self) -> Option<f64> {
+        Certificate::days_left(self.shown(), &self.roots, self.at)
+    }
+
+    fn shown(&self) -> &[CertificateDer<'static>] {
+        self.stream.get_ref().1.peer_certificates().unwrap_or_default()
     }
 
     /// The status that was stapled to the certificate, or why it says nothing; `None`: none was, or
@@ -234,10 +246,8 @@ impl Session {
     /// Every certificate that the server shows, trusted or not, the leaf first; without those that
     /// cannot be parsed.
     pub fn chain(&self) -> Vec<Certificate> {
-        let (_, connection) = self.stream.get_ref();
-        let chain = connection.peer_certificates().unwrap_or_default();
         let now = UnixTime::now();
-        chain.iter().filter_map(|der| Certificate::of(der, now)).collect()
+        self.shown().iter().filter_map(|der| Certificate::of(der, now)).collect()
     }
 
     /// The protocol agreed on by ALPN.

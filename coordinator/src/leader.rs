@@ -19,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::clocks::Clocks;
 pub(crate) use self::time::Gate;
-pub use self::time::{Clock, LogTime, SystemClock, median};
+pub use self::time::{Clock, LogTime, SystemClock, agreed};
 use crate::raft::Standing;
 use crate::random;
 use crate::replica::{Inner, Leadership};
@@ -82,7 +82,7 @@ async fn lead(inner: &Inner, standing: Standing) -> Infallible {
         inner.pause(RETRY_PAUSE).await;
     }
     let (_, previous) = *inner.shared.progress.borrow();
-    let wall = Clocks::of_majority(inner).await.median();
+    let wall = Clocks::of_majority(inner).await.agreed(previous);
     let mut time = inner.gate.begin(previous, wall);
     // Counts in the first term of all only; nobody can guess it or use it twice.
     let cluster = format!("{:016x}{:016x}", random::number(), random::number());

@@ -65,11 +65,23 @@ fn main() -> ExitCode {
     };
     match work {
         Ok(status) => ExitCode::from(status),
+        // `crosscheck .. | head` has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(BROKEN_PIPE),
         Err(error) => {
             let _ = writeln!(stderr(), "error: {}", terminal::lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The shell's exit status of a program whose reader has gone: 128 and SIGPIPE.
+const BROKEN_PIPE: u8 = 141;
+
+/// Whether nobody reads the output any more. What a connection met has a context around it.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let first = error.chain().next();
+    let io = first.and_then(|error| error.downcast_ref::<std::io::Error>());
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 async fn carry_out(command: &Command) -> anyhow::Result<u8> {
@@ -130,6 +142,26 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    /// Longer lines are broken where they stand: what was to be copied is not whole any more.
+    const HELP_COLUMNS: usize = 100;
+
+    fn assert_fits(command: &clap::Command) {
+        for text in [command.get_after_help(), command.get_after_long_help()].into_iter().flatten()
+        {
+            let text = text.to_string();
+            let copied = |line: &&str| line.starts_with("  ") || line.starts_with("Example");
+            for line in text.lines().filter(copied) {
+                assert!(line.chars().count() <= HELP_COLUMNS, "{}: {line}", command.get_name());
+            }
+        }
+        command.get_subcommands().for_each(assert_fits);
+    }
+
+    #[test]
+    fn no_example_is_broken_into_lines() {
+        assert_fits(&Arguments::command());
+    }
 
     #[test]
     fn no_argument_stands_in_anothers_way() {

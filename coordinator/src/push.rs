@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use crosscheck_checks::env::Secrets;
-use crosscheck_checks::excerpt;
+use crosscheck_checks::excerpt::{self, KEEP_BYTES};
 use crosscheck_core::command::{Command, Reply};
 use crosscheck_core::push::{PushReport, Stage};
 use crosscheck_model::Status;
@@ -85,7 +85,13 @@ async fn by_path(
     said: Result<Query<Said>, QueryRejection>,
     body: Bytes,
 ) -> Response {
-    desk.answer(digest(&token), said, &body).await
+    desk.answer(&token, said, &body).await
+}
+
+/// The token after the scheme, whose case does not matter (RFC 9110, 11.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 async fn by_bearer(
@@ -95,8 +101,8 @@ async fn by_bearer(
     body: Bytes,
 ) -> Response {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match shown.and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(token) => desk.answer(digest(token), said, &body).await,
+    match shown.and_then(bearer) {
+        Some(token) => desk.answer(token, said, &body).await,
         None => told(StatusCode::UNAUTHORIZED, "show the token: /push/TOKEN, or as a bearer's"),
     }
 }
@@ -104,17 +110,22 @@ async fn by_bearer(
 impl Desk {
     async fn answer(
         &self,
-        token: Fingerprint,
+        shown: &str,
         said: Result<Query<Said>, QueryRejection>,
         body: &[u8],
     ) -> Response {
-        let known = self.replica.read(|state| state.check_of_push(token).is_some());
-        if !known && self.replica.has_quorum() {
-            return told(StatusCode::NOT_FOUND, "no check awaits reports under this token");
+        let token = digest(shown);
+        if self.replica.read(|state| state.check_of_push(token).is_none()) {
+            // Nobody can make work for the cluster by tokens that it does not know, and a member
+            // that does not know everything yet sends no job away for good.
+            return match self.replica.unready() {
+                None => told(StatusCode::NOT_FOUND, "no check awaits reports under this token"),
+                Some(_) => later(),
+            };
         }
         let report = match said
             .map_err(|error| error.body_text())
-            .and_then(|Query(said)| report(&said, body))
+            .and_then(|Query(said)| report(&said, body, shown))
         {
             Ok(report) => report,
             Err(why) => return told(StatusCode::BAD_REQUEST, &why),
@@ -131,20 +142,25 @@ impl Desk {
             Ok(_) => told(StatusCode::OK, "taken"),
             Err(error) => {
                 tracing::warn!(%error, "a job's report was not taken");
-                let headers = [(header::RETRY_AFTER, RETRY_AFTER_S)];
-                let why = "no quorum of coordinators at present; send it again";
-                (headers, told(StatusCode::SERVICE_UNAVAILABLE, why)).into_response()
+                later()
             }
         }
     }
+}
+
+fn later() -> Response {
+    let why = "no quorum of coordinators at present; send it again";
+    let headers = [(header::RETRY_AFTER, RETRY_AFTER_S)];
+    (headers, told(StatusCode::SERVICE_UNAVAILABLE, why)).into_response()
 }
 
 fn told(status: StatusCode, why: &str) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], format!("{why}\n")).into_response()
 }
 
-/// What the request says, cut to its bounds and made harmless.
-fn report(said: &Said, body: &[u8]) -> Result<PushReport, String> {
+/// What the request says, cut to its bounds and made harmless. A job that prints its environment,
+/// or the command that reports, must not show its token to whoever reads the page.
+fn report(said: &Said, body: &[u8], token: &str) -> Result<PushReport, String> {
     let stage = match (said.status, said.exit) {
         (Some(_), Some(_)) => return Err("`status` beside `exit`: one of them says it".to_owned()),
         (Some(Word::Start), None) => Stage::Started,
@@ -154,58 +170,31 @@ fn report(said: &Said, body: &[u8]) -> Result<PushReport, String> {
     };
     let took = said.duration_s.map(Duration::try_from_secs_f64).transpose();
     let took = took.map_err(|_| "`duration_s` is a number of seconds, such as 12.5".to_owned())?;
-    let none = Secrets::fixed(BTreeMap::new());
-    // Why a job failed stands at the end of what it said.
-    let end = &body[body.len().saturating_sub(EXCERPT_LIMIT_BYTES)..];
+    let secrets = Secrets::fixed(BTreeMap::new());
+    secrets.remember(token);
+    // Why a job failed stands at the end of what it said. More than is kept is read, so that a
+    // token is found whole.
+    let end = &body[body.len().saturating_sub(KEEP_BYTES)..];
     let text = String::from_utf8_lossy(end);
     let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
     let exited = said.exit.filter(|code| *code != 0);
-    let detail = match (exited, excerpt::value(last, &none)) {
+    let detail = match (exited, excerpt::value(last, &secrets)) {
         (Some(code), last) if last.is_empty() => format!("exit status {code}"),
         (Some(code), last) => format!("exit status {code}: {last}"),
         (None, last) => last,
     };
-    Ok(PushReport { stage, took, detail, excerpt: excerpt::of(end, &none) })
+    let excerpt = ending(&excerpt::harmless(&text, &secrets), EXCERPT_LIMIT_BYTES).to_owned();
+    Ok(PushReport { stage, took, detail, excerpt })
+}
+
+/// The last `limit` bytes of the text, cut between characters.
+fn ending(text: &str, limit: usize) -> &str {
+    let mut from = text.len().saturating_sub(limit);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    &text[from..]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(status: Option<Word>, exit: Option<i32>, duration_s: Option<f64>) -> Said {
-        Said { status, exit, duration_s }
-    }
-
-    #[test]
-    fn a_report_says_how_it_is_by_word_or_by_exit_status() {
-        for (status, exit, stage) in [
-            (None, None, Stage::Ended(Status::Up)),
-            (Some(Word::Ok), None, Stage::Ended(Status::Up)),
-            (Some(Word::Start), None, Stage::Started),
-            (Some(Word::Warning), None, Stage::Ended(Status::Degraded)),
-            (Some(Word::Failed), None, Stage::Ended(Status::Down)),
-            (None, Some(0), Stage::Ended(Status::Up)),
-            (None, Some(2), Stage::Ended(Status::Down)),
-        ] {
-            let report = report(&said(status, exit, None), b"").expect("a good report");
-            assert_eq!(report.stage, stage, "{status:?} {exit:?}");
-        }
-        assert!(report(&said(Some(Word::Ok), Some(0), None), b"").is_err());
-    }
-
-    #[test]
-    fn its_words_are_harmless_and_bounded() {
-        let body = format!("{}\n \u{1b}[31mdisk \u{202e}full\r\n\n", "x".repeat(BODY_LIMIT_BYTES));
-        let report = report(&said(None, Some(3), Some(12.5)), body.as_bytes()).expect("good");
-        assert_eq!(report.detail, "exit status 3: [31mdisk full");
-        assert_eq!(report.took, Some(Duration::from_millis(12_500)));
-        assert!(report.excerpt.len() <= 1024 && !report.excerpt.contains('\u{1b}'));
-    }
-
-    #[test]
-    fn a_time_that_is_none_is_refused() {
-        for wrong in [-1.0, f64::NAN, f64::INFINITY] {
-            assert!(report(&said(None, None, Some(wrong)), b"").is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

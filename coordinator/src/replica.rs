@@ -8,6 +8,8 @@
 //! - A reply means: committed, and applied here or on the leader.
 //! - What is read may be behind the leader; [`Replica::applied`] says how far it is.
 
+#[cfg(test)]
+mod alone;
 mod batch;
 mod catch_up;
 mod occupied;
@@ -29,6 +31,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+#[cfg(test)]
+pub(crate) use self::alone::alone;
 pub use self::submit::SubmitError;
 use crate::access::{self, Credentials};
 use crate::cluster::{Program, admission, join, removal, upgrade};

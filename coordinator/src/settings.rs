@@ -159,8 +159,9 @@ impl Settings {
     /// # Errors
     /// What the user must correct.
     pub fn parse(name: &str, text: &str) -> Result<Self, SettingsError> {
-        let settings: Self = serde_saphyr::from_str(text)
-            .map_err(|error| SettingsError::Yaml(name.to_owned(), error.to_string()))?;
+        let settings: Self = serde_saphyr::from_str(text).map_err(|error| {
+            SettingsError::Yaml(name.to_owned(), error.without_snippet().to_string())
+        })?;
         let wrong = settings.wrong();
         if wrong.is_empty() {
             Ok(settings)
@@ -237,6 +238,21 @@ listen: { raft: "127.0.0.1:7401", probes: "127.0.0.1:7402" }
         let named = GOOD.replace("data:", "url: \"https://c1.example.com:7401\"\ndata:");
         let settings = Settings::parse("c.yaml", &named).expect("good");
         assert_eq!(settings.raft_url(), "https://c1.example.com:7401");
+    }
+
+    #[test]
+    fn a_secret_in_clear_is_refused_and_not_repeated() {
+        for text in [
+            format!("operator_key: hunter2-hunter2-hunter2{GOOD}"),
+            format!(
+                "last_resort: {{ mail: [a@example.com], smtp: 'smtp://m.example.com', from: \
+                 a@example.com, user: a, password: hunter2 }}{GOOD}"
+            ),
+        ] {
+            let said = wrong(&text);
+            assert!(said.contains("secret in clear") && said.contains("line "), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
     }
 
     #[test]

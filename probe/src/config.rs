@@ -155,8 +155,9 @@ impl Config {
     /// # Errors
     /// What the user must correct.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
-        let config: Self = serde_saphyr::from_str(text)
-            .map_err(|error| ConfigError::Yaml(name.to_owned(), error.to_string()))?;
+        let config: Self = serde_saphyr::from_str(text).map_err(|error| {
+            ConfigError::Yaml(name.to_owned(), error.without_snippet().to_string())
+        })?;
         let wrong = config.wrong();
         if wrong.is_empty() {
             Ok(config)

@@ -81,7 +81,7 @@ const EXAMPLE: &str = r#"A configuration, with everything it can say:
     - https://c2.example.com:8443
     - https://c3.example.com:8443
   data: /var/lib/crosscheck-probe   # its key and certificate; keeps observations over a restart
-  internal: false                   # true: checks may connect to private addresses, and to coordinators
+  internal: false                   # true: checks may connect to private addresses as well
   second_resolver: 192.0.2.53       # asked too when a failure is looked into
   metrics: 127.0.0.1:9464           # serves /metrics for Prometheus; left out: nowhere
   limits: { concurrency: 1000, spool: 200000 }

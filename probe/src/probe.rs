@@ -38,7 +38,8 @@ const ATTENTION: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 struct Belief {
     state: State,
-    average: Average,
+    /// Made where the rule asks for one.
+    average: Option<Box<Average>>,
     evidence: Memory,
 }
 
@@ -285,7 +286,13 @@ impl Probe {
             None => self.beliefs.entry(spec.id.clone()).or_default(),
         };
         let outcome = self.health.judge(outcome, spec.family);
-        let outcome = belief.average.step(ended, spec.schedule.interval, &spec.rule, outcome);
+        let outcome = match &spec.rule {
+            rule @ spec::Rule::Average { .. } => {
+                let average = belief.average.get_or_insert_default();
+                average.step(ended, spec.schedule.interval, rule, outcome)
+            }
+            spec::Rule::Consecutive(_) => outcome,
+        };
         let meaning = belief.state.step(started, &outcome, spec.schedule.attempts);
         self.schedule.judged(now, &spec.id, meaning.next);
         let (since, memory) = (meaning.failing_since, &mut belief.evidence);

@@ -101,6 +101,7 @@ pub fn start(mut setup: Setup, parts: Parts) -> io::Result<Running> {
         orders: None,
         wake: Mono::ZERO,
         asleep_until: Mono::ZERO,
+        stepped: Mono::ZERO,
         ended: false,
     };
     let shell = Arc::new(Shell {
@@ -149,7 +150,16 @@ struct State {
     wake: Mono,
     /// What the timer sleeps for at most.
     asleep_until: Mono,
+    /// When the timer stepped the machine last.
+    stepped: Mono,
     ended: bool,
+}
+
+impl State {
+    /// When the timer is to step the machine.
+    fn sleeps_until(&self) -> Mono {
+        self.wake.max(self.stepped + SHORTEST_SLEEP)
+    }
 }
 
 impl Shell {
@@ -160,18 +170,16 @@ impl Shell {
     /// The timer: steps the machine whenever time alone is a reason to.
     fn work(self: &Arc<Self>) {
         let mut state = self.lock();
-        let mut stepped = Mono::ZERO;
         while !state.ended {
             let now = self.clock.elapsed();
             // As it was wanted after the last event: what is wanted "soon" must not move on with
             // each look.
-            let wake = state.wake;
-            if wake <= now && now >= stepped + SHORTEST_SLEEP {
-                stepped = now;
+            let until = state.sleeps_until();
+            if until <= now {
+                state.stepped = now;
                 self.take(&mut state, Event::Time);
                 continue;
             }
-            let until = wake.max(stepped + SHORTEST_SLEEP);
             let sleep = until.saturating_sub(now).min(LONGEST_SLEEP);
             state.asleep_until = now + sleep;
             let slept = self.bell.wait_timeout(state, sleep);
@@ -183,8 +191,10 @@ impl Shell {
     fn step(self: &Arc<Self>, event: Event) {
         let mut state = self.lock();
         self.take(&mut state, event);
-        let is_earlier = state.wake < state.asleep_until;
-        if is_earlier || state.ended {
+        let until = state.sleeps_until();
+        if until < state.asleep_until || state.ended {
+            // Once: each ring is a system call, and a busy machine wants a step at every event.
+            state.asleep_until = until;
             self.bell.notify_one();
         }
     }

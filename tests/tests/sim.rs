@@ -6,6 +6,9 @@ use crosscheck_tests::{replicas, sim};
 /// of runs must be met in. Ten of them are run twice.
 const SEEDS: u64 = 200;
 
+/// Of whole coordinators.
+const REPLICAS_SEEDS: [u64; 1] = [3];
+
 #[test]
 fn no_invariant_is_violated() {
     let seeds: Vec<u64> = sim::corpus().into_iter().chain(0..SEEDS).collect();
@@ -23,6 +26,24 @@ fn no_invariant_is_violated() {
     }
     assert_eq!(sum.seeds, seeds.len() as u64);
     assert_eq!(sum.missing(), Vec::<String>::new(), "never met");
+}
+
+#[test]
+fn no_invariant_of_whole_coordinators_is_violated() {
+    let seeds: Vec<u64> = replicas::corpus().into_iter().chain(REPLICAS_SEEDS).collect();
+    let sum = replicas::run_all(&seeds, 1, false);
+    if let Some(outcome) = sum.violations.first() {
+        let violation = outcome.violation.as_ref().expect("it is in the list for that");
+        panic!(
+            "{}\nseed {}: {} is violated: {}\nREPRODUCE: cargo sim --tier 2 --seeds 1 --first {}",
+            outcome.tail.join("\n"),
+            outcome.seed,
+            violation.invariant,
+            violation.what,
+            outcome.seed
+        );
+    }
+    assert_eq!(sum.seeds, seeds.len() as u64);
 }
 
 #[test]

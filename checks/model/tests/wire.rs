@@ -11,14 +11,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crosscheck_model::config::References;
+use crosscheck_model::evidence::{Found, Hop, Knock, Path, PathEnd, PhaseTimes, Resolution, Shown};
+use crosscheck_model::join::{JoinProbe, JoinRefusal, Joined, Renew};
 use crosscheck_model::observation::{Clock, Firmness, Observation, Phase, Trigger};
 use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{
     Assigned, Assignment, Fitness, Health, Hello, Order, Receipt, Refusal, Report, Welcome,
 };
 use crosscheck_model::{
-    Cause, CheckId, CheckSpec, Family, Outcome, ProbeId, Severity, SiteId, SiteQuorum, Status,
-    Timestamp,
+    Cause, CheckId, CheckSpec, Evidence, Family, Outcome, ProbeId, Severity, SiteId, SiteQuorum,
+    Status, Timestamp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,6 +65,49 @@ fn spec() -> CheckSpec {
     }
 }
 
+fn evidence() -> Evidence {
+    let address = "192.0.2.1".parse().expect("an address");
+    let hop = |ttl, address| Hop { ttl, address, sent: 3, lost: 1, took_us: 900 };
+    let found = Found {
+        names: vec![Resolution {
+            resolver: "system".into(),
+            name: "shop.example.com".into(),
+            family: Family::V4,
+            addresses: vec![address],
+            cause: None,
+            took_us: 1_200,
+        }],
+        knocks: vec![Knock {
+            address: "192.0.2.1:443".parse().expect("an address"),
+            cause: Some(Cause::Refused),
+            took_us: 300,
+        }],
+        chain: vec![Shown {
+            subject: "shop.example.com".into(),
+            issuer: "an authority".into(),
+            from: AT,
+            until: AT,
+        }],
+        path: Some(Path {
+            to: address,
+            port: Some(443),
+            hops: vec![hop(1, Some(address)), hop(2, None)],
+            end: PathEnd::Turned,
+        }),
+        phases_us: PhaseTimes([1, 2, 3, 4, 5, 6]),
+        usual_us: PhaseTimes([6, 5, 4, 3, 2, 1]),
+    };
+    Evidence {
+        check: "acme/shop".into(),
+        rev: 3,
+        boot: 77,
+        number: 2,
+        failing_since: AT,
+        at: AT,
+        found,
+    }
+}
+
 fn report() -> Report {
     let mut outcome = Outcome::new(Status::Down, Some(Cause::Refused), "connection refused");
     outcome.duration = Duration::from_millis(12);
@@ -90,10 +135,54 @@ fn report() -> Report {
         echo: AT,
         health,
         observations: vec![observation],
-        evidence: Vec::new(),
+        evidence: vec![evidence()],
         spooled: 1,
         dropped: 2,
         running: 3,
+    }
+}
+
+/// The same of a message that does not compare itself.
+fn secret<T: Serialize + DeserializeOwned>(lines: &mut String, name: &str, value: &T) {
+    let json = serde_json::to_string(value).expect("JSON");
+    let back: T = serde_json::from_str(&json).expect("read again");
+    assert_eq!(serde_json::to_string(&back).expect("JSON"), json, "{name}");
+    writeln!(lines, "{name} {json}").expect("memory takes it");
+}
+
+/// How a probe joins, and renews its certificate.
+fn join(lines: &mut String) {
+    let request = "a signing request".to_owned();
+    let asked = JoinProbe {
+        token: "xcjoin-..".into(),
+        probe: ProbeId::new("p"),
+        site: SiteId::new("bj"),
+        request: request.clone(),
+    };
+    secret(lines, "join", &asked);
+    secret(lines, "renew", &Renew { request });
+    let joined = Joined {
+        certificate: "a certificate".into(),
+        authority: "another".into(),
+        until: AT,
+        now: AT,
+    };
+    secret(lines, "joined", &joined);
+    for refusal in [
+        JoinRefusal::UnknownToken,
+        JoinRefusal::UsedToken,
+        JoinRefusal::ExpiredToken { at: AT },
+        JoinRefusal::WrongKind { granted: "a coordinator".into() },
+        JoinRefusal::WrongSite { granted: "bj".into() },
+        JoinRefusal::WrongName { granted: "p".into() },
+        JoinRefusal::UnknownSite("sh".into()),
+        JoinRefusal::NameTaken("p".into()),
+        JoinRefusal::BadName("too long".into()),
+        JoinRefusal::BadRequest("no key".into()),
+        JoinRefusal::NotAdmitted("p".into()),
+        JoinRefusal::Unavailable,
+    ] {
+        line(lines, "join-refusal", &refusal);
     }
 }
 
@@ -130,6 +219,7 @@ fn messages_have_the_form_that_they_were_sent_in() {
     ] {
         line(&mut lines, "refusal", &refusal);
     }
+    join(&mut lines);
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wire.txt");
     if std::env::var_os("CROSSCHECK_GOLDEN").is_some_and(|value| value == "write") {
         std::fs::write(&path, &lines).expect("written");

@@ -189,7 +189,8 @@ impl DnsCheck {
         limit: Duration,
     ) -> Result<(Reply, Option<Certificate>), Failure> {
         match &self.asked.way {
-            Way::Secure(secure) => secure.ask(&env.guard, servers, query, limit).await,
+            // Boxed, as what is seldom needed is below: what a plain question keeps is small.
+            Way::Secure(secure) => Box::pin(secure.ask(&env.guard, servers, query, limit)).await,
             Way::Clear(transport) => {
                 // Whatever a server says is the result: only silence and broken exchanges go on.
                 let any = |_: &_| Ok(());

@@ -203,9 +203,9 @@ impl GrpcCheck {
     ) -> Result<(), Failure> {
         let (host, port) = (self.place.address.host(), self.place.address.port());
         let stream = dial::connect(env, host, port, self.place.family, timer).await?.stream;
-        let answer = if self.place.is_secure_at_once() {
+        let mut answer = if self.place.is_secure_at_once() {
             let session = self.place.shake(stream, timer).await?;
-            seen.certificate = session.certificate().cloned();
+            seen.certificate = session.certificate();
             if session.alpn() != Some(b"h2") {
                 session.trusted()?; // The worse news comes first.
                 let detail = "the server does not agree to speak HTTP/2 (ALPN)";

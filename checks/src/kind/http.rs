@@ -10,6 +10,7 @@ mod digest;
 pub(in crate::kind) mod exchange;
 mod expect;
 mod hop;
+mod http1;
 pub(in crate::kind) mod jar;
 pub(in crate::kind) mod json;
 mod login;

@@ -135,7 +135,7 @@ impl TlsCheck {
             wanted: tls::Wanted {
                 ca: settings.ca,
                 client: settings.client,
-                alpn: Vec::new(),
+                alpn: &[],
                 only_1_3: settings.versions.min == Some(Oldest::Tls13),
             },
             warn_days: settings.warn_days,
@@ -181,7 +181,7 @@ impl TlsCheck {
         let session = tls.handshake_with_staple(stream, &self.name, timer).await?;
         let took = timer.elapsed();
         seen.note(&session);
-        let certificate = session.certificate().cloned();
+        let certificate = session.certificate();
         let staple = self.judge_staple(&session);
         let stream = session.trusted()?;
         if let Some(certificate) = &certificate {

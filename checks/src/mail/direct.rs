@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use ring::digest;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::Value;
@@ -209,18 +210,20 @@ fn message<'a>(seer: &Seer, letter: &Letter, mail: &'a DirectMail) -> Message<'a
 }
 
 /// Letters and digits that stand for these parts: the same for each copy, and another on each
-/// machine and for each silence.
+/// machine and for each silence. A digest, since names are long: the id is also the boundary of the
+/// mail's parts, and of such 70 characters are the most (RFC 2046, 5.1.1).
 fn identity(parts: &[&str]) -> String {
-    let mut id = String::from("lr");
-    for (place, part) in parts.iter().enumerate() {
-        if place > 0 {
-            id.push('.');
-        }
-        let safe = |char: char| if char.is_ascii_alphanumeric() { char } else { '-' };
-        id.extend(part.chars().map(safe));
+    let mut digest = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        digest.update(&(part.len() as u64).to_be_bytes());
+        digest.update(part.as_bytes());
     }
-    id
+    let digest = digest.finish();
+    digest.as_ref().iter().take(16).fold("lr".to_owned(), |id, byte| format!("{id}{byte:02x}"))
 }
+
+#[cfg(test)]
+mod tests;
 
 /// What is watched.
 pub trait Watched: Send {

@@ -12,7 +12,7 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Question, R
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::dial;
 use crate::resolve::Failure;
@@ -181,11 +181,21 @@ pub(crate) async fn ask(
     judge: impl Fn(&Message) -> Result<(), Failure>,
 ) -> Result<Reply, Failure> {
     let deadline = Instant::now() + timeout;
+    let mut failed = Failed::default();
+    if let [server] = *servers {
+        // There is nobody to wait for beside it.
+        let asked = exchange(server, query, transport, timeout);
+        if let Ok(result) = timeout_at(deadline, asked).await
+            && let Some(reply) = failed.take(server, result, &judge)
+        {
+            return Ok(reply);
+        }
+        return Err(failed.into_failure(servers, timeout));
+    }
     let parts = u32::try_from(servers.len()).unwrap_or(u32::MAX).saturating_add(1);
     let patience = NEXT_SERVER.min(timeout / parts);
     let mut waiting = servers.iter().copied();
     let mut asked = FuturesUnordered::new();
-    let mut failed = Failed::default();
     let mut next_at = Instant::now();
     loop {
         if (asked.is_empty() || Instant::now() >= next_at)
@@ -198,13 +208,11 @@ pub(crate) async fn ask(
             return Err(failed.into_failure(servers, timeout));
         }
         tokio::select! {
-            Some((server, result)) = asked.next() => match result {
-                Ok(reply) => match judge(&reply.message) {
-                    Ok(()) => return Ok(reply),
-                    Err(failure) => failed.answers.push((server, failure)),
-                },
-                Err(failure) => failed.broken.push((server, failure)),
-            },
+            Some((server, result)) = asked.next() => {
+                if let Some(reply) = failed.take(server, result, &judge) {
+                    return Ok(reply);
+                }
+            }
             () = sleep_until(next_at), if waiting.len() > 0 => {}
             () = sleep_until(deadline) => return Err(failed.into_failure(servers, timeout)),
         }
@@ -221,6 +229,23 @@ struct Failed {
 }
 
 impl Failed {
+    /// The reply, if it is taken; else why not is kept.
+    fn take(
+        &mut self,
+        server: SocketAddr,
+        result: Result<Reply, Failure>,
+        judge: impl Fn(&Message) -> Result<(), Failure>,
+    ) -> Option<Reply> {
+        match result {
+            Ok(reply) => match judge(&reply.message) {
+                Ok(()) => return Some(reply),
+                Err(failure) => self.answers.push((server, failure)),
+            },
+            Err(failure) => self.broken.push((server, failure)),
+        }
+        None
+    }
+
     /// One failure for all servers: an answer counts for more than a failed exchange, and that
     /// for more than silence.
     fn into_failure(self, servers: &[SocketAddr], timeout: Duration) -> Failure {
@@ -259,7 +284,7 @@ async fn exchange(
             return Ok(Reply { message, bytes, server, phases, sent });
         }
     }
-    let over_tcp = over_tcp(server, query, &packet, &mut phases).await;
+    let over_tcp = Box::pin(over_tcp(server, query, &packet, &mut phases)).await;
     let (message, bytes) = over_tcp.map_err(|failure| match transport {
         // What is malformed is so over any transport.
         Transport::Udp if failure.cause != Cause::Protocol => {
@@ -293,16 +318,14 @@ async fn over_udp(
     let began = Instant::now();
     // The first at once: a timer's tick would add its millisecond to what is measured.
     send(&socket, packet, sent).await?;
-    let mut send_again = interval_at(began + resend, resend);
-    send_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut send_again = began + resend;
     loop {
-        let length = tokio::select! {
-            received = socket.recv(&mut buffer) => received.map_err(|e| broken("receive", &e))?,
-            _ = send_again.tick() => {
-                send(&socket, packet, sent).await?;
-                continue;
-            }
+        let Ok(received) = timeout_at(send_again, socket.recv(&mut buffer)).await else {
+            send(&socket, packet, sent).await?;
+            send_again = Instant::now() + resend;
+            continue;
         };
+        let length = received.map_err(|error| broken("receive", &error))?;
         let heard = query.hear(&buffer[..length], Transport::Udp);
         if !matches!(heard, Heard::Stray) {
             phases.add(Phase::FirstByte, began.elapsed());

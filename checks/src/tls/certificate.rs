@@ -46,6 +46,16 @@ impl Certificate {
         Some(Self { days_left: needed.fold(f64::INFINITY, f64::min), chain: links, ..leaf })
     }
 
+    /// Days until the first certificate ends that is needed; `None` when the leaf is no certificate.
+    pub(super) fn days_left(
+        chain: &[CertificateDer<'_>],
+        roots: &RootCertStore,
+        now: UnixTime,
+    ) -> Option<f64> {
+        X509Certificate::from_der(chain.first()?).ok()?;
+        chain::days_needed(chain, roots, now)
+    }
+
     /// The facts of one certificate by itself; `None` when it is none.
     pub(super) fn of(der: &CertificateDer<'_>, now: UnixTime) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;

@@ -43,10 +43,7 @@ pub(super) fn links(
     roots: &RootCertStore,
     now: UnixTime,
 ) -> Vec<Link> {
-    let parsed = chain.iter().take(LINKS_AT_MOST);
-    let parsed: Vec<X509Certificate<'_>> = parsed
-        .filter_map(|der| X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate))
-        .collect();
+    let parsed = parsed(chain);
     let needed = needed(&parsed, roots);
     let link = |(at, certificate): (usize, &X509Certificate<'_>)| Link {
         subject: name(certificate.subject()),
@@ -56,6 +53,23 @@ pub(super) fn links(
         needed: needed.contains(&at),
     };
     parsed.iter().enumerate().map(link).collect()
+}
+
+/// Days until the first of those ends that are needed.
+pub(super) fn days_needed(
+    chain: &[CertificateDer<'_>],
+    roots: &RootCertStore,
+    now: UnixTime,
+) -> Option<f64> {
+    let parsed = parsed(chain);
+    let days = needed(&parsed, roots).into_iter().map(|at| days_left(&parsed[at], now));
+    days.min_by(f64::total_cmp)
+}
+
+fn parsed<'a>(chain: &'a [CertificateDer<'_>]) -> Vec<X509Certificate<'a>> {
+    let parse = |der: &'a CertificateDer<'_>| X509Certificate::from_der(der).ok();
+    let parsed = chain.iter().take(LINKS_AT_MOST).filter_map(parse);
+    parsed.map(|(_, certificate)| certificate).collect()
 }
 
 /// Days until it ends; negative once it has.
@@ -72,7 +86,8 @@ fn needed(chain: &[X509Certificate<'_>], roots: &RootCertStore) -> Vec<usize> {
     while let Some(at) = next {
         path.push(at);
         let issuer = chain[at].issuer().as_raw();
-        let is_root = roots.roots.iter().any(|root| subject_of_root(&root.subject) == issuer);
+        let name = content(issuer);
+        let is_root = roots.roots.iter().any(|root| root.subject.as_ref() == name);
         if is_root {
             break;
         }
@@ -83,20 +98,13 @@ fn needed(chain: &[X509Certificate<'_>], roots: &RootCertStore) -> Vec<usize> {
     path
 }
 
-/// A trust anchor keeps the content of its name; a certificate's name has its tag and length too.
-fn subject_of_root(content: &[u8]) -> Vec<u8> {
-    let mut der = vec![0x30];
-    match content.len() {
-        short @ ..=0x7f => der.push(short as u8),
-        long => {
-            let bytes = long.to_be_bytes();
-            let digits = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
-            der.push(0x80 | digits.len() as u8);
-            der.extend_from_slice(digits);
-        }
-    }
-    der.extend_from_slice(content);
-    der
+/// A name without its tag and length (X.690 section 8.1.3), as a trust anchor keeps it.
+fn content(name: &[u8]) -> &[u8] {
+    let header = match name.get(1) {
+        Some(long @ 0x80..) => 2 + usize::from(long & 0x7f),
+        _ => 2,
+    };
+    name.get(header..).unwrap_or_default()
 }
 
 /// A name by its common name, with the organisation where that says more.

@@ -28,7 +28,8 @@ impl State {
             config.checks.iter().map(|spec| (spec.id.clone(), spec.clone())).collect();
         let references_changed = self.config.references != config.references;
         self.keep_windows(&config.maintenance);
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config);
+        self.retry_mended(&before, effects);
         let removed: Vec<CheckId> =
             self.checks.keys().filter(|id| !specs.contains_key(*id)).cloned().collect();
         let mut told: BTreeSet<ProbeId> = BTreeSet::new();

@@ -30,8 +30,11 @@ impl State {
         open.is_some_and(|incident| incident.flapping)
     }
 
-    /// Whether the check, which is well, has been so for long enough to say that it is over.
+    /// Whether the check, which is well, has been so for long enough to say that it is over: seen
+    /// to be so, and still seen.
     pub(crate) fn is_stable(&self, check: &CheckState) -> bool {
-        !self.is_flapping(check) || self.now.since(check.tally.since) >= STABLE
+        let tally = &check.tally;
+        let seen_for_long = || tally.lame.is_none() && self.now.since(tally.since) >= STABLE;
+        !self.is_flapping(check) || seen_for_long()
     }
 }

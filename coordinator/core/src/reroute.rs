@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crosscheck_model::{ContactId, IncidentId};
+use crosscheck_model::{Config, ContactId, IncidentId};
 
 use crate::effect::Effect;
 use crate::incident::EventKind;
@@ -54,6 +54,26 @@ impl State {
             .collect();
         for (key, why) in gone {
             self.refuse(key, why, effects);
+        }
+    }
+
+    /// After an edit: what waits because of settings that are others now is tried at once. Whoever
+    /// has just mended a channel must not wait half an hour for the alarm.
+    pub(crate) fn retry_mended(&mut self, before: &Config, effects: &mut Vec<Effect>) {
+        let (now, present) = (self.now, &self.config);
+        let mended = |owed: &Owed| {
+            before.channels.get(&owed.channel) != present.channels.get(&owed.channel)
+                || before.contacts.get(&owed.contact) != present.contacts.get(&owed.contact)
+        };
+        let mut any = false;
+        for owed in self.outbox.values_mut() {
+            if matches!(owed.progress, Progress::Retry { at } if at > now) && mended(owed) {
+                owed.progress = Progress::Retry { at: now };
+                any = true;
+            }
+        }
+        if any {
+            effects.push(Effect::Owed);
         }
     }
 

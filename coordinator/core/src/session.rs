@@ -122,24 +122,27 @@ impl State {
         probe.dropped = report.dropped;
         probe.running = report.running;
         let (site, boot) = (probe.site.clone(), probe.boot);
+        // The name that the state has already, so that all votes share one text.
+        let known = self.probes.get_key_value(&report.probe).map(|(id, _)| id.clone());
+        let id = known.unwrap_or(report.probe);
         let mut unasked = 0;
         for observation in report.observations {
-            if !self.may_record(&report.probe, &observation.check) {
+            if !self.may_record(&id, &observation.check) {
                 unasked += 1;
                 continue;
             }
-            self.take_vote(&report.probe, boot, &observation);
+            self.take_vote(&id, boot, &observation);
             effects.push(Effect::Record {
-                probe: report.probe.clone(),
+                probe: id.clone(),
                 site: site.clone(),
                 observation: Box::new(observation),
             });
         }
         for evidence in report.evidence {
-            self.take_evidence(&report.probe, boot, evidence, effects);
+            self.take_evidence(&id, boot, evidence, effects);
         }
         if unasked > 0 {
-            effects.push(Effect::Unasked { probe: report.probe, observations: unasked });
+            effects.push(Effect::Unasked { probe: id, observations: unasked });
         }
         Ok(receipt)
     }

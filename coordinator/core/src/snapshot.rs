@@ -2,6 +2,8 @@
 //! added, an old one must stay readable, and written as long as the cluster is at its level. Bytes
 //! that do not parse are an error, never "no state".
 
+use crosscheck_model::ProbeId;
+
 use crate::level::{self, Newer};
 use crate::state::State;
 
@@ -34,5 +36,19 @@ pub fn encode(state: &State) -> Result<Vec<u8>, SnapshotError> {
 pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
     let (&found, rest) = bytes.split_first().ok_or(SnapshotError::Empty)?;
     level::admit(found, level::NEWEST)?;
-    Ok(postcard::from_bytes(rest)?)
+    let mut state: State = postcard::from_bytes(rest)?;
+    share_names(&mut state);
+    Ok(state)
+}
+
+/// Has equal names share one text again; see [`crosscheck_model::ids`].
+fn share_names(state: &mut State) {
+    let State { checks, probes, .. } = state;
+    let shared =
+        |id: &ProbeId| probes.get_key_value(id).map_or_else(|| id.clone(), |(id, _)| id.clone());
+    for check in checks.values_mut() {
+        check.assigned = check.assigned.iter().map(shared).collect();
+        let votes = std::mem::take(&mut check.votes);
+        check.votes = votes.into_iter().map(|(id, vote)| (shared(&id), vote)).collect();
+    }
 }

@@ -318,7 +318,8 @@ impl Tally {
             return;
         }
         // Nobody looked for a while: what was counted before does not go on after it.
-        let unseen = self.lame.take().is_some_and(|lame| now.since(lame.since) >= LAME_LIMIT);
+        let lapsed = |lame: Lame| now.since(lame.since) >= LAME_LIMIT;
+        let unseen = self.lame.take().is_some_and(lapsed) || electorate.check.gap;
         let fine = electorate.live.len() - electorate.failing().count();
         self.fine = u32::try_from(fine).unwrap_or(u32::MAX);
         self.count_split(electorate, row, now, unseen);

@@ -163,3 +163,34 @@ fn nobody_becomes_suspect_by_the_votes_of_the_excused() {
         assert!(!suspect, "it alone is heard, and it is right");
     }
 }
+
+#[test]
+fn time_without_any_leader_does_not_prove_that_it_no_longer_comes_and_goes() {
+    let mut world = steady("AABBC", 1);
+    for _ in 0..3 {
+        world.set_down(0, true);
+        world.seconds(60);
+        world.set_down(0, false);
+        world.seconds(150);
+    }
+    let check = CheckId::new("check 0");
+    let open = world.state.checks[&check].incident.expect("it comes and goes");
+    assert!(world.state.incidents[&open].flapping && world.verdict(0) == Status::Up);
+    // It breaks while nobody decides for longer than a stable check must be watched.
+    world.set_down(0, true);
+    world.depose(660);
+    for _ in 0..760 {
+        world.second();
+        let incident = &world.state.incidents[&open];
+        assert_eq!(
+            incident.resolved_at,
+            None,
+            "{} s",
+            world.now.since(incident.opened_at).as_secs()
+        );
+    }
+    assert_eq!(world.verdict(0), Status::Down);
+    world.set_down(0, false);
+    world.seconds(720);
+    assert!(world.state.incidents[&open].resolved_at.is_some());
+}

@@ -216,3 +216,42 @@ fn a_release_after_the_result_or_the_lease_changes_nothing() {
     assert!(matches!(apply(&mut state, after, late).reply, Reply::Rejected(_)));
     assert!(matches!(state.outbox[&key].progress, Progress::Delivered { .. }));
 }
+
+#[test]
+fn what_waits_for_a_mended_channel_is_sent_as_soon_as_it_is_mended() {
+    for mended in ["channel", "contact"] {
+        let mut world = steady(by_mail());
+        world.dead_channels.insert("mail".to_owned());
+        world.set_down(0, true);
+        world.seconds(240);
+        let next = world.state.outbox.values().find_map(|owed| match owed.progress {
+            Progress::Retry { at } => Some(at),
+            _ => None,
+        });
+        assert!(next.is_some_and(|at| at > world.state.now.plus(Duration::from_secs(30))));
+        let mut edited = world.state.config.clone();
+        // An edit of something else makes no server be asked sooner.
+        edited.operators.push(ContactId::new("li"));
+        world.propose(Command::Configure(Box::new(edited.clone())));
+        assert_eq!(world.state.due(), Vec::<&Owed>::new());
+        world.dead_channels.clear();
+        let attempts = |world: &World| -> Vec<u32> {
+            world.state.outbox.values().map(|owed| owed.attempts).collect()
+        };
+        let before = attempts(&world);
+        match mended {
+            "channel" => edited.channels.get_mut("mail").expect("there").settings = "{ }".into(),
+            _ => edited
+                .contacts
+                .get_mut(&ContactId::new("li"))
+                .expect("there")
+                .mail
+                .push("li@example.org".to_owned()),
+        }
+        world.propose(Command::Configure(Box::new(edited)));
+        world.seconds(5);
+        assert_eq!(told(&world, is_down), ["li by mail"], "{mended}");
+        let once_more: Vec<u32> = before.iter().map(|attempts| attempts + 1).collect();
+        assert_eq!(attempts(&world), once_more, "{mended}: and not again and again");
+    }
+}

@@ -43,7 +43,7 @@ const EXAMPLE: &str = "\
 Examples:
   crosscheck audit --last 20
   crosscheck audit --verify
-  crosscheck audit --verify --kept 12:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+  crosscheck audit --verify --kept 12:9f86d081884c7d65..";
 
 fn kept(text: &str) -> Result<Chain, String> {
     let (index, hash) = text.split_once(':').ok_or("write INDEX:HASH, as --verify prints it")?;

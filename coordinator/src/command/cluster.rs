@@ -11,7 +11,7 @@ use std::io::Write;
 
 use serde::Deserialize;
 
-use super::BAD_INPUT;
+use super::{BAD_INPUT, terminal};
 use crate::cluster::Program;
 
 /// Forms a cluster, and changes and shows who belongs to it.
@@ -69,7 +69,7 @@ pub async fn cluster(
 
 /// Says what the user must correct.
 fn bad_input(error: &dyn std::fmt::Display) -> anyhow::Result<u8> {
-    writeln!(std::io::stderr(), "error: {error}")?;
+    writeln!(std::io::stderr(), "error: {}", terminal::lines(&error.to_string()))?;
     Ok(BAD_INPUT)
 }
 

@@ -9,7 +9,7 @@ use axum::Router;
 use crosscheck_checks::env::Secrets;
 use tokio_util::sync::CancellationToken;
 
-use super::{BAD_INPUT, FINE};
+use super::{BAD_INPUT, FINE, terminal};
 use crate::access::{self, Authority, Credentials};
 use crate::cluster::Program;
 use crate::cluster::identity::Identity;
@@ -63,7 +63,8 @@ const EXAMPLE: &str = r#"A settings file, with everything it can say:
 
 Operators show a token. The first one shows the operator_key and makes the others:
 
-  crosscheck token create --name li --role administrator --token '${file:/etc/crosscheck/operator-key}'
+  export CROSSCHECK_TOKEN='${file:/etc/crosscheck/operator-key}'
+  crosscheck token create --name li --role administrator
 
 The key may be taken out of the settings afterwards. Without a key, a listener for operators on
 loopback lets in whoever reaches it, and one elsewhere whoever has a token.
@@ -99,7 +100,7 @@ pub async fn coordinator(args: &CoordinatorArgs, program: Program) -> anyhow::Re
     }) {
         Ok(settings) => settings,
         Err(error) => {
-            writeln!(std::io::stderr(), "error: {error}")?;
+            writeln!(std::io::stderr(), "error: {}", terminal::lines(&error.to_string()))?;
             return Ok(BAD_INPUT);
         }
     };
@@ -111,7 +112,7 @@ pub async fn coordinator(args: &CoordinatorArgs, program: Program) -> anyhow::Re
     let identity = match Identity::read(&settings.data) {
         Ok(identity) => identity,
         Err(error) => {
-            writeln!(std::io::stderr(), "error: {error}")?;
+            writeln!(std::io::stderr(), "error: {}", terminal::lines(&error.to_string()))?;
             return Ok(BAD_INPUT);
         }
     };
@@ -120,7 +121,7 @@ pub async fn coordinator(args: &CoordinatorArgs, program: Program) -> anyhow::Re
     let credentials = match credentials {
         Ok(credentials) => Arc::new(credentials),
         Err(error) => {
-            writeln!(std::io::stderr(), "error: {error}")?;
+            writeln!(std::io::stderr(), "error: {}", terminal::lines(&error.to_string()))?;
             return Ok(BAD_INPUT);
         }
     };

@@ -75,10 +75,12 @@ struct RevokeArgs {
     common: Common,
 }
 
-/// Lifts the quarantine of a name that two processes had at once.
+/// Lifts a quarantine: the probe's votes count again.
 ///
-/// Stop one of them first. If its key was stolen, do not reinstate it: create a token with its
-/// name and join anew, which shuts out whoever has the old key.
+/// `probe list` says why it is quarantined. One that alone contradicted the others too often: mend
+/// its network first. Two processes under one name: stop one of them first; if its key was stolen,
+/// do not reinstate it, but create a token with its name and join anew, which shuts out whoever has
+/// the old key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: crosscheck probe reinstate bj-ct-1")]
 struct ReinstateArgs {

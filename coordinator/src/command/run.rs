@@ -14,6 +14,7 @@ use crosscheck_model::{Cause, CheckSpec, Config, Outcome, Status, pattern};
 use futures_util::stream::{self, StreamExt};
 
 use super::exec::ExecArgs;
+use super::validate::counted;
 use super::{BAD_INPUT, FINE, NOT_WELL};
 
 /// How many checks run at the same time: as many as a slow line and a small target stand.
@@ -23,6 +24,8 @@ const AT_ONCE: usize = 16;
 const REDRAW: Duration = Duration::from_millis(200);
 
 /// Runs checks once from here, private addresses included, and draws their phases.
+///
+/// Checks of kind `push` are left out: their jobs report to the coordinators by themselves.
 ///
 /// Exit status 0: every check is up. 1: at least one is not. 2: the configuration cannot be used.
 #[derive(Debug, clap::Args)]
@@ -158,8 +161,13 @@ fn chosen<'a>(
         return Ok(None);
     }
     let among = |spec: &&CheckSpec| wanted.is_empty() || wanted.iter().any(|name| fits(name, spec));
-    let specs = config.checks.iter().filter(among);
-    Ok(Some(specs.filter_map(|spec| job(spec, catalogue)).collect()))
+    let (pushed, run): (Vec<&CheckSpec>, Vec<&CheckSpec>) =
+        config.checks.iter().filter(among).partition(|spec| spec.source.is_push());
+    if !pushed.is_empty() {
+        let left_out = counted(pushed.len(), "check");
+        writeln!(notes, "left out: {left_out} of kind push, whose jobs report by themselves")?;
+    }
+    Ok(Some(run.into_iter().filter_map(|spec| job(spec, catalogue)).collect()))
 }
 
 /// The check of a spec that the document has just made; so its settings do parse.

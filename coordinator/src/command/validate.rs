@@ -108,7 +108,9 @@ fn places(config: &Config) -> Vec<String> {
 /// Each layout with what must agree there, and how many checks it holds for.
 fn quorums(config: &Config) -> Vec<String> {
     let mut layouts: BTreeMap<(Layout, String), (usize, &CheckSpec)> = BTreeMap::new();
-    for check in &config.checks {
+    let (pushed, run): (Vec<_>, Vec<_>) =
+        config.checks.iter().partition(|check| check.source.is_push());
+    for check in run {
         let layout = Layout::of(&check.sites, &config.sites);
         let entry = layouts.entry((layout, check.quorum.to_string())).or_insert((0, check));
         entry.0 += 1;
@@ -117,7 +119,11 @@ fn quorums(config: &Config) -> Vec<String> {
         let explained = layout.explain(check.quorum);
         format!("{quorum}, {}: {explained}", counted(*count, "check"))
     };
-    layouts.iter().map(line).collect()
+    let mut lines: Vec<String> = layouts.iter().map(line).collect();
+    if !pushed.is_empty() {
+        lines.push(format!("push, {}: the job's own word", counted(pushed.len(), "check")));
+    }
+    lines
 }
 
 /// Each route in its order, and how many checks reach nobody.

@@ -83,6 +83,31 @@ async fn the_golden_history_is_read_as_it_was_written() {
     assert_eq!(spans(&old), spans(&history));
 }
 
+/// What a member that was away for long asks another for, as it travels: a line a page.
+#[tokio::test]
+async fn golden_pages_are_sent_as_they_were() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let history = filled(directory.path()).await;
+    let mut lines = String::new();
+    for cursor in [Cursor::Rollups(0), Cursor::Spans(0, 0), Cursor::Records(0), Cursor::Audit(0)] {
+        let want = Want { after: 0, to: 8, rollups_from: 0, cursor };
+        let page = history.page(&want).expect("reads").expect("it has them");
+        let bytes = postcard::to_stdvec(&page).expect("encodes");
+        assert_eq!(postcard::from_bytes::<Page>(&bytes).expect("decodes"), page);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        writeln!(lines, "page {hex}").expect("memory takes it");
+    }
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/history/golden/pages.txt");
+    if std::env::var_os("CROSSCHECK_GOLDEN").is_some_and(|value| value == "write") {
+        std::fs::write(&golden, &lines).expect("written");
+    }
+    let kept = std::fs::read_to_string(&golden).expect("the golden file");
+    for (kept, now) in kept.lines().zip(lines.lines()) {
+        assert_eq!(kept, now, "it is sent otherwise");
+    }
+    assert_eq!(kept.lines().count(), lines.lines().count());
+}
+
 #[tokio::test]
 async fn tables_of_a_newer_program_are_refused() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -1,7 +1,5 @@
 //! A probe's life against one real replica, through the listener and through the gate.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_core::{Command, Reply};
@@ -14,10 +12,7 @@ use futures_util::StreamExt;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::fatal::Fatal;
-use crate::leader::SystemClock;
-use crate::replica::{Profile, ReplicaConfig, SNAPSHOT_EVERY};
-use crate::surroundings::Surroundings;
+use crate::replica::alone;
 
 /// A test that gets here has hung.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -35,21 +30,7 @@ struct Stage {
 /// A cluster of one with one site, and its probes' listener.
 async fn stage() -> Stage {
     let directory = tempfile::tempdir().expect("a directory");
-    let config = ReplicaConfig {
-        id: 1,
-        url: "http://127.0.0.1:9".to_owned(),
-        acquaintances: BTreeMap::new(),
-        data: directory.path().to_owned(),
-        profile: Profile::Lan,
-        credentials: None,
-        snapshot_every: SNAPSHOT_EVERY,
-        clock: Arc::new(SystemClock::start()),
-        fatal: Fatal::new(|reason| panic!("{reason}")),
-        surroundings: Surroundings::default(),
-        program: crate::cluster::Program::this(),
-    };
-    let replica = Replica::start(config).await.expect("starts");
-    replica.form().await.expect("forms a cluster of one");
+    let replica = alone(directory.path()).await;
     let site = Site { region: "north".into(), carrier: "one".into() };
     let config = Config { sites: [(SiteId::new("a"), site)].into(), ..Config::default() };
     let reply = within(replica.submit(Command::Configure(Box::new(config)))).await;

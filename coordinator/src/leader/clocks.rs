@@ -11,7 +11,7 @@ use crosscheck_model::Timestamp;
 use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::propose;
+use super::{agreed, propose};
 use crate::replica::Inner;
 
 /// How long a member may take to tell its clock; one that does not is not counted.
@@ -69,17 +69,13 @@ impl Clocks {
         }
     }
 
-    /// What the clocks say on the whole: the median, as long as all tell. A minority that is wrong,
-    /// this node's own clock too, must not carry the log time away, for it can never be taken back:
-    /// where some do not tell, they may be right ones, and an earlier clock is taken.
-    pub(super) fn median(&self) -> Timestamp {
-        let mut ahead_ms: Vec<i64> = self.ahead_ms.values().copied().collect();
-        ahead_ms.sort_unstable();
-        let wrong_at_most = self.members.saturating_sub(1) / 2;
-        let last = ahead_ms.len().saturating_sub(1);
-        let middle = last.saturating_sub(wrong_at_most).min(last / 2);
-        let ahead_ms = ahead_ms.get(middle).copied().unwrap_or_default();
-        Timestamp::from_millis(self.own.as_millis().saturating_add_signed(ahead_ms))
+    /// What the clocks say on the whole, where the log has come to `log`.
+    pub(super) fn agreed(&self, log: Timestamp) -> Timestamp {
+        let clock = |ahead: &i64| {
+            Timestamp::from_millis(self.own.as_millis().saturating_add_signed(*ahead))
+        };
+        let clocks = self.ahead_ms.values().map(clock).collect();
+        agreed(clocks, self.members, log).unwrap_or(self.own)
     }
 
     /// Whether those that told are more than half: fewer are followed by nobody.
@@ -87,12 +83,13 @@ impl Clocks {
         self.ahead_ms.len() > self.members / 2
     }
 
-    /// How far each clock is ahead of the median, in milliseconds; nothing of too few clocks.
-    fn off_ms(&self) -> BTreeMap<u64, i64> {
+    /// How far each clock is ahead of what they agree on, in milliseconds; nothing of too few
+    /// clocks.
+    fn off_ms(&self, log: Timestamp) -> BTreeMap<u64, i64> {
         if self.ahead_ms.len() < ENOUGH_TO_BLAME {
             return BTreeMap::new();
         }
-        let middle = ahead_ms(self.median(), self.own);
+        let middle = ahead_ms(self.agreed(log), self.own);
         self.ahead_ms.iter().map(|(id, ahead)| (*id, ahead - middle)).collect()
     }
 }
@@ -109,10 +106,11 @@ pub(super) async fn keep(inner: &Inner) -> Infallible {
     loop {
         looks.tick().await;
         let clocks = Clocks::ask(inner).await;
+        let Some(log) = inner.gate.stamp() else { continue };
         if clocks.is_majority() {
-            inner.gate.follow(clocks.median());
+            inner.gate.follow(clocks.agreed(log));
         }
-        for (node, off_ms) in clocks.off_ms() {
+        for (node, off_ms) in clocks.off_ms(log) {
             let is_open = inner.shared.read(|state| state.watch.clocks.contains_key(&node));
             // What the log says already needs no entry.
             if is_news(is_open, off_ms) {
@@ -139,31 +137,16 @@ mod tests {
     #[test]
     fn this_nodes_own_clock_is_measured_by_the_others_too() {
         let wrong = clocks(3, &[(1, 0), (2, 60_000), (3, 60_100)]);
-        assert_eq!(wrong.median(), Timestamp::from_millis(1_000_060_000));
-        assert_eq!(wrong.off_ms(), BTreeMap::from([(1, -60_000), (2, 0), (3, 100)]));
-    }
-
-    #[test]
-    fn a_wrong_minority_carries_nobody_ahead_whoever_is_silent() {
-        const DAY: i64 = 86_400_000;
-        for (members, ahead, wanted) in [
-            (3, vec![(1, DAY), (2, 0)], 0),
-            (3, vec![(1, 0), (2, -DAY)], -DAY),
-            (5, vec![(1, DAY), (2, DAY), (3, 0)], 0),
-            (5, vec![(1, DAY), (2, DAY), (3, 0), (4, 1), (5, 2)], 2),
-            (4, vec![(1, 0), (2, 1), (3, 2), (4, 3)], 1),
-            (1, vec![(1, 5)], 5),
-        ] {
-            let median = clocks(members, &ahead).median().as_millis();
-            assert_eq!(median.cast_signed() - 1_000_000_000, wanted, "{ahead:?} of {members}");
-        }
+        let log = Timestamp::from_millis(1_000_060_000);
+        assert_eq!(wrong.agreed(log), log);
+        assert_eq!(wrong.off_ms(log), BTreeMap::from([(1, -60_000), (2, 0), (3, 100)]));
     }
 
     #[test]
     fn few_clocks_are_not_followed_and_blame_nobody() {
         let two = clocks(3, &[(1, 0), (2, 60_000)]);
         assert!(two.is_majority());
-        assert_eq!(two.off_ms(), BTreeMap::new());
+        assert_eq!(two.off_ms(Timestamp::ZERO), BTreeMap::new());
         assert!(!clocks(3, &[(1, 0)]).is_majority());
         assert!(clocks(1, &[(1, 0)]).is_majority());
     }

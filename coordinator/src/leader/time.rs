@@ -49,7 +49,7 @@ pub struct LogTime {
 }
 
 impl LogTime {
-    /// Starts at the later of the log time so far and `wall`, the members' median wall clock.
+    /// Starts at the later of the log time so far and `wall`, what the members' clocks say.
     pub fn begin(previous: Timestamp, wall: Timestamp, clock: &dyn Clock) -> Self {
         Self { base: previous.max(wall), since: clock.elapsed(), behind_ms: 0 }
     }
@@ -63,7 +63,7 @@ impl LogTime {
         self.base.plus(passed)
     }
 
-    /// From now on it is turned towards `wall`, the members' median wall clock now.
+    /// From now on it is turned towards `wall`, what the members' clocks say now.
     pub fn follow(&mut self, wall: Timestamp, clock: &dyn Clock) {
         *self = Self { base: self.stamp(clock), since: clock.elapsed(), behind_ms: 0 };
         let apart = |late: Timestamp, early: Timestamp| {
@@ -82,11 +82,26 @@ impl LogTime {
     }
 }
 
-/// The median of the members' wall clocks; of an even number the lower middle one, because log
-/// time that has gone ahead can never be taken back. `None` of nobody.
-pub fn median(mut clocks: Vec<Timestamp>) -> Option<Timestamp> {
+/// A clock that is further than this behind the log time is wrong, for the log time follows the
+/// clocks of more than half.
+const BEHIND_LIMIT: Duration = Duration::from_secs(60);
+
+/// What the wall clocks of those of `members` that told say on the whole, where the log has come to
+/// `log`; `None` of nobody.
+///
+/// With all told, it is the median. A minority that is wrong must not carry the log time away, for
+/// it can never be taken back: where some do not tell, they may be right ones, and an earlier clock
+/// is taken. But not one that the log itself proves wrong, or the time in which nobody led would be
+/// lost to it.
+pub fn agreed(mut clocks: Vec<Timestamp>, members: usize, log: Timestamp) -> Option<Timestamp> {
     clocks.sort_unstable();
-    clocks.get(clocks.len().checked_sub(1)? / 2).copied()
+    let wrong_at_most = members.saturating_sub(1) / 2;
+    let behind = clocks.partition_point(|clock| clock.plus(BEHIND_LIMIT) < log);
+    // Of more, it is the log time that is wrong.
+    let proven = if behind <= wrong_at_most && behind < clocks.len() { behind } else { 0 };
+    let left = clocks.get(proven..)?;
+    let last = left.len().checked_sub(1)?;
+    left.get(last.saturating_sub(wrong_at_most - proven).min(last / 2)).copied()
 }
 
 /// Commands get in and get their time here, while this node leads.
@@ -112,7 +127,7 @@ impl Gate {
         *self.lock() = Some(time);
     }
 
-    /// Turns the log time towards the members' median wall clock.
+    /// Turns the log time towards what the members' clocks say.
     pub(crate) fn follow(&self, wall: Timestamp) {
         if let Some(time) = self.lock().as_mut() {
             time.follow(wall, self.clock());
@@ -228,17 +243,35 @@ mod tests {
     }
 
     #[test]
-    fn the_median_follows_no_minority_of_clocks() {
-        for (clocks, middle) in [
-            (vec![], None),
-            (vec![7], Some(7)),
-            (vec![9, 7], Some(7)),
-            (vec![7, 86_400_000, 8], Some(8)),
-            (vec![7, 0, 8], Some(7)),
-            (vec![0, 1, 7, 8, 9], Some(7)),
+    fn a_wrong_minority_carries_the_time_nowhere_whoever_is_silent() {
+        const NOW: u64 = 1_000_000_000;
+        const DAY: i64 = 86_400_000;
+        // The log is ten minutes old.
+        let log = Timestamp::from_millis(NOW - 600_000);
+        for (members, clocks, wanted) in [
+            (3, vec![], None),
+            (1, vec![5], Some(5)),
+            (1, vec![-DAY], Some(-DAY)),
+            (2, vec![2, 0], Some(0)),
+            (2, vec![0, -DAY], Some(-DAY)),
+            (3, vec![7, DAY, 8], Some(8)),
+            (3, vec![7, -DAY, 8], Some(7)),
+            (3, vec![0, DAY], Some(0)),
+            (3, vec![0, -DAY], Some(0)),
+            // Behind, but not proven to be so.
+            (3, vec![0, -300_000], Some(-300_000)),
+            // The log time itself is wrong.
+            (3, vec![-DAY, -DAY, 1 - DAY], Some(-DAY)),
+            (4, vec![3, 0, 2, 1], Some(1)),
+            (5, vec![DAY, 0, DAY, 1, 2], Some(2)),
+            (5, vec![DAY, DAY, 0], Some(0)),
+            (5, vec![-DAY, -DAY, 0], Some(0)),
+            (5, vec![-DAY, DAY, 0], Some(0)),
+            (5, vec![-DAY, DAY, 0, 1], Some(0)),
         ] {
-            let clocks = clocks.into_iter().map(Timestamp::from_millis).collect();
-            assert_eq!(median(clocks), middle.map(Timestamp::from_millis));
+            let at = |off| Timestamp::from_millis(NOW.saturating_add_signed(off));
+            let told = clocks.iter().copied().map(at).collect();
+            assert_eq!(agreed(told, members, log), wanted.map(at), "{clocks:?} of {members}");
         }
     }
 }

@@ -147,9 +147,10 @@ impl SiteVote {
     }
 }
 
-/// `cn-north, china-telecom`.
+/// `cn-north, china-telecom`; nothing for a job, which stands nowhere.
 fn place_text(region: &str, carrier: &str) -> String {
-    text::quote(&format!("{region}, {carrier}"))
+    let known = [region, carrier].into_iter().filter(|name| !name.is_empty());
+    text::quote(&known.collect::<Vec<_>>().join(", "))
 }
 
 /// How long a vote's run took.

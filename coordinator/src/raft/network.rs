@@ -1,6 +1,8 @@
 //! How coordinators reach each other: postcard over HTTPS behind a format level, each call bounded,
 //! the peer confirmed.
 
+#[cfg(test)]
+mod golden;
 mod routes;
 
 use std::collections::BTreeMap;

@@ -320,6 +320,9 @@ fn config(profile: Profile, snapshot_every: u64) -> Config {
         replication_lag_threshold: 2 * snapshot_every,
         // A node that was cut off must not depose a leader that all others are content with.
         enable_pre_vote: Some(true),
+        // A leader may have sent entries that a crash took from its own disk. Were it to go on in
+        // the same term, it would write others under their ids: it must be elected anew.
+        enable_leader_restore: Some(false),
         ..Config::default()
     }
 }

@@ -31,6 +31,9 @@ const ANSWER_LIMIT: usize = 64 * 1024;
 /// An order fits into this: an assignment of 100,000 checks takes about 100 MiB.
 const LINE_LIMIT: usize = 256 * 1024 * 1024;
 
+/// Longer than any order but an assignment.
+const LONG_LINE: usize = 64 * 1024;
+
 /// Reaches coordinators by their URLs. Clones share the client.
 #[derive(Clone, Debug)]
 pub struct HttpLink {
@@ -263,6 +266,10 @@ fn lines(pieces: Pieces) -> Orders {
                 }
                 let order =
                     serde_json::from_slice::<Order>(&line).map_err(|error| unreachable(&error))?;
+                if line.len() > LONG_LINE {
+                    // What follows is short, and would hold the whole room of this one for ever.
+                    buffer = BytesMut::from(&buffer[..]);
+                }
                 return Ok(Some((order, (pieces, buffer))));
             }
             searched = buffer.len();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crosscheck_coordinator::dispatch::Event;
-use crosscheck_coordinator::leader::{Clock, LogTime, median};
+use crosscheck_coordinator::leader::{Clock, LogTime, agreed};
 use crosscheck_coordinator::windows;
 use crosscheck_core::command::{Applied, Stamped};
 use crosscheck_core::flapping::STABLE;
@@ -293,8 +293,9 @@ impl World {
             self.coverage.fault(Fault::ClockOffset);
         }
         let walls = candidates.iter().map(|other| self.clocks(*other).wall).collect();
-        let wall = median(walls).unwrap_or(clocks.wall);
-        let time = LogTime::begin(self.log.state.now.max(self.plan.start), wall, &clocks);
+        let reached = self.log.state.now.max(self.plan.start);
+        let wall = agreed(walls, self.nodes.len(), reached).unwrap_or(clocks.wall);
+        let time = LogTime::begin(reached, wall, &clocks);
         self.log.leader = Some(Leader { node, term, time, open: false });
         let command = Command::Lead { node: node as u64 + 1, term, cluster: "sim".to_owned() };
         self.propose(command, Origin::Lead { term });

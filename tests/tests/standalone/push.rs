@@ -50,7 +50,7 @@ async fn a_job_that_fails_or_falls_silent_is_told_and_its_recovery_too() {
     assert_eq!(subjects, ["[DOWN] backup", "[RECOVERED] backup", "[DOWN] backup"]);
     assert!(letters[0].text.contains("exit status 3"), "{}", letters[0].text);
     assert!(letters[0].text.contains("disk full"), "{}", letters[0].text);
-    assert!(letters[2].text.contains("no report came in time"), "{}", letters[2].text);
+    assert!(letters[2].text.contains("No report came in time"), "{}", letters[2].text);
     let log = running.process.log();
     assert!(!log.contains(&token), "{log}");
 

@@ -59,8 +59,9 @@ impl Secure {
             let message = format!("`{text}` is no name that TLS can ask for");
             return Err((key, Refused::new(message)));
         };
-        let alpn: &[&'static [u8]] = if path.is_some() { &[b"h2", b"http/1.1"] } else { &[b"dot"] };
-        let wanted = tls::Wanted { ca, alpn: alpn.to_vec(), ..tls::Wanted::default() };
+        let alpn: &'static [&'static [u8]] =
+            if path.is_some() { &[b"h2", b"http/1.1"] } else { &[b"dot"] };
+        let wanted = tls::Wanted { ca, alpn, ..tls::Wanted::default() };
         let full = server.to_string();
         let authority = full.strip_suffix(":443").unwrap_or(&full).to_owned();
         let warn_days = certificate.map(|wanted| wanted.warn_days);
@@ -83,7 +84,7 @@ impl Secure {
         let mut timer = Timer::start(limit);
         let connected = dial::connect_to(guard, servers, &mut timer).await?;
         let session = tls.handshake(connected.stream, &self.name, &mut timer).await?;
-        let certificate = session.certificate().cloned();
+        let certificate = session.certificate();
         let (message, bytes) = match &self.path {
             None => over_tls(session, query, &packet, &mut timer).await?,
             Some(path) => self.over_https(path, session, query, packet, &mut timer).await?,
@@ -139,7 +140,7 @@ impl Secure {
         let request = request
             .body(Bytes::from(packet))
             .map_err(|error| Failure::new(Cause::Setup, error.to_string()))?;
-        let answer = http_exchange::ask(session.trusted()?, is_http2, request, timer).await?;
+        let mut answer = http_exchange::ask(session.trusted()?, is_http2, request, timer).await?;
         let head = answer.head.clone();
         let mut body = Vec::new();
         let received = answer.message(ANSWER_LIMIT_BYTES, &mut body, timer).await;

@@ -27,9 +27,9 @@ use crate::tls::Tls;
 pub(in crate::kind) struct Client {
     pub(super) plan: Plan,
     /// TLS as configured; built at the first run, where the files are.
-    home: OnceLock<Tls>,
+    home: OnceLock<Box<Tls>>,
     /// TLS without the client's certificate, for other origins.
-    abroad: OnceLock<Tls>,
+    abroad: OnceLock<Box<Tls>>,
 }
 
 /// What is special about one sending.
@@ -107,7 +107,9 @@ impl Client {
         let mut hop = Hop::first(&self.plan, visit.target.clone());
         let mut asked = Vec::new();
         loop {
-            asked.push(hop.question());
+            if self.plan.redirects > 0 {
+                asked.push(hop.question());
+            }
             let cookies = visit.jar.as_ref().and_then(|jar| jar.header(&hop.target));
             let asked_with = (prepared, cookies, visit.words.secrets);
             let answer = self.ask_as_user(env, &hop, asked_with, timer, seen).await;
@@ -145,7 +147,7 @@ impl Client {
     /// Reads the body and judges the whole.
     async fn judge(
         &self,
-        answer: Answer,
+        mut answer: Answer,
         from: &Target,
         visit: &mut Visit<'_>,
         timer: &mut Timer,
@@ -156,11 +158,11 @@ impl Client {
         let is_looked_at = visit.glance.is_some() || wanted.looks_at_body();
         let keep = if is_looked_at { limit } else { excerpt::KEEP_BYTES as u64 };
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-        let head = answer.head.clone();
         let received = match Body::new(answer.encoding(), keep, limit) {
             Ok(body) => answer.receive(seen.body.insert(body), timer).await,
             Err(failure) => Err(failure),
         };
+        let head = answer.into_head(); // The connection is closed.
         seen.note_sizes();
         let body = seen.body();
         if let Some(glance) = &mut visit.glance {
@@ -231,7 +233,7 @@ impl Client {
         // A missing file is looked for again at the next run; TLS once built stays.
         let tls = Tls::new(&wanted)
             .map_err(|error| Failure { cause: Cause::Setup, detail: error.to_string() })?;
-        Ok(cell.get_or_init(|| tls))
+        Ok(cell.get_or_init(|| Box::new(tls)))
     }
 }
 

@@ -4,22 +4,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use crosscheck_model::{Cause, Phase};
-use http::{HeaderMap, Request, Response, header, response};
+use http::{HeaderMap, Request, header, response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::Body;
+use super::http1::{self, Broken, HEAD_LIMIT_BYTES};
 use super::wire::{Marks, Sent, Shared, Watched};
 use crate::dial::Timer;
 use crate::resolve::Failure;
-
-/// The most that an answer's head may have: four times what common servers send at most.
-const HEAD_LIMIT_BYTES: u32 = 64 << 10;
+use crate::tls;
 
 /// An answer whose body has not been read. Dropping it closes the connection.
 pub(in crate::kind) struct Answer {
@@ -28,10 +26,21 @@ pub(in crate::kind) struct Answer {
     body: Incoming,
     began: Instant,
     marks: Shared,
-    _tasks: Tasks,
 }
 
-/// What the HTTP library does in the background; it ends with the exchange.
+/// Where the body comes from.
+enum Incoming {
+    Http1(http1::Incoming),
+    Http2 { body: hyper::body::Incoming, _tasks: Tasks },
+}
+
+/// What came after the head.
+enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+/// What the library of HTTP/2 does in the background; it ends with the exchange.
 #[derive(Clone, Default)]
 struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
@@ -57,60 +66,48 @@ pub(in crate::kind) async fn ask<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (marks, tasks) = (Shared::default(), Tasks::default());
-    let io = TokioIo::new(Watched::new(stream, marks.clone()));
-    let (parts, bytes) = request.into_parts();
-    let request = Request::from_parts(parts, Sent::new(bytes, marks.clone()));
+    let marks = Shared::default();
+    let stream = Watched::new(stream, marks.clone());
     let begun = Instant::now();
     let exchange = async {
         if is_http2 {
-            over_http2(io, request, &tasks).await
+            Box::pin(over_http2(stream, request, &marks)).await.map_err(Fault::Http2)
         } else {
-            over_http1(io, request, &tasks).await
+            marks.lock().taken = true; // Whether it has left, the connection tells.
+            let (head, body) = http1::ask(stream, request).await.map_err(Fault::Http1)?;
+            Ok((head, Incoming::Http1(body)))
         }
     };
     let answered = timeout_at(timer.deadline(), exchange).await;
     let mut seen = marks.lock();
     seen.headed = matches!(answered, Ok(Ok(_)));
-    let began = time(&seen, is_http2, begun, matches!(answered, Ok(Ok(_))), timer);
-    let response: Response<Incoming> = match answered {
+    let began = time(&seen, is_http2, begun, seen.headed, timer);
+    let (head, body) = match answered {
         Err(_) => return Err(timer.ran_out(waiting_for(&seen, is_http2))),
-        Ok(Err(error)) => return Err(failure(&error, &mut seen)),
-        Ok(Ok(response)) => response,
+        Ok(Err(fault)) => return Err(fault.into_failure(&mut seen)),
+        Ok(Ok(answer)) => answer,
     };
     drop(seen);
-    let (head, body) = response.into_parts();
-    Ok(Answer { head, is_http2, body, began, marks, _tasks: tasks })
+    Ok(Answer { head, is_http2, body, began, marks })
 }
 
-async fn over_http1<I>(
-    io: I,
-    request: Request<Sent>,
-    tasks: &Tasks,
-) -> hyper::Result<Response<Incoming>>
+async fn over_http2<S>(
+    stream: Watched<S>,
+    request: Request<Bytes>,
+    marks: &Shared,
+) -> hyper::Result<(response::Parts, Incoming)>
 where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_LIMIT_BYTES as usize);
-    let (mut sender, connection) = builder.handshake(io).await?;
-    hyper::rt::Executor::execute(tasks, connection);
-    sender.send_request(request).await
-}
-
-async fn over_http2<I>(
-    io: I,
-    request: Request<Sent>,
-    tasks: &Tasks,
-) -> hyper::Result<Response<Incoming>>
-where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
+    let tasks = Tasks::default();
+    let (parts, bytes) = request.into_parts();
+    let request = Request::from_parts(parts, Sent::new(bytes, marks.clone()));
     let mut builder = http2::Builder::new(tasks.clone());
-    builder.max_header_list_size(HEAD_LIMIT_BYTES);
-    let (mut sender, connection) = builder.handshake(io).await?;
-    hyper::rt::Executor::execute(tasks, connection);
-    sender.send_request(request).await
+    builder.max_header_list_size(HEAD_LIMIT_BYTES as u32);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    hyper::rt::Executor::execute(&tasks, connection);
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    Ok((head, Incoming::Http2 { body, _tasks: tasks }))
 }
 
 /// Adds the times of sending and of the first byte, as far as they are over; gives the moment
@@ -146,32 +143,43 @@ fn waiting_for(seen: &Marks, is_http2: bool) -> Phase {
     }
 }
 
-fn failure(error: &hyper::Error, seen: &mut Marks) -> Failure {
-    if let Some(failure) = seen.failure.take() {
-        return failure;
-    }
-    let cause = if error.is_parse_too_large() {
-        Cause::TooLarge
-    } else if error.is_incomplete_message()
-        || error.is_closed()
-        || error.is_canceled()
-        || is_cut_short(error)
-        || is_broken_off(error)
-    {
-        Cause::Reset
-    } else {
-        Cause::Protocol
-    };
-    let detail = match (cause, seen.first_read) {
-        (Cause::Reset, _) if is_broken_off(error) => with_sources(error),
-        (Cause::TooLarge, _) => format!("the answer's head has more than {HEAD_LIMIT_BYTES} bytes"),
-        (Cause::Reset, None) => "the connection was closed without an answer".to_owned(),
-        (Cause::Reset, Some(_)) => {
-            "the connection was closed in the middle of the answer".to_owned()
+/// What ended an exchange early.
+enum Fault {
+    Http1(Broken),
+    Http2(hyper::Error),
+}
+
+impl Fault {
+    /// As a failure; what broke the connection was seen there.
+    fn into_failure(self, seen: &mut Marks) -> Failure {
+        if let Some(failure) = seen.failure.take() {
+            return failure;
         }
-        _ => with_sources(error),
-    };
-    Failure { cause, detail }
+        let (cause, detail) = match self {
+            Self::Http1(Broken::Io(error)) => return tls::stream_failure(&error),
+            Self::Http1(Broken::Closed) => (Cause::Reset, closed(seen)),
+            Self::Http1(Broken::HeadTooLarge) => (Cause::TooLarge, too_large()),
+            Self::Http1(Broken::Malformed(why)) => (Cause::Protocol, why),
+            Self::Http2(error) if error.is_parse_too_large() => (Cause::TooLarge, too_large()),
+            Self::Http2(error) if is_broken_off(&error) => (Cause::Reset, with_sources(&error)),
+            Self::Http2(error) if is_closed(&error) => (Cause::Reset, closed(seen)),
+            Self::Http2(error) => (Cause::Protocol, with_sources(&error)),
+        };
+        Failure { cause, detail }
+    }
+}
+
+fn too_large() -> String {
+    format!("the answer's head has more than {HEAD_LIMIT_BYTES} bytes")
+}
+
+fn closed(seen: &Marks) -> String {
+    let when = if seen.first_read.is_some() { "in the middle of the" } else { "without an" };
+    format!("the connection was closed {when} answer")
+}
+
+fn is_closed(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || error.is_closed() || error.is_canceled() || is_cut_short(error)
 }
 
 /// Whether the stream ended where more was promised: hyper gives this as an I/O error of its own.
@@ -199,21 +207,37 @@ fn with_sources(error: &hyper::Error) -> String {
 }
 
 impl Answer {
+    /// The next piece of what follows the head; `None` at its end.
+    async fn piece(&mut self, timer: &Timer) -> Result<Option<Piece>, Failure> {
+        let came = match &mut self.body {
+            Incoming::Http1(body) => match timeout_at(timer.deadline(), body.piece()).await {
+                Err(_) => return Err(timer.ran_out(Phase::Transfer)),
+                Ok(came) => came.map(|piece| piece.map(Piece::Data)).map_err(Fault::Http1),
+            },
+            Incoming::Http2 { body, .. } => {
+                match timeout_at(timer.deadline(), body.frame()).await {
+                    Err(_) => return Err(timer.ran_out(Phase::Transfer)),
+                    Ok(None) => Ok(None),
+                    Ok(Some(Err(error))) => Err(Fault::Http2(error)),
+                    Ok(Some(Ok(frame))) => Ok(Some(match frame.into_data() {
+                        Ok(data) => Piece::Data(data),
+                        Err(frame) => Piece::Trailers(frame.into_trailers().unwrap_or_default()),
+                    })),
+                }
+            }
+        };
+        came.map_err(|fault| fault.into_failure(&mut self.marks.lock()))
+    }
+
     /// Reads the body into `body`, which keeps what came if the rest does not.
     pub(super) async fn receive(
-        mut self,
+        &mut self,
         body: &mut Body,
         timer: &mut Timer,
     ) -> Result<(), Failure> {
-        loop {
-            let frame = match timeout_at(timer.deadline(), self.body.frame()).await {
-                Err(_) => return Err(timer.ran_out(Phase::Transfer)),
-                Ok(None) => break,
-                Ok(Some(Err(error))) => return Err(failure(&error, &mut self.marks.lock())),
-                Ok(Some(Ok(frame))) => frame,
-            };
-            if let Some(piece) = frame.data_ref() {
-                body.push(piece)?;
+        while let Some(piece) = self.piece(timer).await? {
+            if let Piece::Data(piece) = piece {
+                body.push(&piece)?;
             }
         }
         timer.add(Phase::Transfer, self.began.elapsed());
@@ -223,30 +247,32 @@ impl Answer {
     /// Reads a body of at most `limit` bytes into `body` as it comes, whatever its encoding, and
     /// gives the trailers.
     pub(in crate::kind) async fn message(
-        mut self,
+        &mut self,
         limit: usize,
         body: &mut Vec<u8>,
         timer: &mut Timer,
     ) -> Result<HeaderMap, Failure> {
         let mut trailers = HeaderMap::new();
-        loop {
-            let frame = match timeout_at(timer.deadline(), self.body.frame()).await {
-                Err(_) => return Err(timer.ran_out(Phase::Transfer)),
-                Ok(None) => break,
-                Ok(Some(Err(error))) => return Err(failure(&error, &mut self.marks.lock())),
-                Ok(Some(Ok(frame))) => frame,
-            };
-            match frame.into_data() {
-                Ok(piece) if body.len() + piece.len() > limit => {
+        while let Some(piece) = self.piece(timer).await? {
+            match piece {
+                Piece::Data(piece) if body.len() + piece.len() > limit => {
                     let detail = format!("the answer has more than {limit} bytes");
                     return Err(Failure::new(Cause::TooLarge, detail));
                 }
-                Ok(piece) => body.extend_from_slice(&piece),
-                Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+                Piece::Data(piece) => body.extend_from_slice(&piece),
+                Piece::Trailers(more) => trailers.extend(more),
             }
+        }
+        if let Incoming::Http1(body) = &mut self.body {
+            trailers.extend(body.trailers());
         }
         timer.add(Phase::Transfer, self.began.elapsed());
         Ok(trailers)
+    }
+
+    /// Closes the connection; the head is left.
+    pub(super) fn into_head(self) -> response::Parts {
+        self.head
     }
 
     /// The body's `Content-Encoding`; empty when there is none.

@@ -15,6 +15,7 @@ use super::{digest, token::TokenSource};
 use crate::dial::{self, Timer};
 use crate::env::{Env, Secrets};
 use crate::resolve::Failure;
+use crate::tls::Tls;
 
 impl Client {
     /// Asks, and once more where the server only then says what it wants to know.
@@ -30,7 +31,7 @@ impl Client {
         let mut late = Late { cookies, authorization: None };
         let mut kept = None;
         if let Some(Login::Token(source)) = login {
-            let (token, was_kept) = source.token(env, secrets, timer, seen).await?;
+            let (token, was_kept) = Box::pin(source.token(env, secrets, timer, seen)).await?;
             late.authorization = Some(authorization(&format!("Bearer {token}"))?);
             kept = was_kept.then_some(token);
         }
@@ -40,7 +41,7 @@ impl Client {
         }
         let again = match (login, kept) {
             (Some(Login::Token(source)), Some(refused)) => {
-                Some(renewed(source, &refused, env, secrets, (timer, seen)).await?)
+                Some(Box::pin(renewed(source, &refused, env, secrets, (timer, seen))).await?)
             }
             (Some(Login::Digest(..)), _) => answered(&answer, hop, prepared)?,
             _ => None,
@@ -48,7 +49,7 @@ impl Client {
         let Some(value) = again else { return Ok(answer) };
         drop(answer);
         late.authorization = Some(authorization(&value)?);
-        self.ask(env, hop, (prepared, &late), timer, seen).await
+        Box::pin(self.ask(env, hop, (prepared, &late), timer, seen)).await
     }
 
     /// Sends one request.
@@ -78,6 +79,21 @@ impl Client {
                 _ => Ok(answer),
             };
         };
+        // Boxed: most of what a run keeps in memory is what TLS needs.
+        Box::pin(self.ask_by_tls(stream, tls, hop, (prepared, late), timer, seen)).await
+    }
+
+    /// Shakes hands, and sends a request to whom it is meant for.
+    async fn ask_by_tls(
+        &self,
+        stream: TcpStream,
+        tls: &Tls,
+        hop: &Hop,
+        (prepared, late): (&Prepared, &Late),
+        timer: &mut Timer,
+        seen: &mut Seen,
+    ) -> Result<Answer, Failure> {
+        let plan = &self.plan;
         let name = match &plan.server_name {
             Some(name) if hop.at_home => name.clone(),
             _ => ServerName::try_from(hop.target.host()).map_err(|error| Failure {
@@ -86,8 +102,8 @@ impl Client {
             })?,
         };
         let session = tls.handshake(stream, &name, timer).await?;
-        if let Some(certificate) = session.certificate() {
-            seen.note_certificate(certificate.days_left);
+        if let Some(days) = session.days_left() {
+            seen.note_certificate(days);
         }
         let is_http2 = session.alpn() == Some(b"h2");
         if plan.version == Some(Version::Http2) && !is_http2 {
@@ -115,10 +131,10 @@ impl Client {
         };
         let cost = seen.proxy.get_or_insert_default();
         if proxy.forwards() && !hop.target.is_https() {
-            return proxy.reach(env, &host, family, timer, cost).await;
+            return Box::pin(proxy.reach(env, &host, family, timer, cost)).await;
         }
         let account = prepared.account.as_ref();
-        proxy.tunnel(env, (&host, port), (family, account), timer, cost).await
+        Box::pin(proxy.tunnel(env, (&host, port), (family, account), timer, cost)).await
     }
 
     /// A proxy that forwards answers this itself (RFC 9110 15.5.8).

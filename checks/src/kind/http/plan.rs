@@ -29,7 +29,8 @@ pub(in crate::kind) struct Plan {
     pub(super) headers: Vec<(HeaderName, Text)>,
     pub(super) payload: Option<Payload>,
     pub(super) login: Option<Login>,
-    pub(super) proxy: Option<Proxy>,
+    /// Few have one, and a probe keeps many plans.
+    pub(super) proxy: Option<Box<Proxy>>,
     pub(super) accept_encoding: HeaderValue,
     pub(super) host: Option<HeaderValue>,
     pub(super) server_name: Option<ServerName<'static>>,
@@ -80,7 +81,7 @@ impl Plan {
         let login = Login::of(&settings, &mut faults);
         let proxy = settings.proxy.as_ref().and_then(|wanted| {
             let proxy = Proxy::new(wanted);
-            proxy.map_err(|(key, why)| faults.add(&["proxy", key], why, None)).ok()
+            proxy.map(Box::new).map_err(|(key, why)| faults.add(&["proxy", key], why, None)).ok()
         });
         let family = settings.url.family(settings.family).unwrap_or_else(|refused| {
             faults.add(&["family"], refused, None);
@@ -154,11 +155,11 @@ fn accept_encoding(wanted: &[Coding]) -> HeaderValue {
 }
 
 /// Offering only what is wanted makes the server say so when it cannot.
-fn offered(version: Option<Version>) -> Vec<&'static [u8]> {
+fn offered(version: Option<Version>) -> &'static [&'static [u8]] {
     match version {
-        None => vec![b"h2", b"http/1.1"],
-        Some(Version::Http2) => vec![b"h2"],
-        Some(Version::Http11) => vec![b"http/1.1"],
+        None => &[b"h2", b"http/1.1"],
+        Some(Version::Http2) => &[b"h2"],
+        Some(Version::Http11) => &[b"http/1.1"],
     }
 }
 

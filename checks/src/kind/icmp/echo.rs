@@ -1,26 +1,22 @@
-//! One echo request and its reply (RFC 792, RFC 4443), over sockets that all checks share.
-//!
-//! There is one socket per family in the process, for each raw ICMP socket is handed every ICMP
-//! packet of the host. It is served by a thread of its own: replies are stamped when they come,
-//! not when the checks' threads find the time. Its receive buffer is the system's
-//! (`net.core.rmem_default`), so bursts of replies are kept small enough for it.
+//! One echo request and its reply (RFC 792, RFC 4443), over sockets that all checks share: one per
+//! family, for each raw ICMP socket is handed every ICMP packet of the host.
+
+mod socket;
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use crosscheck_model::{Cause, Family};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use socket2::Type;
-use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
-use tokio::runtime::{self, Handle};
+use surge_ping::IcmpPacket;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use self::socket::{Reply, Socket};
 use crate::dial;
 use crate::resolve::Failure;
 
@@ -46,21 +42,14 @@ pub(super) enum Miss {
     NotSent(Failure),
 }
 
-/// Echoes whose replies may come at once. 64 lose nothing with the default buffer of 208 KiB;
-/// measured with surge-ping, thousands lost 7 to 17 of a hundred on loopback.
+/// Echoes whose replies may come at once: the sockets' receive buffer is the system's
+/// (`net.core.rmem_default`). 64 lose nothing with 208 KiB; thousands lost 7 to 17 of a hundred on
+/// loopback.
 const BURST: usize = 64;
 
 /// After this time a reply, if one still comes, comes alone: it no longer counts for the burst,
 /// or else a few hundred dead hosts would hold up all checks.
 const BURST_WINDOW: Duration = Duration::from_millis(50);
-
-/// Tasks run between two looks at the sockets. A reply is stamped when it is read: with tokio's
-/// 61, a burst of sends came first and 0.9 ms were added to each round trip of 1000 checks at
-/// once; with 3 it is 0.04 ms, for a sixth of the throughput.
-const TURNS_BETWEEN_POLLS: u32 = 3;
-
-/// The byte of the payload.
-const FILL: u8 = 0x42;
 
 /// The process's sockets.
 pub(super) struct Shared;
@@ -74,10 +63,16 @@ impl Echo for Shared {
     ) -> BoxFuture<'_, Result<Duration, Miss>> {
         let until = Instant::now() + wait;
         async move {
-            let pinger = pinger(to).map_err(Miss::NotSent)?;
-            let thread = pinger.thread.clone();
-            let echoed = thread.spawn(async move { pinger.echo(to, payload_bytes, until).await });
-            echoed.await.unwrap_or_else(|error| Err(trouble(&format!("it ended early: {error}"))))
+            loop {
+                let pinger = pinger(to).map_err(Miss::NotSent)?;
+                match pinger.echo(to, payload_bytes, until).await {
+                    // A redirect took the reply's place, or the number was taken, or whoever had
+                    // opened the socket has ended: ask again.
+                    None if Instant::now() < until => {}
+                    None => return Err(Miss::Silent),
+                    Some(result) => return result,
+                }
+            }
         }
         .boxed()
     }
@@ -85,8 +80,7 @@ impl Echo for Shared {
 
 /// A family's socket and who uses it.
 struct Pinger {
-    client: Client,
-    thread: Handle,
+    socket: Socket,
     burst: Semaphore,
     next: AtomicU32,
     identifier: u16,
@@ -100,7 +94,9 @@ fn pinger(to: IpAddr) -> Result<Arc<Pinger>, Failure> {
     let family = if to.is_ipv4() { Family::V4 } else { Family::V6 };
     let mut pingers = PINGERS.lock().unwrap_or_else(PoisonError::into_inner);
     let slot = &mut pingers[usize::from(family == Family::V6)];
-    if let Some(pinger) = slot {
+    if let Some(pinger) = slot
+        && pinger.socket.is_served()
+    {
         return Ok(Arc::clone(pinger));
     }
     let opened = Arc::new(Pinger::open(family).map_err(|error| no_socket(family, &error))?);
@@ -109,46 +105,19 @@ fn pinger(to: IpAddr) -> Result<Arc<Pinger>, Failure> {
 
 impl Pinger {
     fn open(family: Family) -> io::Result<Self> {
-        let kind = if family == Family::V4 { ICMP::V4 } else { ICMP::V6 };
-        let thread = thread_of_its_own()?;
-        // Unprivileged if allowed: the kernel then hands over this socket's replies only. Else
-        // the library takes a raw socket.
-        let config = Config::builder().kind(kind).sock_type_hint(Type::DGRAM).build();
-        let client = {
-            let _inside = thread.enter();
-            Client::new(&config)?
-        };
         Ok(Self {
-            client,
-            thread,
+            socket: Socket::open(family)?,
             burst: Semaphore::new(BURST),
             next: AtomicU32::new(0),
             identifier: rand::random(),
         })
     }
 
+    /// One packet; `None` when nothing was learned of the host.
     async fn echo(
         &self,
         to: IpAddr,
         payload_bytes: usize,
-        until: Instant,
-    ) -> Result<Duration, Miss> {
-        let payload = vec![FILL; payload_bytes];
-        loop {
-            match self.try_echo(to, &payload, until).await {
-                // A redirect took the reply's place, or the number was taken: ask again.
-                None if Instant::now() < until => {}
-                None => return Err(Miss::Silent),
-                Some(result) => return result,
-            }
-        }
-    }
-
-    /// One packet; `None` when nothing was learned of the host.
-    async fn try_echo(
-        &self,
-        to: IpAddr,
-        payload: &[u8],
         until: Instant,
     ) -> Option<Result<Duration, Miss>> {
         let Ok(Ok(permit)) = timeout_at(until, self.burst.acquire()).await else {
@@ -156,37 +125,34 @@ impl Pinger {
             return Some(Err(Miss::NotSent(Failure::new(Cause::ProbeLate, detail))));
         };
         let (identifier, sequence) = self.number();
-        let mut pinger = self.client.pinger(to, identifier).await;
-        pinger.timeout(until.saturating_duration_since(Instant::now()));
-        let began = Instant::now();
-        let mut ping = std::pin::pin!(pinger.ping(sequence, payload));
-        let result = match timeout_at(began + BURST_WINDOW, &mut ping).await {
-            Ok(result) => result,
+        let mut sent = match self.socket.send(to, identifier, sequence, payload_bytes).await {
+            Ok(sent) => sent?,
+            Err(error) => return Some(Err(not_sent(&error))),
+        };
+        let burst_ends = until.min(Instant::now() + BURST_WINDOW);
+        let reply = match timeout_at(burst_ends, sent.reply()).await {
+            Ok(reply) => reply,
             Err(_) => {
                 drop(permit);
-                ping.await
+                match timeout_at(until, sent.reply()).await {
+                    Ok(reply) => reply,
+                    Err(_) => return Some(Err(Miss::Silent)),
+                }
             }
         };
-        match result {
-            // The library's clock starts when the packet is out. On loopback the reply may have
-            // come by then; its time is at most the whole call's.
-            Ok((packet, time)) => match heard(&packet) {
-                Heard::Reply if time.is_zero() => Some(Ok(began.elapsed())),
-                Heard::Reply => Some(Ok(time)),
-                Heard::Failed(why) => Some(Err(Miss::Unreachable(why))),
-                Heard::Other => None,
-            },
-            Err(SurgeError::IdenticalRequests { .. }) => None,
-            Err(error) => Some(Err(missed(&error))),
+        let Reply { packet, took } = reply?;
+        match heard(&packet) {
+            Heard::Reply => Some(Ok(took)),
+            Heard::Failed(why) => Some(Err(Miss::Unreachable(why))),
+            Heard::Other => None,
         }
     }
 
     /// A pair that no other echo in flight has. Datagram sockets tell by the sequence alone.
-    fn number(&self) -> (PingIdentifier, PingSequence) {
+    fn number(&self) -> (u16, u16) {
         let [a, b, c, d] = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let round = u16::from_be_bytes([a, b]);
-        let identifier = self.identifier.wrapping_add(round);
-        (PingIdentifier(identifier), PingSequence(u16::from_be_bytes([c, d])))
+        (self.identifier.wrapping_add(round), u16::from_be_bytes([c, d]))
     }
 }
 
@@ -240,21 +206,17 @@ fn heard_v6(kind: u8, code: u8, from: IpAddr) -> Heard {
     }
 }
 
-fn missed(error: &SurgeError) -> Miss {
+fn not_sent(error: &io::Error) -> Miss {
     use io::ErrorKind as Kind;
-    match error {
-        SurgeError::Timeout { .. } => Miss::Silent,
-        SurgeError::IOError(error) => match error.kind() {
-            // Without a route, or forbidden by this host's packet filter.
-            Kind::NetworkUnreachable
-            | Kind::HostUnreachable
-            | Kind::PermissionDenied
-            | Kind::NetworkDown => {
-                Miss::Unreachable(format!("this host cannot send: {}", dial::plain(error)))
-            }
-            _ => trouble(&dial::plain(error)),
-        },
-        error => trouble(&error.to_string()),
+    match error.kind() {
+        // Without a route, or forbidden by this host's packet filter.
+        Kind::NetworkUnreachable
+        | Kind::HostUnreachable
+        | Kind::PermissionDenied
+        | Kind::NetworkDown => {
+            Miss::Unreachable(format!("this host cannot send: {}", dial::plain(error)))
+        }
+        _ => trouble(&dial::plain(error)),
     }
 }
 
@@ -274,24 +236,6 @@ fn no_socket(family: Family, error: &io::Error) -> Failure {
         format!("cannot open an {name} socket: {}", dial::plain(error))
     };
     Failure::new(Cause::Setup, detail)
-}
-
-/// The runtime of the thread that serves the sockets; it lives as long as the process.
-fn thread_of_its_own() -> io::Result<Handle> {
-    static THREAD: Mutex<Option<Handle>> = Mutex::new(None);
-    let mut started = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = &*started {
-        return Ok(handle.clone());
-    }
-    let runtime = runtime::Builder::new_current_thread()
-        .event_interval(TURNS_BETWEEN_POLLS)
-        .enable_all()
-        .build()?;
-    let handle = runtime.handle().clone();
-    thread::Builder::new()
-        .name("icmp".to_owned())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-    Ok(started.insert(handle).clone())
 }
 
 #[cfg(test)]
@@ -329,11 +273,10 @@ mod tests {
             (io::ErrorKind::OutOfMemory, false),
             (io::ErrorKind::WouldBlock, false),
         ] {
-            let miss = missed(&SurgeError::IOError(kind.into()));
+            let miss = not_sent(&kind.into());
             assert_eq!(matches!(miss, Miss::Unreachable(_)), blames_the_way, "{kind}");
             assert_eq!(matches!(miss, Miss::NotSent(_)), !blames_the_way, "{kind}");
         }
-        assert_eq!(missed(&SurgeError::Timeout { seq: PingSequence(1) }), Miss::Silent);
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Place {
     /// As of [`Dialogue::secure`].
     pub(crate) async fn secure(&self, dialogue: &mut Dialogue) -> Result<(), Failure> {
         match &self.security {
-            Some(security) => dialogue.secure(security.tls()?, &security.name).await,
+            Some(security) => Box::pin(dialogue.secure(security.tls()?, &security.name)).await,
             None => Ok(()),
         }
     }
@@ -155,9 +155,9 @@ impl Place {
     }
 
     /// The same place, where these protocols are offered by ALPN.
-    pub(crate) fn offering(mut self, alpn: &[&'static [u8]]) -> Self {
+    pub(crate) fn offering(mut self, alpn: &'static [&'static [u8]]) -> Self {
         if let Some(security) = &mut self.security {
-            security.wanted.alpn = alpn.to_vec();
+            security.wanted.alpn = alpn;
         }
         self
     }

@@ -234,13 +234,19 @@ fn group(opinions: &[&SiteOpinion], all: usize) -> Group {
             .iter()
             .map(|opinion| Line {
                 site: one_line(opinion.site.as_str()),
-                place: format!("{}, {}", one_line(&opinion.region), one_line(&opinion.carrier)),
+                place: place(opinion),
                 took: took(opinion.duration_us),
                 detail: if in_common { String::new() } else { detail(opinion) },
             })
             .collect(),
         more: named.iter().map(|opinion| one_line(opinion.site.as_str())).collect(),
     }
+}
+
+/// Its region and carrier; nothing for a job, which stands nowhere.
+fn place(opinion: &SiteOpinion) -> String {
+    let known = [&opinion.region, &opinion.carrier].into_iter().filter(|name| !name.is_empty());
+    known.map(|name| one_line(name)).collect::<Vec<_>>().join(", ")
 }
 
 fn detail(opinion: &SiteOpinion) -> String {

@@ -15,8 +15,7 @@ use crate::settings::Settings;
 /// others, and votes as soon as it has caught up (`crosscheck cluster status`).
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: crosscheck cluster join --config /etc/crosscheck/coordinator.yaml \
-    --token xcjoin-.. https://10.0.1.1:7401"
+    after_help = "Example: crosscheck cluster join --config coordinator.yaml --token T https://10.0.1.1:7401"
 )]
 pub(super) struct JoinArgs {
     /// A coordinator of the cluster: its listener for other members (`listen.raft`).

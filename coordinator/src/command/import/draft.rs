@@ -15,6 +15,32 @@ const NAME_LIMIT: usize = 120;
 /// The bounds of an interval.
 const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
 
+/// Whether a header field says who asks: its content is not copied.
+pub(super) fn is_secret_header(name: &str) -> bool {
+    const SECRET: [&str; 6] = [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "x-api-key",
+        "x-auth-token",
+        "private-token",
+    ];
+    SECRET.iter().any(|secret| secret.eq_ignore_ascii_case(name))
+}
+
+/// Why something is not carried over that several programs have.
+pub(super) mod why {
+    /// A proxy: its password stands in its URL as a rule.
+    pub(in super::super) const PROXY: &str =
+        "not copied; write `proxy: { url: .. }`, its password as `${env:..}`";
+    /// Access tokens that are fetched.
+    pub(in super::super) const TOKENS: &str = "not copied; write `oauth2: { token_url: .., \
+         client_id: .., client_secret: .. }`, the secret as `${env:..}`";
+    /// A certificate that is not verified.
+    pub(in super::super) const UNTRUSTED: &str =
+        "a certificate that is not trusted is never taken; name its `ca`";
+}
+
 /// What was left out, or has another meaning now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Lost {
@@ -72,6 +98,31 @@ impl Check {
         match known {
             Some((_, Out::Map(entries))) => entries.push((inner.to_owned(), value)),
             _ => self.set(key, Out::Map(vec![(inner.to_owned(), value)])),
+        }
+    }
+
+    /// A header field of a request. Of one that may hold a secret, which is not copied, `reference`
+    /// gives what stands there instead; whether it was one.
+    pub(super) fn header(
+        &mut self,
+        header: &str,
+        given: &str,
+        reference: impl FnOnce() -> String,
+    ) -> bool {
+        let is_secret = is_secret_header(header);
+        match is_secret {
+            true => self.put("headers", header, Out::text(reference())),
+            false if header.eq_ignore_ascii_case("host") => self.set("host", Out::text(given)),
+            false => self.put("headers", header, Out::text(given)),
+        }
+        is_secret
+    }
+
+    /// The client's certificate and its key, where both are named.
+    pub(super) fn client(&mut self, certificate: Option<&str>, key: Option<&str>) {
+        if let Some((certificate, key)) = certificate.zip(key) {
+            let client = [("certificate", Out::text(certificate)), ("key", Out::text(key))];
+            self.set("client", Out::map(client));
         }
     }
 

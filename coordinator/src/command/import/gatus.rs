@@ -7,7 +7,7 @@ mod told;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::draft::{Check, Draft, variable};
+use super::draft::{Check, Draft, is_secret_header, variable, why};
 use super::tree::{self, Input, Node};
 use super::written::Out;
 use super::{Source, time};
@@ -225,9 +225,7 @@ impl Reading<'_> {
     /// A header's text; where it says who asks, a reference.
     fn without_secret(&mut self, node: &Node, name: &str, header: &str, text: &str) -> String {
         let text = references(text);
-        let is_secret = ["authorization", "cookie", "x-api-key", "proxy-authorization"]
-            .contains(&header.to_ascii_lowercase().as_str());
-        if !is_secret || text.contains("${") {
+        if !is_secret_header(header) || text.contains("${") {
             return text;
         }
         let variable = variable(name, header);
@@ -246,24 +244,21 @@ impl Reading<'_> {
             let why = match key.as_str() {
                 "timeout" | "ignore-redirect" => continue,
                 "insecure" if value.text() != Some("true") => continue,
-                "insecure" => "a certificate that is not trusted is never taken; name its `ca`",
+                "insecure" => why::UNTRUSTED,
                 "dns-resolver" => "names are resolved by the probe's own name servers",
-                "proxy-url" => "checks go straight to their targets",
+                "proxy-url" => why::PROXY,
                 "network" if value.text() == Some("ip6") => {
                     check.set("family", Out::text("v6"));
                     continue;
                 }
                 "network" => continue,
                 "tls" => {
-                    let file = |key| value.text_of(key).map(Out::text);
-                    let files = file("certificate-file").zip(file("private-key-file"));
-                    let Some((certificate, key)) = files else { continue };
-                    check.set("client", Out::map([("certificate", certificate), ("key", key)]));
+                    let (certificate, key) = ("certificate-file", "private-key-file");
+                    check.client(value.text_of(certificate), value.text_of(key));
                     continue;
                 }
-                "oauth2" | "identity-aware-proxy" => {
-                    "make a `journey` that fetches the token first"
-                }
+                "oauth2" => why::TOKENS,
+                "identity-aware-proxy" => "make a `journey` that fetches the token first",
                 _ => "not known",
             };
             self.lose(value, &format!("{name}: client `{key}`"), why);

@@ -4,7 +4,7 @@ mod told;
 
 use std::time::Duration;
 
-use super::draft::{Check, Draft, variable};
+use super::draft::{Check, Draft, is_secret_header, variable, why};
 use super::tree::{Input, Node};
 use super::written::Out;
 use super::{Source, json, time};
@@ -39,7 +39,7 @@ impl Source for UptimeKuma {
         reading.notifications();
         reading.maintenance();
         if let Some(proxies) = root.get("proxyList").filter(|list| !list.items().is_empty()) {
-            reading.lose(proxies, "proxies", "checks go straight to their targets");
+            reading.lose(proxies, "proxies", why::PROXY);
         }
         Ok(())
     }
@@ -220,16 +220,15 @@ impl Reading<'_> {
         if node.is("expiryNotification") {
             check.set("certificate", Out::map([("warn_days", Out::word(21))]));
         }
-        for (key, why) in [
-            ("ignoreTls", "a certificate that is not trusted is never taken; name its `ca`"),
-            ("cacheBust", "write the query into the URL"),
-        ] {
+        for (key, why) in
+            [("ignoreTls", why::UNTRUSTED), ("cacheBust", "write the query into the URL")]
+        {
             if node.is(key) {
                 self.lose(node, &format!("{name}: `{key}`"), why);
             }
         }
         if node.text_of("proxyId").is_some() {
-            self.lose(node, &format!("{name}: `proxyId`"), "checks go straight to their targets");
+            self.lose(node, &format!("{name}: `proxyId`"), why::PROXY);
         }
         check
     }
@@ -244,9 +243,7 @@ impl Reading<'_> {
             return self.lose(headers, &format!("{name}: `headers`"), "they are not JSON");
         };
         for (header, value) in read.entries() {
-            let is_secret = ["authorization", "cookie", "x-api-key"]
-                .contains(&header.to_ascii_lowercase().as_str());
-            let text = match (is_secret, value.text()) {
+            let text = match (is_secret_header(header), value.text()) {
                 (true, _) => self.secret(headers, name, header),
                 (false, text) => text.unwrap_or_default().to_owned(),
             };

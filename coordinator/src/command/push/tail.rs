@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What is kept: an error is at the end of a job's output.
-const KEPT_BYTES: usize = 1024;
+/// What is kept: an error is at the end of a job's output. It is more than a coordinator keeps, so
+/// that this finds whole what it must blot out.
+const KEPT_BYTES: usize = 8 * 1024;
 const CHUNK_BYTES: usize = 8 * 1024;
 
 /// The last bytes of what passed.

@@ -66,6 +66,19 @@ async fn a_request_that_is_not_taken_is_a_send_timeout() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_before_the_request_has_gone_is_heard() {
+    let serve = |mut stream: tokio::net::TcpStream| async move {
+        let _ = stream.read(&mut [0; 64]).await;
+        let _ = stream.write_all(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n").await;
+        std::future::pending::<()>().await;
+    };
+    let server = Server::plain("127.0.0.1:0", serve).await;
+    let outcome = run(&at(&server, "/", json!({ "send": "x".repeat(32 << 20) }))).await;
+    assert_eq!(outcome.cause, Some(Cause::Status), "{}", outcome.detail);
+    assert_eq!(outcome.values.get("status"), Some(&413.0));
+}
+
+#[tokio::test]
 async fn nobody_at_the_port_is_a_refusal() {
     let (server, _) = server("", Then::Close).await;
     let settings = at(&server, "/", json!({}));

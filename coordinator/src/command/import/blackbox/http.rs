@@ -1,6 +1,6 @@
 //! Modules of prober `http`, and TLS, which `tcp` has too.
 
-use super::super::draft::Check;
+use super::super::draft::{Check, why};
 use super::super::tree::Node;
 use super::super::written::Out;
 use super::{REDIRECTS, Reading, reference};
@@ -65,11 +65,9 @@ impl Reading<'_> {
             }
             "bearer_token_file" => check.set("bearer", Out::text(format!("${{file:{text}}}"))),
             "tls_config" => self.tls_config(name, node, check),
-            "proxy_url" | "proxy_from_environment" => {
-                return Err("checks go straight to their targets");
-            }
+            "proxy_url" | "proxy_from_environment" => return Err(why::PROXY),
             "compression" => return Err("every encoding is offered and unpacked"),
-            "oauth2" => return Err("make a `journey` that fetches the token first"),
+            "oauth2" => return Err(why::TOKENS),
             _ => return wanted(key, node, check),
         }
         Ok(())
@@ -78,24 +76,14 @@ impl Reading<'_> {
     fn headers(&mut self, name: &str, node: &Node, check: &mut Check) {
         for (header, value) in node.entries() {
             let text = value.text().unwrap_or_default();
-            let lower = header.to_ascii_lowercase();
-            if lower == "host" {
-                check.set("host", Out::text(text));
-            } else if lower == "authorization" || lower == "cookie" {
+            if check.header(header, text, || reference(name, header)) {
                 self.secret(name, header, value);
-                check.put("headers", header, Out::text(reference(name, header)));
-            } else {
-                check.put("headers", header, Out::text(text));
             }
         }
     }
 
     pub(super) fn tls_config(&mut self, name: &str, node: &Node, check: &mut Check) {
-        let files = node.text_of("cert_file").zip(node.text_of("key_file"));
-        if let Some((certificate, key)) = files {
-            let client = [("certificate", Out::text(certificate)), ("key", Out::text(key))];
-            check.set("client", Out::map(client));
-        }
+        check.client(node.text_of("cert_file"), node.text_of("key_file"));
         for (key, value) in node.entries() {
             let text = value.text().unwrap_or_default();
             match key.as_str() {
@@ -103,14 +91,7 @@ impl Reading<'_> {
                 "server_name" => check.set("server_name", Out::text(text)),
                 "cert_file" | "key_file" => {}
                 "insecure_skip_verify" if text != "true" => {}
-                "insecure_skip_verify" => {
-                    self.lose(
-                        value,
-                        name,
-                        key,
-                        "a certificate that is not trusted is never taken; name its `ca`",
-                    );
-                }
+                "insecure_skip_verify" => self.lose(value, name, key, why::UNTRUSTED),
                 _ => self.lose(value, name, key, "there is nothing like it here"),
             }
         }

@@ -1,6 +1,6 @@
 //! Probes of type HTTP.
 
-use super::super::draft::{Check, variable};
+use super::super::draft::{Check, variable, why};
 use super::super::tree::Node;
 use super::super::written::Out;
 use super::{REDIRECTS, Reading, Target, bracketed};
@@ -71,22 +71,16 @@ impl Reading<'_> {
                 return Ok(());
             }
             "keep_alive" => "every run connects anew",
-            "proxy_url" => "checks go straight to their targets",
-            "oauth_config" => "make a `journey` that fetches the token first",
-            "disable_cert_validation" => {
-                "a certificate that is not trusted is never taken; name its `ca`"
-            }
+            "proxy_url" => why::PROXY,
+            "oauth_config" => why::TOKENS,
+            "disable_cert_validation" => why::UNTRUSTED,
             _ => "there is nothing like it here",
         };
         Err(why.to_owned())
     }
 
     pub(super) fn tls(&mut self, what: &str, node: &Node, check: &mut Check) {
-        let files = node.text_of("tls_cert_file").zip(node.text_of("tls_key_file"));
-        if let Some((certificate, key)) = files {
-            let client = [("certificate", Out::text(certificate)), ("key", Out::text(key))];
-            check.set("client", Out::map(client));
-        }
+        check.client(node.text_of("tls_cert_file"), node.text_of("tls_key_file"));
         for (key, value) in node.entries() {
             let text = value.text().unwrap_or_default();
             match key.as_str() {
@@ -94,13 +88,7 @@ impl Reading<'_> {
                 "server_name" => check.set("server_name", Out::text(text)),
                 "tls_cert_file" | "tls_key_file" => {}
                 "disable_cert_validation" if text != "true" => {}
-                "disable_cert_validation" => {
-                    self.lose(
-                        value,
-                        what,
-                        "a certificate that is not trusted is never taken; name its `ca`",
-                    );
-                }
+                "disable_cert_validation" => self.lose(value, what, why::UNTRUSTED),
                 _ => self.lose(value, what, "there is nothing like it here"),
             }
         }
@@ -110,14 +98,9 @@ impl Reading<'_> {
 fn header(name: &str, value: &Node, check: &mut Check) -> Result<(), String> {
     let header = value.text_of("name").or(value.text_of("key")).unwrap_or_default();
     let given = value.text_of("value").unwrap_or_default();
-    match header.to_ascii_lowercase().as_str() {
-        "host" => check.set("host", Out::text(given)),
-        "authorization" | "cookie" => {
-            let variable = variable(name, header);
-            check.put("headers", header, Out::text(format!("${{env:{variable}}}")));
-            return Err(format!("not copied; set the variable `{variable}` where the probe runs"));
-        }
-        _ => check.put("headers", header, Out::text(given)),
+    let variable = variable(name, header);
+    if check.header(header, given, || format!("${{env:{variable}}}")) {
+        return Err(format!("not copied; set the variable `{variable}` where the probe runs"));
     }
     Ok(())
 }
