@@ -64,7 +64,7 @@ impl Group {
         child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).map(Self)
     }
 
-    pub(in crate::kind) fn kill(&self) {
+    fn kill(&self) {
         let _ = kill_process_group(self.0, Signal::KILL); // It may be gone.
     }
 }

@@ -8,7 +8,7 @@ use crate::resolve::Failure;
 
 /// What the browser's word for it means, where the word says more than that something broke.
 /// (Chromium's `net_error_list.h`.)
-const WORDS: [(&str, Cause); 16] = [
+const WORDS: [(&str, Cause); 18] = [
     ("ERR_CERT_DATE_INVALID", Cause::TlsExpired),
     ("ERR_CERT_COMMON_NAME_INVALID", Cause::TlsName),
     ("ERR_CERT_", Cause::TlsUntrusted),
@@ -26,6 +26,8 @@ const WORDS: [(&str, Cause); 16] = [
     // What it will not connect to says nothing of what is there.
     ("ERR_UNSAFE_PORT", Cause::Setup),
     ("ERR_INSUFFICIENT_RESOURCES", Cause::Setup),
+    ("ERR_PROXY_CONNECTION_FAILED", Cause::Setup),
+    ("ERR_NETWORK_CHANGED", Cause::Setup),
 ];
 
 /// The failure of the document at `url`. What the tunnel saw on the way there is better known than

@@ -150,12 +150,13 @@ impl Browser {
         Failure::new(cause, format!("the browser has ended: {}", said.trim()))
     }
 
-    /// Ends it and removes all that it wrote.
-    pub(super) async fn end(mut self) {
-        self.group.kill();
-        let _ = timeout(CLEAN_UP_WITHIN, self.child.wait()).await;
-        let Self { profile, .. } = self;
-        let _ = tokio::task::spawn_blocking(move || drop(profile)).await;
+    /// Ends it, and has all removed that it wrote.
+    pub(super) async fn end(self) {
+        let Self { group, mut child, profile, .. } = self;
+        drop(group); // Before its number may be another's.
+        let _ = timeout(CLEAN_UP_WITHIN, child.wait()).await;
+        // Not waited for: a busy disk would outlast the run's deadline.
+        tokio::task::spawn_blocking(move || drop(profile));
     }
 }
 

@@ -67,11 +67,14 @@ impl Seen {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first connection to a place counts: it is the one that the page waits for.
+    /// The first connection to a place counts, the one that the page waits for; a failure only
+    /// where there was none.
     fn note(&self, place: Place, came: Result<Arc<Timer>, Failure>) {
         let mut places = self.places();
-        if places.len() < PLACES_AT_MOST || places.contains_key(&place) {
-            places.entry(place).or_insert(came);
+        match places.get(&place) {
+            Some(Ok(_)) => {}
+            None if places.len() >= PLACES_AT_MOST => {}
+            _ => drop(places.insert(place, came)),
         }
     }
 }
