@@ -9,7 +9,7 @@ use crosscheck_core::outbox::{Edge, Progress, SendResult};
 use crosscheck_core::verdict::Reason;
 use crosscheck_core::{Command, Effect, Reply, apply};
 use crosscheck_model::config::Maintenance;
-use crosscheck_model::spec::SiteChoice;
+use crosscheck_model::spec::{Rule, SiteChoice};
 use crosscheck_model::wire::{Hello, WIRE_VERSION};
 use crosscheck_model::{CheckId, ProbeId, SiteId, SiteQuorum, Status, Timestamp};
 use world::{Faults, Honesty, World, config, is_down, is_recovery, spec};
@@ -638,4 +638,42 @@ fn a_late_copy_of_a_request_is_no_rival() {
     assert_eq!(world.state.quarantined_since(&name), None);
     world.seconds(20 * 60);
     assert!(world.state.rivals.is_empty(), "and is forgotten");
+}
+
+#[test]
+fn what_comes_and_goes_is_not_green_while_a_carrier_fails_it() {
+    let mut world = steady("AABBC", 1);
+    for _ in 0..3 {
+        world.set_down(0, true);
+        world.seconds(60);
+        world.set_down(0, false);
+        world.seconds(150);
+    }
+    let check = CheckId::new("check 0");
+    let open = world.state.checks[&check].incident.expect("it comes and goes");
+    assert!(world.state.incidents[&open].flapping && world.verdict(0) == Status::Up);
+    for probe in world.probes.iter_mut().filter(|probe| probe.carrier == "A") {
+        probe.targets = false;
+    }
+    // As soon as both its probes say so.
+    world.seconds(45);
+    assert_eq!(world.verdict(0), Status::Degraded);
+    assert_eq!(world.state.checks[&check].incident, Some(open));
+}
+
+#[test]
+fn an_edit_of_the_rule_opens_nothing_by_itself() {
+    let mut config = config("AABBC", 1);
+    config.checks[0].rule = Rule::Consecutive(30);
+    let mut world = World::new(7, config.clone(), Faults::NONE);
+    world.seconds(90);
+    world.set_down(0, true);
+    world.seconds(90);
+    let check = CheckId::new("check 0");
+    assert_eq!(world.state.checks[&check].verdict.reason, Reason::Unconfirmed);
+    config.checks[0].rule = Rule::Consecutive(1);
+    world.propose(Command::Configure(Box::new(config)));
+    assert_eq!(world.state.checks[&check].incident, None, "one more round must say so");
+    world.seconds(60);
+    assert_eq!(world.verdict(0), Status::Down);
 }
