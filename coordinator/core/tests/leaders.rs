@@ -182,7 +182,12 @@ fn time_without_any_leader_does_not_prove_that_it_no_longer_comes_and_goes() {
     for _ in 0..760 {
         world.second();
         let incident = &world.state.incidents[&open];
-        assert_eq!(incident.resolved_at, None, "{} s", world.now.since(incident.opened_at).as_secs());
+        assert_eq!(
+            incident.resolved_at,
+            None,
+            "{} s",
+            world.now.since(incident.opened_at).as_secs()
+        );
     }
     assert_eq!(world.verdict(0), Status::Down);
     world.set_down(0, false);
