@@ -218,7 +218,8 @@ impl Evidence {
         let excused = self.excused.get(&probe).is_some_and(|until| self.now < *until);
         let fit = |session: &Session| session.health.of(family).may_vote();
         let fit = self.sessions.get(&probe).is_some_and(fit);
-        fit && !suspect && (excused || self.is_heard(probe))
+        let quarantined = state.quarantined_since(id).is_some();
+        fit && !suspect && !quarantined && (excused || self.is_heard(probe))
     }
 
     pub(super) fn ballot(&self, id: &CheckId, state: &State) -> Ballot {

@@ -299,6 +299,7 @@ impl World {
             self.set_target(check, Mode::Fine);
         }
         self.sink.troubles.clear();
+        self.reinstate();
         let all: Vec<usize> = (0..self.nodes.len()).collect();
         for node in all {
             self.nodes[node].paused_until = self.now;

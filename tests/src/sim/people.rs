@@ -6,7 +6,7 @@ use std::time::Duration;
 use crosscheck_core::Command;
 use crosscheck_model::config::{Maintenance, Window};
 use crosscheck_model::spec::Rule;
-use crosscheck_model::{Config, Severity, Timestamp};
+use crosscheck_model::{Config, ProbeId, Severity, Timestamp};
 
 use super::fault::Fault;
 use super::log::Origin;
@@ -124,6 +124,18 @@ impl World {
         self.planned.insert(reason, Planned { from, to });
         self.coverage.fault(Fault::Maintenance);
         self.configure(config, text);
+    }
+
+    /// Somebody looks at the machines of quarantined probes and lifts the quarantines, from now on
+    /// once a minute.
+    pub(super) fn reinstate(&mut self) {
+        let probes = self.state().probes.keys();
+        let quarantined = |probe: &&ProbeId| self.state().quarantined_since(probe).is_some();
+        for probe in probes.filter(quarantined).cloned().collect::<Vec<_>>() {
+            let by = "ops".to_owned();
+            self.propose(Command::Reinstate { probe, by }, Origin::Nobody);
+        }
+        self.after(Duration::from_secs(60), "people", Self::reinstate);
     }
 
     fn acknowledge(&mut self, how: Fault) {
