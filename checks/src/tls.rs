@@ -216,7 +216,7 @@ impl Session {
         Certificate::read(self.shown(), &self.roots, self.at)
     }
 
-    /// [`Certificate::days_left`] alone.
+    /// `Certificate::days_left` alone.
     pub fn days_left(&self) -> Option<f64> {
         Certificate::days_left(self.shown(), &self.roots, self.at)
     }

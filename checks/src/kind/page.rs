@@ -3,7 +3,7 @@
 //!
 //! Each element has a connection of its own, as every request of a check has. Browsers share
 //! connections, so a page's time here is that of a browser and some handshakes more. Where the
-//! probe has a browser, [`browser`] loads pages with it.
+//! probe has a browser, `browser` loads pages with it.
 
 mod browser;
 mod elements;
