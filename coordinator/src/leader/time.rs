@@ -267,7 +267,7 @@ mod tests {
             (5, vec![DAY, DAY, 0], Some(0)),
             (5, vec![-DAY, -DAY, 0], Some(0)),
             (5, vec![-DAY, DAY, 0], Some(0)),
-            (5, vec![-DAY, DAY, 0, 1], Some(0)),
+            (5, vec![-DAY, DAY, 0, 1], Some(1)),
         ] {
             let at = |off| Timestamp::from_millis(NOW.saturating_add_signed(off));
             let told = clocks.iter().copied().map(at).collect();

@@ -34,7 +34,9 @@ fn no_name_adds_a_field_or_a_receiver() {
     let mail = composed(&probe("p1\r\nBcc: all@example.com\r\n\r\n\u{202e}x"), 1, Word::Lost);
     let head = mail.split("\r\n\r\n").next().unwrap_or_default();
     assert!(!head.lines().any(|line| line.starts_with("Bcc")), "{head}");
-    assert!(field(&mail, "Subject").contains("p1 Bcc: all@example.com"), "{head}");
+    // In words of RFC 2047, which are folded between each other.
+    let subject = field(&mail, "Subject").replace("?= =?us-ascii?Q?", "").replace('_', " ");
+    assert!(subject.contains("p1 Bcc: all@example.com"), "{head}");
 }
 
 #[test]
