@@ -69,8 +69,8 @@ impl Story {
     pub(crate) fn new(state: &State, incident: &Incident, scope: &Scope, now: Timestamp) -> Self {
         let ended = incident.resolved_at.unwrap_or(now);
         let own = is_own(incident, scope);
-        let chapter = |event| Chapter::new(event, now, own, scope.whole);
-        let mut events: Vec<Chapter> = incident.timeline.iter().filter_map(chapter).collect();
+        let mut events: Vec<Chapter> =
+            incident.timeline.iter().filter_map(|event| Chapter::new(event, now, own)).collect();
         events.reverse();
         Self {
             number: incident.id.0,
@@ -99,9 +99,8 @@ impl Story {
 }
 
 impl Chapter {
-    /// The view of one event; `None` for what concerns the staff only: whom the mails went to, and
-    /// whom they did not reach.
-    fn new(event: &Event, now: Timestamp, own: bool, staff: bool) -> Option<Self> {
+    /// The view of one event; `None` for what concerns the staff only.
+    fn new(event: &Event, now: Timestamp, own: bool) -> Option<Self> {
         let words = if own { text::quote(&event.text) } else { String::new() };
         let (heading, text) = match event.kind {
             EventKind::FirstFailure => ("First failing run", words),
@@ -109,9 +108,6 @@ impl Chapter {
             EventKind::Changed => ("Changed", words),
             EventKind::Acknowledged => ("Acknowledged", "Somebody is working on it.".to_owned()),
             EventKind::Resolved => ("Resolved", words),
-            EventKind::Notified if staff => ("To be told", words),
-            EventKind::Delivered if staff => ("Told", words),
-            EventKind::Undelivered if staff => ("Not told", words),
             EventKind::Notified | EventKind::Delivered | EventKind::Undelivered => return None,
         };
         let votes = event.sites.iter().map(|opinion| SiteVote::past(opinion, now)).collect();
