@@ -99,8 +99,7 @@ impl Story {
 }
 
 impl Chapter {
-    /// The view of one event; `None` for what concerns the staff only: whom the mails went to, and
-    /// whom they did not reach. The page may be public.
+    /// The view of one event; `None` for what concerns the staff only.
     fn new(event: &Event, now: Timestamp, own: bool) -> Option<Self> {
         let words = if own { text::quote(&event.text) } else { String::new() };
         let (heading, text) = match event.kind {
