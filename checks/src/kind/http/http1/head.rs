@@ -4,7 +4,9 @@ use std::io::Write;
 use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version, header, response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, response,
+};
 use httparse::{ParserConfig, Status};
 
 use super::{Broken, HEAD_LIMIT_BYTES};
@@ -12,7 +14,7 @@ use super::{Broken, HEAD_LIMIT_BYTES};
 /// More fields than servers send.
 const FIELDS_LIMIT: usize = 100;
 
-/// The request as it goes over the wire. Its length is told where it has a body.
+/// The request as it goes over the wire. The body's length is told where there may be one.
 pub(super) fn written(request: Request<Bytes>) -> impl Buf {
     /// Room for most heads.
     const USUAL_BYTES: usize = 512;
@@ -26,7 +28,10 @@ pub(super) fn written(request: Request<Bytes>) -> impl Buf {
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
-    if !body.is_empty() && !parts.headers.contains_key(header::CONTENT_LENGTH) {
+    // Of a method that means something by content, its lack is told as well (RFC 9110 section 8.6).
+    let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
+    let tells_length = expects_body || !body.is_empty();
+    if tells_length && !parts.headers.contains_key(header::CONTENT_LENGTH) {
         let _ = write!(out, "content-length: {}\r\n", body.len());
     }
     out.extend_from_slice(b"\r\n");
@@ -198,16 +203,18 @@ mod tests {
 
     #[test]
     fn a_request_says_what_its_body_has() {
-        let request = |body: &'static [u8]| {
-            let request = Request::builder().method("POST").uri("/a?b").header("host", "x");
+        let request = |method: &str, body: &'static [u8]| {
+            let request = Request::builder().method(method).uri("/a?b").header("host", "x");
             let mut written = written(request.body(Bytes::from(body)).expect("well-formed"));
             let bytes = written.copy_to_bytes(written.remaining());
             String::from_utf8(bytes.to_vec()).expect("text")
         };
-        assert_eq!(request(b""), "POST /a?b HTTP/1.1\r\nhost: x\r\n\r\n");
+        assert_eq!(request("GET", b""), "GET /a?b HTTP/1.1\r\nhost: x\r\n\r\n");
+        let wanted = "POST /a?b HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(request("POST", b""), wanted);
         let wanted = "POST /a?b HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
-        assert_eq!(request(b"hi"), wanted);
-        let long = request(&[b'x'; 5000]);
+        assert_eq!(request("POST", b"hi"), wanted);
+        let long = request("POST", &[b'x'; 5000]);
         assert!(long.contains("content-length: 5000\r\n\r\nxxx") && long.ends_with("xxx"));
     }
 }
