@@ -643,22 +643,14 @@ fn a_late_copy_of_a_request_is_no_rival() {
 #[test]
 fn what_comes_and_goes_is_not_green_while_a_carrier_fails_it() {
     let mut world = steady("AABBC", 1);
-    for _ in 0..3 {
-        world.set_down(0, true);
-        world.seconds(60);
-        world.set_down(0, false);
-        world.seconds(150);
-    }
-    let check = CheckId::new("check 0");
-    let open = world.state.checks[&check].incident.expect("it comes and goes");
-    assert!(world.state.incidents[&open].flapping && world.verdict(0) == Status::Up);
+    let open = world.come_and_go(0);
     for probe in world.probes.iter_mut().filter(|probe| probe.carrier == "A") {
         probe.targets = false;
     }
     // As soon as both its probes say so.
     world.seconds(45);
     assert_eq!(world.verdict(0), Status::Degraded);
-    assert_eq!(world.state.checks[&check].incident, Some(open));
+    assert_eq!(world.state.checks[&CheckId::new("check 0")].incident, Some(open));
 }
 
 #[test]

@@ -167,15 +167,7 @@ fn nobody_becomes_suspect_by_the_votes_of_the_excused() {
 #[test]
 fn time_without_any_leader_does_not_prove_that_it_no_longer_comes_and_goes() {
     let mut world = steady("AABBC", 1);
-    for _ in 0..3 {
-        world.set_down(0, true);
-        world.seconds(60);
-        world.set_down(0, false);
-        world.seconds(150);
-    }
-    let check = CheckId::new("check 0");
-    let open = world.state.checks[&check].incident.expect("it comes and goes");
-    assert!(world.state.incidents[&open].flapping && world.verdict(0) == Status::Up);
+    let open = world.come_and_go(0);
     // It breaks while nobody decides for longer than a stable check must be watched.
     world.set_down(0, true);
     world.depose(660);

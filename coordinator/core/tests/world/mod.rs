@@ -13,8 +13,8 @@ use crosscheck_model::observation::{Clock, Firmness, Trigger};
 use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{Fitness, Health, Hello, Report, WIRE_VERSION};
 use crosscheck_model::{
-    Cause, CheckId, CheckSpec, Config, ContactId, Family, Observation, Outcome, ProbeId, Severity,
-    SiteId, SiteQuorum, Status, Timestamp,
+    Cause, CheckId, CheckSpec, Config, ContactId, Family, IncidentId, Observation, Outcome,
+    ProbeId, Severity, SiteId, SiteQuorum, Status, Timestamp,
 };
 
 pub(crate) const INTERVAL: Duration = Duration::from_secs(30);
@@ -591,6 +591,20 @@ impl World {
     }
 
     /// Another probe joins.
+    /// The check fails and recovers until its incident stays open through the recoveries; it.
+    pub(crate) fn come_and_go(&mut self, check: usize) -> IncidentId {
+        for _ in 0..3 {
+            self.set_down(check, true);
+            self.seconds(60);
+            self.set_down(check, false);
+            self.seconds(150);
+        }
+        let id = CheckId::new(format!("check {check}"));
+        let open = self.state.checks[&id].incident.expect("it comes and goes");
+        assert!(self.state.incidents[&open].flapping && self.verdict(check) == Status::Up);
+        open
+    }
+
     pub(crate) fn add_probe(&mut self, id: ProbeId, site: SiteId, carrier: String) {
         let boot = self.random.next();
         self.probes.push(Probe::new(id, site, carrier, boot));
