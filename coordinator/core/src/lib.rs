@@ -40,6 +40,7 @@ pub mod judge;
 pub mod level;
 pub mod maintenance;
 pub mod member;
+pub mod merge;
 pub mod notify;
 pub mod operator;
 pub mod outbox;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crosscheck_model::config::Route;
 use crosscheck_model::mutant::{self, Mutant};
-use crosscheck_model::{CheckId, ContactId, CustomerId, IncidentId, Severity, Timestamp, pattern};
+use crosscheck_model::{CheckId, ContactId, CustomerId, IncidentId, Severity, pattern};
 use sha2::{Digest, Sha256};
 
 use crate::effect::Effect;
@@ -77,7 +77,7 @@ impl State {
         }
         let mut names = Vec::new();
         for (contact, channel) in recipients {
-            let mut key = key(&self.cluster, id, edge, &contact, &channel);
+            let mut key = key_of(&self.cluster, id, edge, &contact, &channel);
             if mutant::is(Mutant::RandomKey) {
                 key.0[..8].copy_from_slice(&self.now.as_millis().to_be_bytes());
             }
@@ -90,9 +90,8 @@ impl State {
                 self.merge_unsent(&milder);
             }
             let mut owed = self.owe(key, &notice, contact, channel);
-            if let Some(ended) = self.merge_recoveries(&owed) {
-                owed.notice.summary =
-                    format!("{} (it was well again at {ended})", owed.notice.summary);
+            if let Some(before) = self.merge_earlier(&owed) {
+                owed.notice.summary = format!("{} ({before})", owed.notice.summary);
             }
             names.push(format!("{} by {}", owed.contact, owed.channel));
             if matches!(edge, Edge::Alarm(_)) {
@@ -127,25 +126,6 @@ impl State {
                 owed.notice.alarm_was_lost = false;
             }
         }
-    }
-
-    /// A recovery that has not gone out when its check's next alarm is owed would come after it,
-    /// and say that all is well. The alarm says it instead; when the check was well, if so.
-    fn merge_recoveries(&mut self, alarm: &Owed) -> Option<Timestamp> {
-        let notice = &alarm.notice;
-        if !matches!(notice.edge, Edge::Alarm(_)) || notice.check.is_none() {
-            return None;
-        }
-        let earlier = |owed: &&Owed| {
-            owed.notice.edge == Edge::Recovery
-                && owed.notice.check == notice.check
-                && owed.notice.incident != notice.incident
-                && (&owed.contact, &owed.channel) == (&alarm.contact, &alarm.channel)
-        };
-        let unsent: Vec<Key> = self.outbox.values().filter(earlier).map(|owed| owed.key).collect();
-        let merged = self.merge_unsent(&unsent);
-        let ends = merged.iter().filter_map(|key| self.outbox.get(key)?.notice.ended);
-        ends.max()
     }
 
     fn owe(&self, key: Key, notice: &Notice, contact: ContactId, channel: String) -> Owed {
@@ -236,7 +216,13 @@ fn of_route(route: &Route) -> BTreeSet<Recipient> {
 
 /// SHA-256 over (cluster, incident, edge, contact, channel), each preceded by its length so that
 /// no two lists of parts read the same; the first 128 bits.
-fn key(cluster: &str, id: IncidentId, edge: Edge, contact: &ContactId, channel: &str) -> Key {
+pub(crate) fn key_of(
+    cluster: &str,
+    id: IncidentId,
+    edge: Edge,
+    contact: &ContactId,
+    channel: &str,
+) -> Key {
     let edge = match edge {
         Edge::Alarm(status) => format!("alarm {status}"),
         Edge::Recovery => "recovery".to_owned(),

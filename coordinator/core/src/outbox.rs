@@ -277,6 +277,9 @@ impl State {
             Some(owed) => (self.now, self.may_send(owed)),
             None => return Reply::Rejected(format!("nothing is owed under {key}")),
         };
+        if free && self.merge_superseded(key) {
+            return Reply::Rejected(format!("the next alarm of its check says what {key} would"));
+        }
         let Some(owed) = self.outbox.get_mut(&key).filter(|_| free) else {
             return Reply::Rejected(format!("{key} is not to be sent now"));
         };
@@ -328,28 +331,13 @@ impl State {
         if let (Some(incident), Some((kind, text))) = (self.incidents.get_mut(&incident), event) {
             incident.note(now, kind, text, Vec::new());
         }
+        self.merge_superseded(key);
         self.mark_lost_alarms(key);
         self.reroute_lost(key, effects);
         effects.push(Effect::Attempted { channel: channel.clone(), outcome: noted.as_str() });
         self.note_attempt(&channel, &noted);
         effects.push(Effect::Owed);
         Reply::Done
-    }
-
-    /// Another notification says what these, as far as they are unsent, would have said. Those that
-    /// it was so for.
-    pub(crate) fn merge_unsent(&mut self, keys: &[Key]) -> Vec<Key> {
-        let now = self.now;
-        let mut merged = Vec::new();
-        for key in keys {
-            let Some(owed) = self.outbox.get_mut(key) else { continue };
-            let unsent = matches!(owed.progress, Progress::Queued | Progress::Retry { .. });
-            if unsent && owed.ambiguous == 0 && owed.reached.is_empty() {
-                owed.progress = Progress::Merged { at: now };
-                merged.push(*key);
-            }
-        }
-        merged
     }
 
     /// A recovery whose alarm never reached its contact says it all in one.

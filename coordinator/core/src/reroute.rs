@@ -1,13 +1,14 @@
 //! An alarm that does not get through: it goes on by the contact's next channel, and to the
 //! operators, with the reason. Somebody must know of the outage.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crosscheck_model::{Config, ContactId, IncidentId};
 
 use crate::effect::Effect;
 use crate::incident::EventKind;
+use crate::notify::Recipient;
 use crate::outbox::{Edge, Key, Owed, Progress, SendResult};
 use crate::state::State;
 
@@ -163,28 +164,37 @@ impl State {
     }
 
     /// Owes the alarm to the contact by its next channel, and to the operators where they are to
-    /// hear of it; and its end, if it is over.
+    /// hear of it; and its end, if it is over. Whoever has had the end by some way knows of the
+    /// incident: an alarm behind it would stand there for good.
     fn reroute(&mut self, key: Key, operators: bool, effects: &mut Vec<Effect>) {
-        if self.outbox.get(&key).is_none_or(|owed| self.is_hushed(owed)) {
+        let Some(owed) = self.outbox.get(&key).filter(|owed| !self.is_hushed(owed)).cloned() else {
             return;
-        }
-        let Some(owed) = self.outbox.get_mut(&key) else { return };
+        };
         let (incident, edge) = (owed.notice.incident, owed.notice.edge);
         if !matches!(edge, Edge::Alarm(_)) {
             return;
         }
-        let is_first = !std::mem::replace(&mut owed.rerouted, true);
-        let owed = owed.clone();
-        let why = owed.last_error.as_deref().unwrap_or("it was never taken");
-        let untold = format!("{} was not told by {}: {why}", owed.contact, owed.channel);
         let mut others = if operators { self.operators() } else { BTreeSet::new() };
-        let next = if is_first { self.next_channel(&owed) } else { None };
+        let next = if owed.rerouted { None } else { self.next_channel(&owed) };
         others.extend(next.map(|channel| (owed.contact.clone(), channel)));
         others.remove(&(owed.contact.clone(), owed.channel.clone()));
+        let ends = self.ends_of(incident);
+        let end = ends.values().next().map(|owed| owed.notice.edge);
+        let end_by = |way: &Recipient| ends.get(way).map(|owed| &owed.progress);
+        // An end that is just going out: what became of it decides, a moment later.
+        if others.iter().any(|way| matches!(end_by(way), Some(Progress::Claimed { .. }))) {
+            return;
+        }
+        others.retain(|way| end_by(way).is_none_or(|progress| !progress.is_settled()));
+        if let Some(owed) = self.outbox.get_mut(&key) {
+            owed.rerouted = true;
+        }
+        let why = owed.last_error.as_deref().unwrap_or("it was never taken");
+        let untold = format!("{} was not told by {}: {why}", owed.contact, owed.channel);
         let Some(about) = self.incidents.get(&incident) else { return };
         let (summary, is_over) =
             (format!("{} ({untold})", about.summary), about.resolved_at.is_some());
-        let end = self.end_of(incident).filter(|_| is_over);
+        let end = end.filter(|_| is_over);
         self.notify_of(incident, edge, others.clone(), Some(summary), effects);
         if let Some(end) = end {
             self.notify(incident, end, others, effects);
@@ -207,10 +217,12 @@ impl State {
         self.config.channels.keys().find(|channel| !tried.contains(channel.as_str())).cloned()
     }
 
-    /// The last word on an incident, if there has been one.
-    fn end_of(&self, incident: IncidentId) -> Option<Edge> {
-        let of_this = |owed: &&Owed| owed.notice.incident == incident;
-        let mut edges = self.outbox.values().filter(of_this).map(|owed| owed.notice.edge);
-        edges.find(|edge| !matches!(edge, Edge::Alarm(_)))
+    /// The last word on an incident, by each way on which it has been owed.
+    fn ends_of(&self, incident: IncidentId) -> BTreeMap<Recipient, &Owed> {
+        let is_end = |owed: &&Owed| {
+            owed.notice.incident == incident && !matches!(owed.notice.edge, Edge::Alarm(_))
+        };
+        let by_way = |owed: &Owed| (owed.contact.clone(), owed.channel.clone());
+        self.outbox.values().filter(is_end).map(|owed| (by_way(owed), owed)).collect()
     }
 }

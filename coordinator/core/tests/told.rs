@@ -7,7 +7,7 @@ mod world;
 use std::time::Duration;
 
 use crosscheck_core::command::Window as Planned;
-use crosscheck_core::outbox::Edge;
+use crosscheck_core::outbox::{Edge, Owed, Progress};
 use crosscheck_model::config::{Contact, Maintenance, Route, Window};
 use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::{CheckId, ContactId, SiteId, SiteQuorum, Status};
@@ -139,9 +139,37 @@ fn a_recovery_never_comes_after_the_next_alarm() {
     assert!(world.mails_of(is_recovery).is_empty(), "it is down");
     let again = &world.mails_of(is_down)[2..];
     assert_eq!(again.len(), 2);
-    assert!(again.iter().all(|mail| mail.notice.summary.contains("(it was well again at ")));
+    assert!(again.iter().all(|mail| mail.notice.summary.contains("(it failed before, too, from ")));
     world.set_down(0, false);
     world.seconds(200);
+    assert_eq!(world.mails_of(is_recovery).len(), 2);
+}
+
+#[test]
+fn an_alarm_that_is_late_is_not_told_behind_the_next_one() {
+    let mut world = steady("AABBC", 1);
+    world.dead_channels.insert("mail".to_owned());
+    let down = |world: &mut World, down: bool, seconds: u64| {
+        world.set_down(0, down);
+        world.seconds(seconds);
+    };
+    down(&mut world, true, 90);
+    down(&mut world, false, 200);
+    down(&mut world, true, 60);
+    assert!(world.mails.is_empty());
+    let of_check = |owed: &&Owed| owed.notice.check.is_some();
+    let first = world.state.outbox.values().filter(of_check).map(|owed| owed.notice.incident).min();
+    let of_first = |owed: &&Owed| Some(owed.notice.incident) == first;
+    for owed in world.state.outbox.values().filter(of_first) {
+        assert!(matches!(owed.progress, Progress::Merged { .. }), "{owed:?}");
+    }
+    world.dead_channels.clear();
+    world.seconds(3600);
+    let told: Vec<String> =
+        world.mails_of(is_down).iter().map(|mail| mail.notice.summary.clone()).collect();
+    assert_eq!(told.len(), 2, "the second incident's, to both contacts: {told:?}");
+    assert!(told.iter().all(|summary| summary.contains("(it failed before, too, from ")));
+    down(&mut world, false, 200);
     assert_eq!(world.mails_of(is_recovery).len(), 2);
 }
 

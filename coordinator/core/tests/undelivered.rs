@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crosscheck_core::command::{Command, Reply};
 use crosscheck_core::incident::EventKind;
-use crosscheck_core::outbox::{CLAIM_LEASE, Edge, Owed, Progress, SendResult};
+use crosscheck_core::outbox::{CLAIM_LEASE, Edge, Key, Owed, Progress, SendResult};
 use crosscheck_core::{Effect, State, apply};
 use crosscheck_model::config::{Channel, Route};
-use crosscheck_model::{Config, ContactId};
+use crosscheck_model::{Config, ContactId, Status, Timestamp};
 use world::{Faults, World, config, is_down, is_recovery};
 
 /// `li` is told by mail; there is a telephone, too, and `ops` operate.
@@ -253,5 +253,100 @@ fn what_waits_for_a_mended_channel_is_sent_as_soon_as_it_is_mended() {
         assert_eq!(told(&world, is_down), ["li by mail"], "{mended}");
         let once_more: Vec<u32> = before.iter().map(|attempts| attempts + 1).collect();
         assert_eq!(attempts(&world), once_more, "{mended}: and not again and again");
+    }
+}
+
+/// A check was down and is well again, and `li` has heard of neither: the mail server is away.
+/// `ops` has been alarmed by telephone of something milder, and has heard, or hears, of the end.
+fn over_with_the_end_being(progress: fn(Timestamp) -> Progress) -> (World, Key) {
+    let mut world = steady(by_mail());
+    world.dead_channels.insert("mail".to_owned());
+    world.set_down(0, true);
+    world.seconds(90);
+    world.set_down(0, false);
+    world.seconds(200);
+    let (alarm, end) = {
+        let of_check = |owed: &&Owed| owed.notice.check.is_some();
+        let mut owed = world.state.outbox.values().filter(of_check).cloned();
+        let one = owed.next().expect("an alarm and its end");
+        let other = owed.next().expect("an alarm and its end");
+        if is_down(&one.notice.edge) { (one, other) } else { (other, one) }
+    };
+    let now = world.state.now;
+    let ops = |mut owed: Owed, number: u8, progress: Progress| {
+        owed.key = Key([number; 16]);
+        (owed.contact, owed.channel) = (ContactId::new("ops"), "phone".to_owned());
+        (owed.progress, owed.attempts, owed.last_error) = (progress, 1, None);
+        owed.after.clear();
+        owed
+    };
+    let mut milder = ops(alarm, 1, Progress::Delivered { at: now });
+    milder.notice.edge = Edge::Alarm(Status::Degraded);
+    let end = ops(end, 2, progress(now));
+    let key = end.key;
+    world.state.outbox.extend([(milder.key, milder), (key, end)]);
+    let mut edited = world.state.config.clone();
+    edited.channels.remove("mail");
+    edited.routes[0].channels = vec!["phone".to_owned()];
+    world.propose(Command::Configure(Box::new(edited)));
+    (world, key)
+}
+
+/// Of what `ops` has been, or is to be, alarmed.
+fn alarms_of_ops(world: &World) -> Vec<Edge> {
+    let ops = ContactId::new("ops");
+    let mut edges: Vec<Edge> = world
+        .state
+        .outbox
+        .values()
+        .filter(|owed| owed.contact == ops && owed.notice.check.is_some())
+        .map(|owed| owed.notice.edge)
+        .filter(|edge| matches!(edge, Edge::Alarm(_)))
+        .collect();
+    edges.sort_by_key(|edge| format!("{edge:?}"));
+    edges
+}
+
+#[test]
+fn who_has_heard_of_the_end_is_not_alarmed_any_more() {
+    let (mut world, _) = over_with_the_end_being(|at| Progress::Delivered { at });
+    world.seconds(60);
+    assert_eq!(alarms_of_ops(&world), [Edge::Alarm(Status::Degraded)]);
+    assert_eq!(told(&world, is_down), ["li by phone"], "who has not heard of it is told");
+    assert_eq!(told(&world, is_recovery), ["li by phone"]);
+}
+
+#[test]
+fn an_end_that_is_just_going_out_decides_whether_its_alarm_is_told_there() {
+    let claimed =
+        |at: Timestamp| Progress::Claimed { term: 1, node: 1, until: at.plus(CLAIM_LEASE) };
+    let cases = [
+        (SendResult::Delivered, vec![Edge::Alarm(Status::Degraded)]),
+        (
+            SendResult::Retry("busy".to_owned()),
+            vec![Edge::Alarm(Status::Degraded), Edge::Alarm(Status::Down)],
+        ),
+    ];
+    for (result, alarms) in cases {
+        let (mut world, key) = over_with_the_end_being(claimed);
+        assert_eq!(alarms_of_ops(&world), [Edge::Alarm(Status::Degraded)], "not yet");
+        let settle = Command::Settle { key, attempt: 1, result: result.clone() };
+        assert_eq!(world.propose(settle), Reply::Done);
+        world.seconds(120);
+        assert_eq!(alarms_of_ops(&world), alarms, "{result:?}");
+        let ops = world.mails.iter().filter(|mail| {
+            let owed = &world.state.outbox[&mail.key];
+            owed.contact == ContactId::new("ops") && mail.check.is_some()
+        });
+        let mut order: Vec<Edge> =
+            ops.map(|mail| world.state.outbox[&mail.key].notice.edge).collect();
+        // The end goes out under the key that this test gave it, and under its own.
+        order.dedup();
+        let wanted = if alarms.len() == 1 {
+            vec![]
+        } else {
+            vec![Edge::Alarm(Status::Down), Edge::Recovery]
+        };
+        assert_eq!(order, wanted, "the end is the last word");
     }
 }

@@ -1,10 +1,11 @@
 //! I7, paired and ordered edges: one open incident a check, opened and closed in turn; its end is
-//! told to exactly those whom an alarm was meant for, and not before that alarm is settled.
+//! told to exactly those whom an alarm was meant for, not before that alarm is settled, and nobody
+//! is alarmed of it after that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crosscheck_core::incident::Subject;
-use crosscheck_core::outbox::{Edge, Owed};
+use crosscheck_core::outbox::{Edge, Owed, Progress};
 use crosscheck_core::{Command, Effect, Reply};
 use crosscheck_model::{ContactId, IncidentId};
 
@@ -45,7 +46,7 @@ impl Checker for PairedEdges {
     fn send(&mut self, view: &View<'_>, attempt: &Attempt) -> Finding {
         let notice = &attempt.owed.notice;
         if matches!(notice.edge, Edge::Alarm(_)) {
-            return Ok(());
+            return nothing_ended(view, &attempt.owed);
         }
         let unsettled = of_contact(view, &attempt.owed)
             .find(|owed| is_alarm(owed) && !owed.progress.is_settled());
@@ -68,6 +69,21 @@ impl Checker for PairedEdges {
 
 fn is_alarm(owed: &Owed) -> bool {
     matches!(owed.notice.edge, Edge::Alarm(_))
+}
+
+/// No alarm goes out where the incident's end has gone out, or is on its way.
+fn nothing_ended(view: &View<'_>, alarm: &Owed) -> Finding {
+    let has_gone = |owed: &&Owed| {
+        !is_alarm(owed)
+            && (owed.progress.is_settled() || matches!(owed.progress, Progress::Claimed { .. }))
+    };
+    match of_contact(view, alarm).find(has_gone) {
+        Some(end) => Err(format!(
+            "an alarm of incident {} goes out to {} by {} behind its end, which is {:?}",
+            alarm.notice.incident, end.contact, end.channel, end.progress
+        )),
+        None => Ok(()),
+    }
 }
 
 fn of_contact<'a>(view: &'a View<'_>, of: &'a Owed) -> impl Iterator<Item = &'a Owed> {
