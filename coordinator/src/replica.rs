@@ -296,6 +296,12 @@ impl Replica {
         self.0.shared.read(look)
     }
 
+    /// A copy of the applied state, and the index of the last entry in it. While that entry's
+    /// measurements are on their way into the history, [`Self::applied`] still names the one before.
+    pub fn view(&self) -> (State, u64) {
+        self.0.shared.view()
+    }
+
     /// The effects of entries applied from now on, one message an entry, without the
     /// measurements. A subscriber that is too slow hears that it lags and must look at the
     /// state instead.

@@ -29,11 +29,12 @@ impl World {
             let seat = &self.seats[index];
             let Some(running) = &seat.running else { continue };
             let replica = running.member.replica();
-            let applied = replica.applied().0;
-            if applied < tip || applied == 0 {
+            if replica.applied().0 < tip || replica.applied().0 == 0 {
                 continue;
             }
-            let hash = fnv(0, &replica.read(snapshot::encode).expect("a state has bytes"));
+            // A member may stand still between the state's change and the word of it.
+            let (state, applied) = replica.view();
+            let hash = fnv(0, &snapshot::encode(&state).expect("a state has bytes"));
             if applied == tip {
                 let own = *own.get_or_insert_with(|| self.witness_hash());
                 self.compare(index, hash, own);

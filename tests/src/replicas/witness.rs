@@ -113,11 +113,10 @@ impl Witness {
         Ok(stamped)
     }
 
-    /// A leader says that everything up to this entry is committed: what is newly so, or how it
-    /// contradicts what was (I16: what is committed never changes).
-    pub(super) fn commit(&mut self, request: &Request) -> Result<Vec<Committed>, String> {
+    /// A leader says that everything up to this entry is committed: what is newly so, to be carried
+    /// out in this order, or how it contradicts what was (I16: what is committed never changes).
+    pub(super) fn commit(&self, request: &Request) -> Result<Vec<Place>, String> {
         let Some(upto) = request.leader_commit.as_ref().map(place) else { return Ok(Vec::new()) };
-        let term = request.vote.leader_id.term;
         if let Some((known, _)) = self.committed.get(&upto.0) {
             return match *known == upto.1 {
                 true => Ok(Vec::new()),
@@ -139,10 +138,11 @@ impl Witness {
             at = seen.prev;
         }
         chain.reverse();
-        Ok(chain.into_iter().filter_map(|place| self.carry_out(place, term)).collect())
+        Ok(chain)
     }
 
-    fn carry_out(&mut self, place: Place, since: u64) -> Option<Committed> {
+    /// Applies an entry that is committed since term `since`; what it gave, if it is a command.
+    pub(super) fn carry_out(&mut self, place: Place, since: u64) -> Option<Committed> {
         self.committed.insert(place.0, (place.1, since));
         self.tip = Some(place);
         self.entries += 1;

@@ -250,9 +250,16 @@ impl World {
             };
             self.ground.lock().perhaps_kill(who, step);
         }
-        match self.witness.commit(&request) {
-            Ok(entries) => entries.iter().for_each(|entry| self.committed(entry)),
-            Err(what) => self.fail("I16 Raft safety", what),
+        let chain = match self.witness.commit(&request) {
+            Ok(chain) => chain,
+            Err(what) => return self.fail("I16 Raft safety", what),
+        };
+        for place in chain {
+            let entry = self.witness.carry_out(place, request.vote.leader_id.term);
+            self.catch_up_with_states(place.0);
+            if let Some(entry) = entry {
+                self.committed(&entry);
+            }
         }
     }
 
@@ -260,7 +267,6 @@ impl World {
         let what = format!("entry {:?} at {}", entry.place, entry.stamped.at);
         self.ground.lock().trace.mix(self.now, &what);
         self.check(|checker, world| checker.entry(world, entry));
-        self.catch_up_with_states(entry.place.0);
         for effect in &entry.applied.effects {
             if let Effect::Incident(id) = effect {
                 self.tell_incident(*id);

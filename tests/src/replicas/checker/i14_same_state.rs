@@ -19,9 +19,8 @@ impl Checker for SameState {
         let mut known: Option<(u64, usize, Vec<u8>)> = None;
         for seat in world.seats.iter().filter(|seat| seat.belongs()) {
             let Some(running) = &seat.running else { continue };
-            let replica = running.member.replica();
-            let applied = replica.applied().0;
-            let state = replica.read(snapshot::encode).map_err(|error| error.to_string())?;
+            let (state, applied) = running.member.replica().view();
+            let state = snapshot::encode(&state).map_err(|error| error.to_string())?;
             match &known {
                 Some((index, other, wanted)) if *index == applied && *wanted != state => {
                     return Err(format!(

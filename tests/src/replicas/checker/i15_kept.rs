@@ -2,6 +2,7 @@
 //! damaged log is never used, and what probes were told to be taken is in every history, once.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crosscheck_coordinator::fatal::Fatal;
 use crosscheck_coordinator::raft::{Log, Types, unpack};
@@ -117,6 +118,9 @@ impl Promises {
             let (index, term) = place(&last);
             (term, index)
         });
+        // A snapshot stands for everything up to its last entry: the log behind it is purged after
+        // it is on the disk, and by the next start if the process dies in between.
+        let snapshot = newest_snapshot(&data.join("snapshots"));
         self.tested += 1;
         // Whoever leads a term was elected by others: that binds as much as the vote did.
         let binds = |vote: &VoteOf<Types>, told: (u64, u64)| {
@@ -131,14 +135,25 @@ impl Promises {
         if let Some((by, told)) = self.logs.get(&index)
             && self.newest.get(&index).is_none_or(|newest| newest <= by)
             && end.is_none_or(|end| end < *told)
+            && snapshot.is_none_or(|snapshot| snapshot < told.1)
         {
             return Err(format!(
                 "seat {index} has told to have entry {told:?} (term, index), and its log ends at \
-                 {end:?}"
+                 {end:?}, its snapshot at {snapshot:?}"
             ));
         }
         Ok(())
     }
+}
+
+/// The last entry that the newest snapshot stands for. One that cannot be read does not let the
+/// process start.
+fn newest_snapshot(folder: &Path) -> Option<u64> {
+    let files = std::fs::read_dir(folder).ok()?;
+    let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
+    let index =
+        |name: String| name.strip_prefix("state-")?.strip_suffix(".snapshot")?.parse::<u64>().ok();
+    names.filter_map(index).max()
 }
 
 #[derive(Default)]
