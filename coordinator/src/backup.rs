@@ -95,8 +95,11 @@ impl Replica {
             let what = "this coordinator is still fetching its history: ask another one";
             return Err(BackupError::NotNow(what.to_owned()));
         }
-        let (state, index) = self.0.shared.view();
-        // The measurements of those entries are written a moment later.
+        let (state, index) = self.view();
+        // The measurements of the last entry may still be on their way to the history.
+        let mut commits = self.commits();
+        let ended = || BackupError::NotNow("this coordinator is stopping".to_owned());
+        commits.wait_for(|(applied, _)| *applied >= index).await.map_err(|_| ended())?;
         let kept = self.history().flush().await;
         let kept = kept.map_err(|error| BackupError::NotNow(error.to_string()))?;
         if kept < index {
