@@ -226,9 +226,26 @@ pub async fn connect_to(
     addresses: &[SocketAddr],
     timer: &mut Timer,
 ) -> Result<Connected, Failure> {
+    let (stream, address) = reach_one(guard, addresses, timer, open).await?;
+    Ok(Connected { stream, address })
+}
+
+/// Opens something at the first of these addresses where that succeeds, and says which.
+///
+/// # Errors
+/// The guard forbids all addresses, or none answers in time.
+pub(crate) async fn reach_one<T, F>(
+    guard: &Guard,
+    addresses: &[SocketAddr],
+    timer: &mut Timer,
+    open: impl Fn(SocketAddr) -> F,
+) -> Result<(T, SocketAddr), Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
     let allowed = allowed(guard, addresses)?;
     let (deadline, mut last_tried) = (timer.deadline, None);
-    let attempts = attempt_each(&allowed, deadline, &mut last_tried);
+    let attempts = attempt_each(&allowed, deadline, &mut last_tried, open);
     let attempted = timer.phase(Phase::Connect, attempts).await;
     timer.address = last_tried;
     attempted?
@@ -256,11 +273,15 @@ pub fn allowed(guard: &Guard, addresses: &[SocketAddr]) -> Result<Vec<SocketAddr
 
 /// Tries the addresses in order. While others wait, one gets an equal share of the time left
 /// and one share is kept for what follows the connection; the last may take all.
-async fn attempt_each(
+async fn attempt_each<T, F>(
     addresses: &[SocketAddr],
     deadline: Instant,
     last_tried: &mut Option<SocketAddr>,
-) -> Result<Connected, Failure> {
+    open: impl Fn(SocketAddr) -> F,
+) -> Result<(T, SocketAddr), Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
     let mut failures = Vec::new();
     for (index, &address) in addresses.iter().enumerate() {
         *last_tried = Some(address);
@@ -273,24 +294,28 @@ async fn attempt_each(
             let share = left / waiting.saturating_add(2);
             match timeout(share, attempt).await {
                 Ok(opened) => opened,
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                Err(_) => Err(connect_failure(address, &io::ErrorKind::TimedOut.into())),
             }
         };
         match opened {
-            Ok(stream) => return Ok(Connected { stream, address }),
-            Err(error) => failures.push(connect_failure(address, &error)),
+            Ok(opened) => return Ok((opened, address)),
+            Err(failure) => failures.push(failure),
         }
     }
     Err(all_failed(failures))
 }
 
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+async fn open(address: SocketAddr) -> Result<TcpStream, Failure> {
+    let opened = async {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // Waiting to fill a segment would be measured as the target's time.
+        socket.set_nodelay(true)?;
+        socket.connect(address).await
     };
-    socket.set_nodelay(true)?; // Waiting to fill a segment would be measured as the target's time.
-    socket.connect(address).await
+    opened.await.map_err(|error| connect_failure(address, &error))
 }
 
 /// One failure of several: what a host said counts for more than silence.

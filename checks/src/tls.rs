@@ -11,6 +11,7 @@
 mod certificate;
 mod chain;
 mod files;
+mod quic;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod staple;

@@ -11,6 +11,7 @@ pub(in crate::kind) mod exchange;
 mod expect;
 mod hop;
 mod http1;
+mod http3;
 pub(in crate::kind) mod jar;
 pub(in crate::kind) mod json;
 mod login;

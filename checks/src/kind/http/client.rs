@@ -121,7 +121,7 @@ impl Client {
                 jar.take(&answer.head.headers, &hop.target, visit.words.secrets);
             }
             seen.status = Some(answer.head.status.as_u16());
-            seen.version = Some(if answer.is_http2 { 2.0 } else { 1.1 });
+            seen.version = Some(answer.spoken.number());
             let next =
                 if self.plan.redirects == 0 { None } else { hop.next(&answer.head, prepared) };
             let accepts = || self.plan.wanted.accepts(answer.head.status);

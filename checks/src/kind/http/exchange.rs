@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::Body;
 use super::http1::{self, Broken, HEAD_LIMIT_BYTES};
+use super::http3;
 use super::wire::{Marks, Sent, Shared, Watched};
 use crate::dial::Timer;
 use crate::resolve::Failure;
@@ -22,16 +23,36 @@ use crate::tls;
 /// An answer whose body has not been read. Dropping it closes the connection.
 pub(in crate::kind) struct Answer {
     pub(in crate::kind) head: response::Parts,
-    pub(super) is_http2: bool,
+    pub(super) spoken: Spoken,
     body: Incoming,
     began: Instant,
     marks: Shared,
+}
+
+/// The version of HTTP on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kind) enum Spoken {
+    Http1,
+    Http2,
+    Http3,
+}
+
+impl Spoken {
+    /// As people write it.
+    pub(super) const fn number(self) -> f64 {
+        match self {
+            Self::Http1 => 1.1,
+            Self::Http2 => 2.0,
+            Self::Http3 => 3.0,
+        }
+    }
 }
 
 /// Where the body comes from.
 enum Incoming {
     Http1(http1::Incoming),
     Http2 { body: hyper::body::Incoming, _tasks: Tasks },
+    Http3(Box<http3::Incoming>),
 }
 
 /// What came after the head.
@@ -79,16 +100,44 @@ where
         }
     };
     let answered = timeout_at(timer.deadline(), exchange).await;
+    let spoken = if is_http2 { Spoken::Http2 } else { Spoken::Http1 };
+    finish(answered.ok(), spoken, begun, marks, timer)
+}
+
+/// The same over a QUIC connection.
+pub(super) async fn ask_by_http3(
+    connection: quinn::Connection,
+    request: Request<Bytes>,
+    timer: &mut Timer,
+) -> Result<Answer, Failure> {
+    let marks = Shared::default();
+    let begun = Instant::now();
+    let exchange = Box::pin(http3::ask(connection, request, &marks));
+    let answered = timeout_at(timer.deadline(), exchange).await.map(|answered| {
+        let (head, body) = answered.map_err(Fault::Http3)?;
+        Ok((head, Incoming::Http3(Box::new(body))))
+    });
+    finish(answered.ok(), Spoken::Http3, begun, marks, timer)
+}
+
+/// Times the exchange, however it ended; `None`: at the deadline.
+fn finish(
+    answered: Option<Result<(response::Parts, Incoming), Fault>>,
+    spoken: Spoken,
+    begun: Instant,
+    marks: Shared,
+    timer: &mut Timer,
+) -> Result<Answer, Failure> {
     let mut seen = marks.lock();
-    seen.headed = matches!(answered, Ok(Ok(_)));
-    let began = time(&seen, is_http2, begun, seen.headed, timer);
+    seen.headed = matches!(answered, Some(Ok(_)));
+    let began = time(&seen, spoken, begun, seen.headed, timer);
     let (head, body) = match answered {
-        Err(_) => return Err(timer.ran_out(waiting_for(&seen, is_http2))),
-        Ok(Err(fault)) => return Err(fault.into_failure(&mut seen)),
-        Ok(Ok(answer)) => answer,
+        None => return Err(timer.ran_out(waiting_for(&seen, spoken))),
+        Some(Err(fault)) => return Err(fault.into_failure(&mut seen)),
+        Some(Ok(answer)) => answer,
     };
     drop(seen);
-    Ok(Answer { head, is_http2, body, began, marks })
+    Ok(Answer { head, spoken, body, began, marks })
 }
 
 async fn over_http2<S>(
@@ -111,19 +160,20 @@ where
 }
 
 /// Adds the times of sending and of the first byte, as far as they are over; gives the moment
-/// at which the answer began. HTTP/2 has frames of its own going both ways all the time, so
-/// there the first write with the request in it counts, and the complete head.
+/// at which the answer began. HTTP/2 and 3 have frames of their own going both ways all the time,
+/// so there the first write with the request in it counts, and the complete head.
 fn time(
     seen: &Marks,
-    is_http2: bool,
+    spoken: Spoken,
     begun: Instant,
     answered: bool,
     timer: &mut Timer,
 ) -> Instant {
     let now = Instant::now();
-    let sent = if is_http2 { seen.first_write_after } else { seen.last_write };
+    let is_plain = spoken == Spoken::Http1;
+    let sent = if is_plain { seen.last_write } else { seen.first_write_after };
     let is_sent = seen.taken && !seen.blocked;
-    let began = if is_http2 { answered.then_some(now) } else { seen.first_read };
+    let began = if is_plain { seen.first_read } else { answered.then_some(now) };
     let Some(sent) = sent.filter(|_| is_sent || began.is_some()) else { return now };
     timer.add(Phase::Send, sent.saturating_duration_since(begun));
     if let Some(began) = began {
@@ -133,8 +183,8 @@ fn time(
 }
 
 /// The phase that a run is in that got no head.
-fn waiting_for(seen: &Marks, is_http2: bool) -> Phase {
-    if seen.first_read.is_some() && !is_http2 {
+fn waiting_for(seen: &Marks, spoken: Spoken) -> Phase {
+    if seen.first_read.is_some() && spoken == Spoken::Http1 {
         Phase::Transfer // The head trickles.
     } else if seen.blocked || !seen.taken {
         Phase::Send
@@ -147,6 +197,7 @@ fn waiting_for(seen: &Marks, is_http2: bool) -> Phase {
 enum Fault {
     Http1(Broken),
     Http2(hyper::Error),
+    Http3(Failure),
 }
 
 impl Fault {
@@ -160,6 +211,7 @@ impl Fault {
             Self::Http1(Broken::Closed) => (Cause::Reset, closed(seen)),
             Self::Http1(Broken::HeadTooLarge) => (Cause::TooLarge, too_large()),
             Self::Http1(Broken::Malformed(why)) => (Cause::Protocol, why),
+            Self::Http3(failure) => return failure,
             Self::Http2(error) if error.is_parse_too_large() => (Cause::TooLarge, too_large()),
             Self::Http2(error) if is_broken_off(&error) => (Cause::Reset, with_sources(&error)),
             Self::Http2(error) if is_closed(&error) => (Cause::Reset, closed(seen)),
@@ -206,6 +258,13 @@ fn with_sources(error: &hyper::Error) -> String {
     sources(error).fold(error.to_string(), |text, inner| format!("{text}: {inner}"))
 }
 
+async fn http3_piece(body: &mut http3::Incoming) -> Result<Option<Piece>, Failure> {
+    Ok(match body.piece().await? {
+        Some(piece) => Some(Piece::Data(piece)),
+        None => body.trailers().await?.map(Piece::Trailers),
+    })
+}
+
 impl Answer {
     /// The next piece of what follows the head; `None` at its end.
     async fn piece(&mut self, timer: &Timer) -> Result<Option<Piece>, Failure> {
@@ -213,6 +272,10 @@ impl Answer {
             Incoming::Http1(body) => match timeout_at(timer.deadline(), body.piece()).await {
                 Err(_) => return Err(timer.ran_out(Phase::Transfer)),
                 Ok(came) => came.map(|piece| piece.map(Piece::Data)).map_err(Fault::Http1),
+            },
+            Incoming::Http3(body) => match timeout_at(timer.deadline(), http3_piece(body)).await {
+                Err(_) => return Err(timer.ran_out(Phase::Transfer)),
+                Ok(came) => came.map_err(Fault::Http3),
             },
             Incoming::Http2 { body, .. } => {
                 match timeout_at(timer.deadline(), body.frame()).await {

@@ -64,16 +64,19 @@ impl Client {
         let plan = &self.plan;
         let tls = if hop.target.is_https() { Some(self.tls(hop.at_home)?) } else { None };
         seen.note_request();
+        if let (Some(Version::Http3), Some(tls)) = (plan.version, tls) {
+            return Box::pin(self.ask_by_quic(env, tls, hop, (prepared, late), timer, seen)).await;
+        }
         let stream = self.reach(env, hop, prepared, timer, seen).await?;
         let Some(tls) = tls else {
             let forwards = plan.proxy.as_ref().is_some_and(|proxy| proxy.forwards());
             let form = match plan.version {
                 _ if forwards => Form::Proxied,
-                Some(Version::Http2) => Form::Http2,
+                Some(Version::Http2) => Form::Whole,
                 _ => Form::Origin,
             };
             let request = prepared.request(plan, hop, late, form)?;
-            let answer = exchange::ask(stream, form == Form::Http2, request, timer).await?;
+            let answer = exchange::ask(stream, form == Form::Whole, request, timer).await?;
             return match answer.head.status {
                 StatusCode::PROXY_AUTHENTICATION_REQUIRED if forwards => Err(self.login_refused()),
                 _ => Ok(answer),
@@ -94,13 +97,7 @@ impl Client {
         seen: &mut Seen,
     ) -> Result<Answer, Failure> {
         let plan = &self.plan;
-        let name = match &plan.server_name {
-            Some(name) if hop.at_home => name.clone(),
-            _ => ServerName::try_from(hop.target.host()).map_err(|error| Failure {
-                cause: Cause::TlsName,
-                detail: format!("TLS cannot ask for this host: {error}"),
-            })?,
-        };
+        let name = self.name_at(hop)?;
         let session = tls.handshake(stream, &name, timer).await?;
         if let Some(days) = session.days_left() {
             seen.note_certificate(days);
@@ -111,9 +108,41 @@ impl Client {
             return Err(Failure { cause: Cause::Protocol, detail });
         }
         let stream = session.trusted()?;
-        let form = if is_http2 { Form::Http2 } else { Form::Origin };
+        let form = if is_http2 { Form::Whole } else { Form::Origin };
         let request = prepared.request(plan, hop, late, form)?;
         exchange::ask(stream, is_http2, request, timer).await
+    }
+
+    /// The same, on a connection of QUIC.
+    async fn ask_by_quic(
+        &self,
+        env: &Env,
+        tls: &Tls,
+        hop: &Hop,
+        (prepared, late): (&Prepared, &Late),
+        timer: &mut Timer,
+        seen: &mut Seen,
+    ) -> Result<Answer, Failure> {
+        let (host, port, family) = (hop.target.host(), hop.target.port(), self.plan.family);
+        let addresses = dial::find(env, &host, port, family, timer).await?;
+        let session = tls.connect_quic(env, &addresses, &self.name_at(hop)?, timer).await?;
+        if let Some(days) = session.days_left() {
+            seen.note_certificate(days);
+        }
+        let connection = session.trusted()?;
+        let request = prepared.request(&self.plan, hop, late, Form::Whole)?;
+        exchange::ask_by_http3(connection, request, timer).await
+    }
+
+    /// The name that a server must have.
+    fn name_at(&self, hop: &Hop) -> Result<ServerName<'static>, Failure> {
+        match &self.plan.server_name {
+            Some(name) if hop.at_home => Ok(name.clone()),
+            _ => ServerName::try_from(hop.target.host()).map_err(|error| Failure {
+                cause: Cause::TlsName,
+                detail: format!("TLS cannot ask for this host: {error}"),
+            }),
+        }
     }
 
     /// A connection to the target, or to the proxy that forwards requests to it.

@@ -124,7 +124,8 @@ impl Plan {
                 ca: settings.ca,
                 client: settings.client,
                 alpn: offered(settings.version),
-                only_1_3: false,
+                // There is no older one within QUIC (RFC 9001 4.2).
+                only_1_3: settings.version == Some(Version::Http3),
             },
             body_limit: settings.body_limit.bytes(),
             wanted,
@@ -160,6 +161,7 @@ fn offered(version: Option<Version>) -> &'static [&'static [u8]] {
         None => &[b"h2", b"http/1.1"],
         Some(Version::Http2) => &[b"h2"],
         Some(Version::Http11) => &[b"http/1.1"],
+        Some(Version::Http3) => &[b"h3"],
     }
 }
 
@@ -194,6 +196,16 @@ fn check_contradictions(settings: &Settings, faults: &mut Faults) {
     if refuses && settings.compressed == Some(true) {
         let hint = Some("name one that compresses in `accept_encoding`");
         faults.add(&["compressed"], "nothing is asked for that compresses", hint);
+    }
+    if settings.version == Some(Version::Http3) {
+        if !settings.url.is_https() {
+            let hint = Some("write an `https://` URL");
+            faults.add(&["version"], "HTTP/3 is always encrypted", hint);
+        }
+        if settings.proxy.is_some() {
+            let hint = Some("leave out `proxy`, or ask for version 2");
+            faults.add(&["version"], "HTTP/3 goes over UDP, which no proxy here forwards", hint);
+        }
     }
     // A redirect may lead from http to https, where these count.
     if settings.url.is_https() || settings.redirects > 0 {

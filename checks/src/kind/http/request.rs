@@ -93,8 +93,8 @@ impl Prepared {
     }
 
     /// The request of a hop. Its URI is the path alone for HTTP/1.1 (RFC 9112 3.2.1), and
-    /// absolute for a proxy (RFC 9112 3.2.2) and for HTTP/2, where it becomes the pseudo-headers
-    /// (RFC 9113 8.3.1).
+    /// absolute for a proxy (RFC 9112 3.2.2) and for HTTP/2 and 3, where it becomes the
+    /// pseudo-headers (RFC 9113 8.3.1, RFC 9114 4.3.1).
     pub(super) fn request(
         &self,
         plan: &Plan,
@@ -112,10 +112,10 @@ impl Prepared {
             Form::Origin => path,
             // A proxy connects to this, whatever `Host` says.
             Form::Proxied => format!("{scheme}://{}{path}", hop.target.authority()),
-            Form::Http2 => format!("{scheme}://{}{path}", authority.to_str().unwrap_or_default()),
+            Form::Whole => format!("{scheme}://{}{path}", authority.to_str().unwrap_or_default()),
         };
         let mut request = Request::builder().method(hop.method.clone()).uri(uri);
-        if form != Form::Http2 {
+        if form != Form::Whole {
             request = request.header(header::HOST, authority);
         }
         if let (Form::Proxied, Some(account)) = (form, &self.account) {
@@ -152,8 +152,8 @@ pub(super) enum Form {
     Origin,
     /// By the whole URL, to a proxy.
     Proxied,
-    /// By the pseudo-headers of HTTP/2.
-    Http2,
+    /// By the pseudo-headers of HTTP/2 and HTTP/3.
+    Whole,
 }
 
 impl Hop {

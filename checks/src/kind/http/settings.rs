@@ -74,7 +74,9 @@ pub(in crate::kind) struct Settings {
     /// How many redirects are followed. Default 0: the answer of the URL itself is judged.
     #[serde(default)]
     pub(super) redirects: u32,
-    /// The HTTP version. Default: what the server picks (ALPN), and 1.1 without TLS.
+    /// The HTTP version. Default: what the server picks (ALPN) of 1.1 and 2, and 1.1 without TLS.
+    /// With 3 every `https://` hop goes over QUIC (UDP); its phase `connect` is the handshake with
+    /// TLS in it.
     pub(super) version: Option<Version>,
     /// The address family of a name; v4 when left out.
     pub(super) family: Option<Family>,
@@ -317,6 +319,7 @@ impl JsonSchema for StatusRange {
 pub(super) enum Version {
     Http11,
     Http2,
+    Http3,
 }
 
 impl<'de> Deserialize<'de> for Version {
@@ -325,13 +328,14 @@ impl<'de> Deserialize<'de> for Version {
         impl Visitor<'_> for Number {
             type Value = Version;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`\"1.1\"` or `\"2\"`")
+                f.write_str("`\"1.1\"`, `\"2\"` or `\"3\"`")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Version, E> {
                 match text {
                     "1.1" => Ok(Version::Http11),
                     "2" => Ok(Version::Http2),
-                    _ => Err(E::custom(format!("`{text}` is no version; write `1.1` or `2`"))),
+                    "3" => Ok(Version::Http3),
+                    _ => Err(E::custom(format!("`{text}` is no version; write `1.1`, `2` or `3`"))),
                 }
             }
             // YAML reads an unquoted `1.1` and `2` as numbers.
@@ -352,6 +356,6 @@ impl JsonSchema for Version {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "description": "the HTTP version", "enum": ["1.1", "2", 1.1, 2] })
+        json_schema!({ "description": "the HTTP version", "enum": ["1.1", "2", "3", 1.1, 2, 3] })
     }
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod encrypted;
 mod failures;
+mod http3;
 mod logins;
 mod payloads;
 mod proxies;

@@ -21,7 +21,7 @@ use crate::tls;
 /// The most that may come before the answer's head is complete. The head itself has a limit of its
 /// own; this one ends interim answers (RFC 9110 section 15.2) and HTTP/2 frames without end. A
 /// stream's first window (2 MiB) may come together with its head, so it lies above that.
-const UNHEADED_LIMIT_BYTES: usize = 4 << 20;
+pub(super) const UNHEADED_LIMIT_BYTES: usize = 4 << 20;
 
 /// What was seen so far.
 #[derive(Default)]
@@ -51,6 +51,13 @@ pub(super) struct Shared(Arc<Mutex<Marks>>);
 impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, Marks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The library has taken the whole request now, and sends it.
+    pub(super) fn note_taken(&self) {
+        let mut marks = self.lock();
+        marks.taken = true;
+        marks.first_write_after = Some(Instant::now());
     }
 
     fn wrote(&self, written: &Poll<io::Result<usize>>) {

@@ -27,7 +27,13 @@ fn a_value_that_does_not_fit_is_told_with_its_path() {
         (json!({ "url": url, "body": { "matches": "(" } }), "body.matches", "regular expression"),
         (json!({ "url": url, "header": { "x": { "match": "." } } }), "header.x.match", "`matches`"),
         (json!({ "url": url, "bearer": "clear" }), "bearer", "${env:NAME}"),
-        (json!({ "url": url, "version": "3" }), "version", "`1.1` or `2`"),
+        (json!({ "url": url, "version": "4" }), "version", "`1.1`, `2` or `3`"),
+        (json!({ "url": "http://a.test/", "version": 3 }), "version", "always encrypted"),
+        (
+            json!({ "url": "https://127.0.0.1/", "version": 3, "proxy": { "url": "http://p.test:3128" } }),
+            "version",
+            "which no proxy here forwards",
+        ),
         (json!({ "url": url, "slower_than": 3 }), "slower_than", "`30s`"),
         (json!({ "url": url, "json": { "$.a": ">=" } }), "json.$.a", "`>= 0`"),
     ];
