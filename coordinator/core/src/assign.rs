@@ -121,7 +121,9 @@ impl State {
         let Some(check) = self.checks.get(id).filter(run) else { return BTreeSet::new() };
         let candidates = self.probes.iter().filter_map(|(probe, state)| {
             let at = self.config.sites.get(&state.site)?;
-            let live = self.now.since(state.echo) <= ABSENT_LIMIT;
+            // A probe that is not believed keeps nobody else from the check.
+            let live = self.now.since(state.echo) <= ABSENT_LIMIT
+                && self.quarantined_since(probe).is_none();
             Some(Candidate {
                 probe,
                 site: &state.site,

@@ -102,7 +102,8 @@ impl State {
         });
         // Whoever has this name was let in by somebody else's act: only a token that says so may
         // put another in its place.
-        if !again && name.is_none() && self.identities.contains_key(&probe) {
+        let is_known = self.identities.contains_key(&probe) || self.probes.contains_key(&probe);
+        if !again && name.is_none() && is_known {
             return Err(JoinRefusal::NameTaken(probe));
         }
         let fresh = self.use_token(token, key);

@@ -112,6 +112,10 @@ impl State {
         }
         self.rivals.remove(probe);
         self.suspicions.remove(probe);
+        // What was said under its name meanwhile may be the other's word.
+        for check in self.checks.values_mut() {
+            check.votes.remove(probe);
+        }
         let now = self.now;
         let Some(known) = self.probes.get_mut(probe) else { return Reply::Done };
         (known.suspect, known.doubted_since, known.calm_since) = (None, None, None);

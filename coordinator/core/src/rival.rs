@@ -3,7 +3,8 @@
 //! as if from one. Both are quarantined until an operator lifts it ([`crate::quarantine`]).
 //!
 //! A restart is one new life, and the old one never comes back. Of two that are alive at once,
-//! each comes back after the other, again and again.
+//! each comes back after the other, again and again; a thief who begins a new life each time only
+//! makes the other one come back.
 
 use std::time::Duration;
 
@@ -12,14 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::State;
 
-/// So often must each of two lives have come back; a late copy of a message brings one back once.
+/// A life that came back so often was not alone; a late copy of a message brings one back once.
 const RETURNS: u32 = 3;
 
 /// Lives that do not meet within this time are not alive at once.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 
-/// The most lives kept of a name: a probe that crashes in a loop has many.
-const LIVES: usize = 8;
+/// The most lives kept of a name: more than sessions may be opened at once, or a thief's new lives
+/// would drive out the one that comes back.
+const LIVES: usize = 64;
 
 /// A process life that had the session, and how often it came back after another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +35,7 @@ pub struct Life {
 /// The lives of one name, of late.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rivalry {
-    /// Oldest first.
+    /// The one that had the session last at the end.
     pub lives: Vec<Life>,
     /// When the session last went from one to another.
     pub seen: Timestamp,
@@ -48,18 +50,25 @@ impl Rivalry {
             self.lives.clear();
         }
         self.seen = now;
-        if !self.lives.iter().any(|life| life.boot == from) {
-            self.lives.push(Life { boot: from, returns: 0 });
-        }
-        match self.lives.iter_mut().find(|life| life.boot == to) {
-            Some(life) => life.returns = life.returns.saturating_add(1),
-            None => self.lives.push(Life { boot: to, returns: 0 }),
-        }
-        let surplus = self.lives.len().saturating_sub(LIVES);
-        self.lives.drain(..surplus);
-        if self.lives.iter().filter(|life| life.returns >= RETURNS).count() >= 2 {
+        let left = self.take(from).unwrap_or(Life { boot: from, returns: 0 });
+        let came = match self.take(to) {
+            Some(life) => Life { returns: life.returns.saturating_add(1), ..life },
+            None => Life { boot: to, returns: 0 },
+        };
+        if came.returns >= RETURNS {
             self.quarantined.get_or_insert(now);
         }
+        self.lives.extend([left, came]);
+        while self.lives.len() > LIVES {
+            let fewest = self.lives.iter().enumerate().min_by_key(|(_, life)| life.returns);
+            let Some((place, _)) = fewest else { break };
+            self.lives.remove(place);
+        }
+    }
+
+    fn take(&mut self, boot: u64) -> Option<Life> {
+        let place = self.lives.iter().position(|life| life.boot == boot)?;
+        Some(self.lives.remove(place))
     }
 }
 

@@ -9,6 +9,7 @@ use crosscheck_model::wire::{
     Health, Hello, OLDEST_WIRE, Receipt, Refusal, Report, WIRE_VERSION, Welcome,
 };
 use crosscheck_model::{CheckId, ProbeId, Status, Timestamp};
+use sha2::{Digest, Sha256};
 
 use crate::effect::Effect;
 use crate::state::{ProbeState, State, Vote};
@@ -55,7 +56,7 @@ impl State {
         if !self.config.sites.contains_key(&hello.site) {
             return Err(Refusal::UnknownSite(hello.site));
         }
-        let epoch = self.number();
+        let epoch = self.epoch(&hello);
         let id = hello.probe.clone();
         self.note_life(&id, hello.boot);
         let moved = self.probes.get(&hello.probe).is_none_or(|known| known.site != hello.site);
@@ -97,6 +98,21 @@ impl State {
             self.assign(effects);
         }
         Ok(Welcome { epoch, now: self.now })
+    }
+
+    /// A number for a session, larger than those before, which nobody guesses who does not know the
+    /// number of the process: whoever holds a copy of the probe's key must open a session of his
+    /// own to say anything, and that is noticed ([`crate::rival`]).
+    fn epoch(&mut self, hello: &Hello) -> u64 {
+        let number = self.number();
+        let mut hash = Sha256::new();
+        hash.update(number.to_be_bytes());
+        hash.update(hello.boot.to_be_bytes());
+        hash.update(hello.probe.as_str());
+        let digest = hash.finalize();
+        let mut low = [0; 4];
+        low.copy_from_slice(&digest[..4]);
+        number << u32::BITS | u64::from(u32::from_be_bytes(low))
     }
 
     /// Takes the reports of a batch; what each probe is told.
@@ -144,7 +160,10 @@ impl State {
         let known = self.probes.get_key_value(&report.probe).map(|(id, _)| id.clone());
         let id = known.unwrap_or(report.probe);
         let mut unasked = 0;
-        for observation in report.observations {
+        for mut observation in report.observations {
+            // What is kept is kept until it is old: nothing is of the future.
+            observation.started = observation.started.min(now);
+            observation.at = observation.at.min(now);
             if !self.may_record(&id, &observation.check) {
                 unasked += 1;
                 continue;
@@ -200,8 +219,8 @@ impl State {
             status: outcome.status,
             cause: outcome.cause,
             detail: outcome.detail.clone(),
-            started: observation.started.min(now),
-            at: observation.at.min(now),
+            started: observation.started,
+            at: observation.at,
             failing_since: observation.failing_since.map(|since| since.min(now)),
             duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
         };

@@ -254,6 +254,16 @@ fn a_name_is_taken_over_only_by_a_token_that_says_so() {
 }
 
 #[test]
+fn a_probe_that_never_joined_is_not_driven_out_by_a_token_without_a_name() {
+    let mut door = Door::issued(1, at("there"));
+    let epoch = door.open("p", "here", None).expect("let in without a key").epoch;
+    assert_eq!(door.enrol(1, "p", "there", 1), Err(JoinRefusal::NameTaken("p".into())));
+    assert!(door.report("p", epoch));
+    assert_eq!(door.issue(2, named("there", "p")), Reply::Done);
+    assert!(door.enrol(2, "p", "there", 2).is_ok());
+}
+
+#[test]
 fn a_certificate_is_renewed_for_the_key_that_joined() {
     let mut door = Door::joined();
     door.pass(CERTIFICATE_LIFETIME / 2);

@@ -625,7 +625,39 @@ fn restarts_are_no_rivals_however_many() {
         world.now = world.now.plus(Duration::from_secs(1));
     }
     assert_eq!(world.state.quarantined_since(&name), None);
-    assert!(world.state.rivals[&name].lives.len() <= 8, "bounded");
+    assert_eq!(world.state.rivals[&name].lives.len(), 41, "all of ten minutes");
+    (2000..2100).for_each(|boot| steal(&mut world, boot));
+    assert_eq!(world.state.rivals[&name].lives.len(), 64, "bounded");
+}
+
+#[test]
+fn a_thief_with_a_new_life_each_time_is_found_by_whom_he_drives_out() {
+    let (mut world, name) = rivals();
+    let own = world.state.probes[&name].boot;
+    for visit in 1..=3 {
+        assert_eq!(world.state.quarantined_since(&name), None);
+        // As many at once as sessions may be opened.
+        (0..20).for_each(|life| steal(&mut world, visit * 100 + life));
+        world.now = world.now.plus(Duration::from_secs(4));
+        steal(&mut world, own);
+    }
+    assert!(world.state.quarantined_since(&name).is_some());
+}
+
+#[test]
+fn what_was_said_in_a_quarantine_does_not_count_when_it_is_lifted() {
+    let (mut world, name) = rivals();
+    for boot in [1, 2, 1, 2, 1, 2, 1, 2] {
+        steal(&mut world, boot);
+        world.seconds(5);
+    }
+    assert!(world.state.quarantined_since(&name).is_some());
+    world.seconds(60);
+    let id = CheckId::new("check 0");
+    assert!(world.state.checks[&id].votes.contains_key(&name), "its words are kept");
+    let by = "li".to_owned();
+    assert_eq!(world.propose(Command::Reinstate { probe: name.clone(), by }), Reply::Done);
+    assert!(!world.state.checks[&id].votes.contains_key(&name));
 }
 
 #[test]

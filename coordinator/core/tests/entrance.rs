@@ -72,6 +72,29 @@ fn a_probe_writes_only_the_history_of_checks_that_it_was_given() {
 }
 
 #[test]
+fn nothing_is_kept_that_is_of_the_future() {
+    let mut world = steady(1);
+    let id = world.probes[0].id.clone();
+    let sample = world.effects.iter().find_map(|(_, effect)| match effect {
+        Effect::Record { probe, observation, .. } if *probe == id => Some(observation.clone()),
+        _ => None,
+    });
+    let mut sample = *sample.expect("it has reported");
+    let end_of_time = world.now.plus(1_000_000 * DAY);
+    (sample.seq, sample.started, sample.at) = (1_000_000, end_of_time, end_of_time);
+    world.probes[0].spool.push(sample);
+    world.seconds(5);
+    let kept = world.effects.iter().find_map(|(at, effect)| match effect {
+        Effect::Record { observation, .. } if observation.seq == 1_000_000 => {
+            Some((*at, observation.started, observation.at))
+        }
+        _ => None,
+    });
+    let (at, started, ended) = kept.expect("it is kept");
+    assert_eq!((started, ended), (at, at));
+}
+
+#[test]
 fn windows_of_another_revision_are_refused() {
     let rule = |check: &str| Maintenance {
         checks: vec![check.to_owned()],
