@@ -123,6 +123,7 @@ impl Reading<'_> {
                 Some("tcp") => self.tcp(name, module, target, new("tcp")),
                 Some("icmp") => self.icmp(name, module, target, new("icmp")),
                 Some("dns") => self.dns(name, module, target, new("dns")),
+                Some("grpc") => self.grpc(name, module, target, new("grpc")),
                 other => {
                     let prober = other.unwrap_or("nothing");
                     let why = format!("left out: there is no check of `{prober}` here");
@@ -189,6 +190,7 @@ impl Reading<'_> {
 
     fn dns(&mut self, name: &str, module: &Node, target: &str, mut check: Check) -> Check {
         check.set("server", Out::text(target));
+        let is_secure = module.get("dns").is_some_and(|dns| dns.is("dns_over_tls"));
         for (key, node) in module.get("dns").map(Node::entries).unwrap_or_default() {
             let text = node.text().unwrap_or_default();
             match key.as_str() {
@@ -197,6 +199,7 @@ impl Reading<'_> {
                 }
                 "query_name" => check.set("name", Out::text(text.trim_end_matches('.'))),
                 "query_type" => check.set("type", Out::text(text)),
+                "transport_protocol" if is_secure => {}
                 "transport_protocol" => check.set("transport", Out::text(text)),
                 "recursion_desired" => check.set("recursion", Out::word(text)),
                 "valid_rcodes" => {
@@ -212,9 +215,30 @@ impl Reading<'_> {
                         "expressions there are for whole records; write `answers` for the values",
                     );
                 }
-                "dns_over_tls" if text == "false" => {}
+                "dns_over_tls" if is_secure => check.set("transport", Out::text("tls")),
+                "dns_over_tls" => {}
+                "tls_config" => self.tls_config(name, node, &mut check),
                 "query_class" if text == "IN" => {}
                 _ => self.lose(node, name, key, "there is nothing like it here"),
+            }
+        }
+        check
+    }
+
+    fn grpc(&mut self, name: &str, module: &Node, target: &str, mut check: Check) -> Check {
+        let place = target.split_once("://").map_or(target, |(_, place)| place);
+        check.set("address", Out::text(place.trim_end_matches('/')));
+        for (key, node) in module.get("grpc").map(Node::entries).unwrap_or_default() {
+            let text = node.text().unwrap_or_default();
+            match key.as_str() {
+                "preferred_ip_protocol" | "ip_protocol_fallback" => {
+                    self.family(name, key, node, &mut check);
+                }
+                "service" => check.set("service", Out::text(text)),
+                "tls" if text == "true" => check.set("tls", Out::word(true)),
+                "tls" => {}
+                "tls_config" => self.tls_config(name, node, &mut check),
+                _ => self.lose(node, name, key, "not known"),
             }
         }
         check

@@ -339,11 +339,7 @@ impl Reading<'_> {
         check.set("server", Out::text(server));
         match node.text_of("dns_proto") {
             Some("TCP") => check.set("transport", Out::text("tcp")),
-            Some("TCP_TLS") => self.lose(
-                node,
-                &format!("probe {name}: `dns_proto`"),
-                "there is no DNS over TLS here",
-            ),
+            Some("TCP_TLS") => check.set("transport", Out::text("tls")),
             _ => {}
         }
         self.rest(name, node, &["resolved_domain", "query_type", "dns_proto", "resolve_first"]);

@@ -36,6 +36,8 @@ pub(super) mod why {
     /// Access tokens that are fetched.
     pub(in super::super) const TOKENS: &str = "not copied; write `oauth2: { token_url: .., \
          client_id: .., client_secret: .. }`, the secret as `${env:..}`";
+    /// What the settings of kind `http` have no word for.
+    pub(in super::super) const EXPRESSION: &str = "write it as an expression (`expect`)";
     /// A certificate that is not verified.
     pub(in super::super) const UNTRUSTED: &str =
         "a certificate that is not trusted is never taken; name its `ca`";
@@ -86,6 +88,11 @@ impl Check {
         self.kind == kind
     }
 
+    /// Whether it has a setting.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.settings.iter().any(|(known, _)| known == key)
+    }
+
     /// One of the kind's settings; given again, it replaces the first.
     pub(super) fn set(&mut self, key: &str, value: Out) {
         self.settings.retain(|(known, _)| known != key);
@@ -128,7 +135,7 @@ impl Check {
 
     /// An item of a list in a setting that is a map.
     pub(super) fn add(&mut self, key: &str, inner: &str, item: Out) {
-        if !self.settings.iter().any(|(known, _)| known == key) {
+        if !self.has(key) {
             self.set(key, Out::Map(Vec::new()));
         }
         let map = self.settings.iter_mut().find(|(known, _)| known == key);

@@ -121,24 +121,60 @@ impl Reading<'_> {
             }
         }
         self.client(node, &name, &mut check);
+        let mut registration = None;
         for condition in node.get("conditions").map(Node::items).unwrap_or_default() {
             let Some(text) = condition.text() else { continue };
-            if let Err(why) = condition::apply(text, &mut check) {
+            let applied = match text.starts_with("[DOMAIN_EXPIRATION]") {
+                true => self.registration(node, &name, text, &mut registration),
+                false => condition::apply(text, &mut check),
+            };
+            if let Err(why) = applied {
                 self.lose(condition, &format!("{name}: condition `{text}`"), &why);
             }
+        }
+        if check.is("websocket") && !check.has("expect") {
+            check.set("expect", Out::text(".*")); // Any message.
         }
         let interval = node.text_of("interval").map_or(Some(INTERVAL), time::go);
         let timeout = node.get("client").and_then(|client| client.text_of("timeout"));
         let timeout = timeout.map_or(Some(TIMEOUT), time::go);
         check.times(interval, timeout, self.draft);
-        let means = self.alerts(node, &name, &mut check);
-        let made = self.draft.check(check);
-        for means in means {
-            self.alerted.entry(means).or_default().push(made.clone());
+        let mut made = Vec::new();
+        for mut check in [Some(check), registration].into_iter().flatten() {
+            let means = self.alerts(node, &name, &mut check);
+            let title = self.draft.check(check);
+            for means in means {
+                self.alerted.entry(means).or_default().push(title.clone());
+            }
+            made.push(title);
         }
         for window in node.get("maintenance-windows").map(Node::items).unwrap_or_default() {
-            self.maintenance(Some(window), std::slice::from_ref(&made));
+            self.maintenance(Some(window), &made);
         }
+    }
+
+    /// A second check, of how long the domain in the URL is registered.
+    fn registration(
+        &self,
+        node: &Node,
+        name: &str,
+        condition: &str,
+        made: &mut Option<Check>,
+    ) -> Result<(), String> {
+        let days = condition::domain(condition)?;
+        let host = node.text_of("url").map(host_of).unwrap_or_default();
+        // Of more labels nobody can tell by the name which of them are registered.
+        if host.split('.').count() != 2 {
+            return Err("make a check of kind `domain` of what is registered".to_owned());
+        }
+        let title = format!("{name} registration");
+        let mut check = Check::new(self.file, node.line, &title, "domain");
+        check.set("name", Out::text(host));
+        check.set("warn_days", days);
+        *made = Some(check);
+        Err("carried over as a check of kind `domain`: near its end a registration is degraded \
+             here, not down"
+            .to_owned())
     }
 
     /// A check of the kind that the URL's scheme names.
@@ -160,7 +196,9 @@ impl Reading<'_> {
         let host = rest.split('/').next().unwrap_or(rest);
         let mut check = match scheme {
             "http" | "https" => return Some(self.request(node, name, url, new("http"))),
+            "ws" | "wss" => return Some(self.websocket(node, name, url, new("websocket"))),
             "tcp" => new("tcp"),
+            "udp" => new("udp"),
             "tls" => new("tls"),
             "ssh" => new("ssh"),
             "icmp" => {
@@ -174,12 +212,15 @@ impl Reading<'_> {
                 check.set("starttls", Out::word(true));
                 check
             }
+            "grpc" => new("grpc"),
+            "grpcs" => {
+                let mut check = new("grpc");
+                check.set("tls", Out::word(true));
+                check
+            }
             other => {
                 let why = match other {
-                    "udp" | "sctp" => "left out: there is no check of it here",
-                    "ws" | "wss" => "left out: WebSockets are not checked here",
-                    "domain" => "left out: a domain's registration is not checked here",
-                    "grpc" | "grpcs" => "left out: gRPC is not checked here",
+                    "sctp" => "left out: there is no check of it here",
                     _ => "left out: this scheme is not known",
                 };
                 self.lose(node, &format!("{name} ({other})"), why);
@@ -187,6 +228,10 @@ impl Reading<'_> {
             }
         };
         check.set("address", Out::text(host));
+        let body = node.text_of("body").filter(|body| scheme == "udp" && !body.is_empty());
+        if let Some(body) = body {
+            check.set("send", Out::text(references(body)));
+        }
         if let Some(ssh) = node.get("ssh").filter(|ssh| ssh.text_of("username").is_some()) {
             self.lose(
                 ssh,
@@ -202,12 +247,7 @@ impl Reading<'_> {
         if let Some(method) = node.text_of("method").filter(|method| *method != "GET") {
             check.set("method", Out::text(method));
         }
-        let headers = node.get("headers").map(Node::entries).unwrap_or_default();
-        for (header, value) in headers {
-            let Some(text) = value.text() else { continue };
-            let text = self.without_secret(value, name, header, text);
-            check.put("headers", header, Out::text(text));
-        }
+        self.headers(node, name, &mut check);
         if let Some(body) = node.text_of("body") {
             if node.is("graphql") {
                 let query = Out::Map(vec![("query".to_owned(), Out::text(references(body)))]);
@@ -220,6 +260,22 @@ impl Reading<'_> {
             }
         }
         check
+    }
+
+    /// It sends a message, be it an empty one, and waits for another.
+    fn websocket(&mut self, node: &Node, name: &str, url: &str, mut check: Check) -> Check {
+        check.set("url", Out::text(url));
+        self.headers(node, name, &mut check);
+        check.set("send", Out::text(references(node.text_of("body").unwrap_or_default())));
+        check
+    }
+
+    fn headers(&mut self, node: &Node, name: &str, check: &mut Check) {
+        for (header, value) in node.get("headers").map(Node::entries).unwrap_or_default() {
+            let Some(text) = value.text() else { continue };
+            let text = self.without_secret(value, name, header, text);
+            check.put("headers", header, Out::text(text));
+        }
     }
 
     /// A header's text; where it says who asks, a reference.
@@ -264,6 +320,14 @@ impl Reading<'_> {
             self.lose(value, &format!("{name}: client `{key}`"), why);
         }
     }
+}
+
+/// The host of a URL, without user and port.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let place = place.rsplit('@').next().unwrap_or(place);
+    place.split(':').next().unwrap_or(place)
 }
 
 /// Group and name, as people tell endpoints apart.

@@ -94,12 +94,15 @@ impl Reading<'_> {
                 }
                 check
             }
+            "real-browser" => self.browser(node, &name, new("page")),
             "redis" | "mysql" => return self.database(node, &name, kind, new),
             other => {
                 let why = match other {
                     "push" => "left out: make it a check of kind `push`, with a token of its own",
                     "docker" => "left out: containers are not looked into; check their port",
-                    "real-browser" => "left out: no browser is run; check the page by `http`",
+                    "grpc-keyword" => {
+                        "left out: of gRPC the health service is asked, by a check of kind `grpc`"
+                    }
                     "postgres" | "sqlserver" | "mongodb" => "left out: check its port by `tcp`",
                     _ => "left out: there is no check of this type here",
                 };
@@ -160,7 +163,7 @@ impl Reading<'_> {
             self.lose(
                 node,
                 &format!("{name}: `resendInterval`"),
-                "reminders follow the severity here",
+                "nobody is reminded here: an alarm is told once",
             );
         }
         let tags = node.get("tags").map(Node::items).unwrap_or_default();
@@ -264,6 +267,16 @@ impl Reading<'_> {
                 self.lose(node, &format!("{name}: `authMethod` {other}"), why);
             }
         }
+    }
+
+    /// The probe loads the page by a browser that its own configuration names.
+    fn browser(&mut self, node: &Node, name: &str, mut check: Check) -> Check {
+        check.set("url", Out::text(node.text_of("url").unwrap_or_default()));
+        check.set("browser", Out::word(true));
+        let why = "name a browser in probe.yaml (`browser: /usr/bin/chromium`); elements that fail \
+                   are degraded here";
+        self.lose(node, &format!("{name}: browser"), why);
+        check
     }
 
     fn dns(&mut self, node: &Node, host: &str, mut check: Check) -> Check {

@@ -120,10 +120,7 @@ fn wanted(key: &str, node: &Node, check: &mut Check) -> Result<(), &'static str>
         "body_size_limit" => {
             check.set("body_limit", Out::text(node.text().unwrap_or_default()));
         }
-        "fail_if_body_matches_regexp" => {
-            return Err("only texts can be unwanted (`body: { lacks: .. }`)");
-        }
-        "fail_if_header_matches" => return Err("a header cannot be unwanted"),
+        "fail_if_body_matches_regexp" | "fail_if_header_matches" => return Err(why::EXPRESSION),
         "valid_http_versions" => return Err("write `version` if one is wanted"),
         _ => return Err("not known"),
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::draft::Check;
+use super::super::draft::{Check, why};
 use super::super::time;
 use super::super::written::Out;
 
@@ -17,11 +17,7 @@ const SIGNS: [&str; 6] = ["==", "!=", "<=", ">=", "<", ">"];
 /// # Errors
 /// Why it cannot.
 pub(super) fn apply(text: &str, check: &mut Check) -> Result<(), String> {
-    let found = SIGNS.iter().find_map(|sign| {
-        let (left, right) = text.split_once(&format!(" {sign} "))?;
-        Some((left.trim(), *sign, right.trim()))
-    });
-    let Some((left, sign, right)) = found else { return Err("it is not understood".to_owned()) };
+    let (left, sign, right) = apart(text)?;
     let is_http = check.is("http");
     match left {
         "[STATUS]" if is_http => status(sign, right, check),
@@ -38,21 +34,42 @@ pub(super) fn apply(text: &str, check: &mut Check) -> Result<(), String> {
             Ok(())
         }
         "[IP]" => Err("which address answers is not judged; name it in the URL".to_owned()),
-        "[DOMAIN_EXPIRATION]" => Err("a domain's registration is not checked here".to_owned()),
+        "[DOMAIN_EXPIRATION]" => Err("make a check of kind `domain` of it".to_owned()),
         "[BODY]" if check.is("dns") => answer(sign, right, check),
+        "[BODY]" if check.is("udp") || check.is("websocket") => message(sign, right, check),
+        // It must serve in any case.
+        "[BODY].status" if check.is("grpc") && (sign, right) == ("==", "SERVING") => Ok(()),
         "[BODY]" if is_http => whole_body(sign, right, check),
         _ if is_http && left.starts_with("[BODY]") => body_value(left, sign, right, check),
         _ if is_http && left.starts_with("has([BODY]") => {
             let path = left.trim_start_matches("has([BODY]").trim_end_matches(')');
             if (sign, right) != ("==", "true") {
-                return Err("that a value is missing cannot be wanted".to_owned());
+                return Err(why::EXPRESSION.to_owned());
             }
             check.put("json", &json_path(path), Out::text("exists"));
             Ok(())
         }
-        _ if left.starts_with("len(") => Err("lengths are not judged".to_owned()),
+        _ if is_http && left.starts_with("len(") => Err(why::EXPRESSION.to_owned()),
         _ => Err("there is no such condition for this kind".to_owned()),
     }
+}
+
+/// The days before its end from which on a domain's registration is not well.
+///
+/// # Errors
+/// Why there are none.
+pub(super) fn domain(text: &str) -> Result<Out, String> {
+    let (_, sign, right) = apart(text)?;
+    days(sign, right)
+}
+
+/// Both sides of a condition, and the sign between them.
+fn apart(text: &str) -> Result<(&str, &str, &str), String> {
+    let found = SIGNS.iter().find_map(|sign| {
+        let (left, right) = text.split_once(&format!(" {sign} "))?;
+        Some((left.trim(), *sign, right.trim()))
+    });
+    found.ok_or_else(|| "it is not understood".to_owned())
 }
 
 fn status(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
@@ -81,10 +98,15 @@ fn response_time(sign: &str, right: &str, check: &mut Check) -> Result<(), Strin
     Err("carried over as `slower_than`: slower is degraded here, not down".to_owned())
 }
 
-fn certificate(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
+/// A least time as days.
+fn days(sign: &str, right: &str) -> Result<Out, String> {
     let least = time::go(right).filter(|_| sign.starts_with('>'));
-    let Some(least) = least else { return Err("only a least time can be wanted".to_owned()) };
-    let days = Out::word(least.as_secs().div_ceil(HOURS * 3600).max(1));
+    let least = least.ok_or_else(|| "only a least time can be wanted".to_owned())?;
+    Ok(Out::word(least.as_secs().div_ceil(HOURS * 3600).max(1)))
+}
+
+fn certificate(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
+    let days = days(sign, right)?;
     if check.is("tls") {
         check.set("warn_days", days);
     } else {
@@ -110,20 +132,28 @@ fn answer(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
     Ok(())
 }
 
+/// A datagram, or a message.
+fn message(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
+    if sign != "==" {
+        return Err("only what an answer must be can be wanted".to_owned());
+    }
+    if check.has("expect") {
+        return Err("an answer is judged by one expression; the first was taken".to_owned());
+    }
+    check.set("expect", Out::text(expression(right)));
+    Ok(())
+}
+
 fn whole_body(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
     match (sign, any(right)) {
-        ("==", Some(all)) => {
-            let all: Vec<_> = all.iter().map(|text| whole(text)).collect();
-            check.add("body", "matches", Out::text(all.join("|")));
-        }
-        ("==", None) => check.add("body", "matches", Out::text(whole(right))),
+        ("==", _) => check.add("body", "matches", Out::text(expression(right))),
         ("!=", None) => {
             match right.strip_prefix("pat(*").and_then(|rest| rest.strip_suffix("*)")) {
                 Some(text) if !text.contains('*') => check.add("body", "lacks", Out::text(text)),
-                _ => return Err("only a text that must not be in it can be unwanted".to_owned()),
+                _ => return Err(why::EXPRESSION.to_owned()),
             }
         }
-        _ => return Err("bodies are not compared by size".to_owned()),
+        _ => return Err(why::EXPRESSION.to_owned()),
     }
     Ok(())
 }
@@ -131,7 +161,7 @@ fn whole_body(sign: &str, right: &str, check: &mut Check) -> Result<(), String> 
 fn body_value(left: &str, sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
     let path = json_path(left.trim_start_matches("[BODY]"));
     if any(right).is_some() || glob(right).is_some() {
-        return Err("a JSON value is compared with one value here".to_owned());
+        return Err(why::EXPRESSION.to_owned());
     }
     check.put("json", &path, Out::text(format!("{sign} {right}")));
     Ok(())
@@ -157,6 +187,14 @@ fn glob(text: &str) -> Option<String> {
     let inner = text.strip_prefix("pat(")?.strip_suffix(')')?;
     let parts: Vec<_> = inner.split('*').map(escaped).collect();
     Some(format!("^{}$", parts.join(".*")))
+}
+
+/// An expression for a whole body, which may be one of several.
+fn expression(text: &str) -> String {
+    match any(text) {
+        Some(all) => all.iter().map(|text| whole(text)).collect::<Vec<_>>().join("|"),
+        None => whole(text),
+    }
 }
 
 /// An expression for a whole body, over its lines.
