@@ -7,7 +7,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crosscheck_checks::kind::{self, Kind};
+use crosscheck_checks::document::{Catalogue, Disk, Document};
+use crosscheck_checks::kind::{self, Defaults, Kind};
 use crosscheck_model::Cause;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value as Json};
@@ -81,22 +82,10 @@ fn manual() -> String {
 }
 
 fn section(out: &mut String, kind: &dyn Kind) {
-    let (name, defaults) = (kind.name(), kind.defaults());
+    let name = kind.name();
+    let example = root(&format!("checks/examples/{name}.yaml"));
     line(out, format_args!("\n## {name}\n\n{}\n", kind.about()));
-    line(
-        out,
-        format_args!(
-            "Unless the check says otherwise it runs every {}, every {} while it fails, takes at \
-             most {}, and {}.\n",
-            span(defaults.interval),
-            span(defaults.retry_interval),
-            span(defaults.timeout),
-            match defaults.after {
-                1 => "the first failing round opens an incident".to_owned(),
-                after => format!("the {after}. failing round in a row opens an incident"),
-            },
-        ),
-    );
+    line(out, format_args!("{}\n", terms(kind.defaults(), is_run(&example))));
     line(out, format_args!("| setting | type | default | meaning |\n|---|---|---|---|"));
     for row in rows(kind) {
         line(
@@ -111,9 +100,39 @@ fn section(out: &mut String, kind: &dyn Kind) {
         .map(|cause| format!("`{cause}`"))
         .collect();
     line(out, format_args!("\nCauses: {}.\n", causes.join(", ")));
-    let example = root(&format!("checks/examples/{name}.yaml"));
     let example = std::fs::read_to_string(&example).expect("every kind has an example");
     line(out, format_args!("```yaml\n{}\n```", example.trim_end()));
+}
+
+/// Whether probes run such checks: jobs that report by themselves nobody does.
+fn is_run(example: &Path) -> bool {
+    let catalogue = Catalogue { kinds: kind::KINDS, channels: &[] };
+    let document = Document::load(&[example.to_owned()], &Disk, &catalogue);
+    let config = document.config().expect("every kind has an example that is right");
+    !config.checks.iter().all(|check| check.source.is_push())
+}
+
+/// What holds for a check that does not say otherwise.
+fn terms(defaults: Defaults, is_run: bool) -> String {
+    let opens = |what: &str| match defaults.after {
+        1 => format!("the first {what} opens an incident"),
+        after => format!("the {after}. {what} in a row opens an incident"),
+    };
+    if !is_run {
+        return format!(
+            "Nobody runs it, so `interval`, `timeout`, `attempts`, `attempt_gap`, `sites` and \
+             `site_quorum` are errors beside it. Unless the check says otherwise {}.",
+            opens("report that is missing or bad")
+        );
+    }
+    format!(
+        "Unless the check says otherwise it runs every {}, every {} while it fails, takes at most \
+         {}, and {}.",
+        span(defaults.interval),
+        span(defaults.retry_interval),
+        span(defaults.timeout),
+        opens("failing round")
+    )
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {

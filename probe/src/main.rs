@@ -82,6 +82,11 @@ const EXAMPLE: &str = r#"A configuration, with everything it can say:
     - https://c3.example.com:8443
   data: /var/lib/crosscheck-probe   # its key and certificate; keeps observations over a restart
   internal: false                   # true: checks may connect to private addresses as well
+  exec:                             # programs that checks may start, and variables that they may
+    allow: [/usr/lib/nagios/plugins/check_disk]   # set for them; left out: none
+    variables: [PGPASSWORD]
+  files: { allow: [/srv/crosscheck] }   # files that checks may send; left out: none
+  browser: /usr/bin/chromium        # loads pages for checks that want one; left out: none
   second_resolver: 192.0.2.53       # asked too when a failure is looked into
   metrics: 127.0.0.1:9464           # serves /metrics for Prometheus; left out: nowhere
   limits: { concurrency: 1000, spool: 200000 }

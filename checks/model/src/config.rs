@@ -144,7 +144,8 @@ pub struct References {
 pub struct Retention {
     /// Every observation.
     pub raw: Duration,
-    /// Hourly and daily roll-ups, verdicts and incidents.
+    /// Hourly and daily roll-ups, and verdicts. Incidents are no measurements: the state keeps
+    /// those that are over for 30 days, at most 2,000 of them.
     pub rollups: Duration,
 }
 

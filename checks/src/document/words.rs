@@ -263,6 +263,11 @@ pub(crate) static RETENTION: Table = Table {
     required: &[],
     fields: &[
         field("raw", Shape::Duration, "every observation"),
-        field("rollups", Shape::Duration, "hourly and daily roll-ups, verdicts and incidents"),
+        field(
+            "rollups",
+            Shape::Duration,
+            "hourly and daily roll-ups, and verdicts; incidents that are over are kept for 30 \
+             days, at most 2,000 of them",
+        ),
     ],
 };

@@ -43,7 +43,8 @@ struct Settings {
     /// The address family of a name; v4 when left out.
     family: Option<Family>,
     /// Down when more than this share of replies is missing. Left out, Down only when all are:
-    /// a lost reply now and then is usual on long ways, and `loss_percent` is recorded anyway.
+    /// a lost reply now and then is usual on long ways. `loss_percent` is shown by
+    /// `crosscheck run` and can be judged by `alarm.average`; the history does not keep it.
     loss_above: Option<Percent>,
     /// Degraded when the average round trip takes longer.
     slower_than: Option<Span>,
