@@ -1,6 +1,7 @@
 //! Real servers, each of a protocol of its own, on loopback of both families where they can.
 
 pub mod apache;
+pub mod caddy;
 pub mod chrony;
 pub mod dovecot;
 pub mod grpc;

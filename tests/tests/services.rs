@@ -14,6 +14,7 @@ use crosscheck_tests::authority::{Authority, Identity};
 use crosscheck_tests::eventually::eventually;
 use crosscheck_tests::mailbox::Postfix;
 use crosscheck_tests::scratch::Scratch;
+use crosscheck_tests::service::caddy::Caddy;
 use crosscheck_tests::service::chrony::{self, Chrony};
 use crosscheck_tests::service::dovecot::Dovecot;
 use crosscheck_tests::service::grpc::Grpc;
@@ -69,6 +70,10 @@ fn with(mut settings: Value, more: Value) -> Value {
 const PLUGINS: &str = "/usr/lib/nagios/plugins";
 
 async fn run(kind: &str, settings: &Value) -> Outcome {
+    run_within(kind, settings, PLENTY).await
+}
+
+async fn run_within(kind: &str, settings: &Value, limit: Duration) -> Outcome {
     let secrets = [("RIGHT", "hunter22"), ("WRONG", "hunter33")];
     let secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let env = Env {
@@ -79,7 +84,7 @@ async fn run(kind: &str, settings: &Value) -> Outcome {
     };
     let check = kind::find(kind).expect("a kind").parse(settings);
     let check = check.unwrap_or_else(|errors| panic!("{kind} {settings}: {errors:?}"));
-    check.run(&env, PLENTY).await
+    check.run(&env, limit).await
 }
 
 /// Each of these has this cause; none: it is Up.
@@ -392,6 +397,48 @@ async fn a_real_grpc_server_says_whether_it_serves() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_real_server_of_http_3_answers_over_quic() {
+    let trust = Trust::new();
+    let server = Caddy::start(&trust.scratch, &trust.identity, "h1 h2 h3").await;
+    let older = Caddy::start(&trust.scratch, &trust.identity, "h1 h2").await;
+    let asked = |host: &str, server: &Caddy, path: &str, more: Value| {
+        let url = json!(format!("https://{host}:{}{path}", server.port));
+        let tls = json!({ "ca": trust.ca, "server_name": "service.test", "host": "service.test" });
+        with(json!({ "url": url, "version": 3 }), with(tls, more))
+    };
+    let says = |version: &str| json!({ "body": { "contains": format!("served by {version}") } });
+    for (host, family) in [("127.0.0.1", "v4"), ("[::1]", "v6")] {
+        let family = json!({ "family": family });
+        let settings = with(asked(host, &server, "/", says("HTTP/3.0")), family);
+        let outcome = run("http", &settings).await;
+        assert_eq!(outcome.cause, None, "{}", outcome.detail);
+        assert_eq!(outcome.values["http_version"], 3.0);
+        for phase in [Phase::Connect, Phase::Send, Phase::FirstByte, Phase::Transfer] {
+            assert!(outcome.phases.get(phase).is_some(), "{phase:?}");
+        }
+    }
+    let host = "127.0.0.1";
+    let followed = with(json!({ "redirects": 1 }), says("HTTP/3.0"));
+    each(
+        "http",
+        vec![
+            (asked(host, &server, "/", with(json!({ "version": 2 }), says("HTTP/2.0"))), None),
+            (asked(host, &server, "/large", json!({ "expect": "bytes == 50000" })), None),
+            (asked(host, &server, "/old", json!({ "status": [302] })), None),
+            (asked(host, &server, "/old", followed), None),
+            (asked(host, &server, "/", json!({ "server_name": "x.test" })), Some(Cause::TlsName)),
+            (asked(host, &older, "/", json!({ "version": 2 })), None),
+        ],
+    )
+    .await;
+    // Nobody listens for datagrams there, and QUIC hears no refusal.
+    let settings = asked(host, &older, "/", json!({}));
+    let outcome = run_within("http", &settings, Duration::from_secs(1)).await;
+    assert_eq!(outcome.cause, Some(Cause::ConnectTimeout), "{}", outcome.detail);
+    assert!(outcome.detail.contains("UDP"), "{}", outcome.detail);
 }
 
 /// What has no kind of its own is asked by its Nagios plugin.
