@@ -22,6 +22,7 @@ use super::verified::Verified;
 use crate::api::{ApiError, harden};
 use crate::bearer::BearerKey;
 use crate::loopback::names_this_host;
+use crate::origin::is_foreign;
 use crate::page::{Reader, ask};
 
 /// What one token may ask: a page that polls, and a script that walks over all checks.
@@ -59,7 +60,8 @@ impl Door {
 
     /// Lets in everybody who asks for this host by its own name, as an administrator; who shows a
     /// token all the same is let in by it. Who came by another name (a proxy's, or a page's in a
-    /// browser on this host) is the public.
+    /// browser on this host) is the public; and what a page of another site has such a browser
+    /// send is looked at only.
     pub fn open(reader: Arc<dyn Reader>) -> Self {
         Self::new(reader, None, true)
     }
@@ -85,7 +87,7 @@ impl Door {
 
     /// Who it is; `None`: the public, where the door is open.
     async fn caller(&self, asking: Asking) -> Result<Option<Caller>, Response> {
-        let Asking { address, token, silent, here } = asking;
+        let Asking { address, token, silent, here, foreign } = asking;
         let neighbour = Neighbour::of(address);
         let local = address.is_some_and(|address| address.is_loopback());
         if !local {
@@ -94,6 +96,10 @@ impl Door {
         let from = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         let Some(token) = token else {
             if self.0.open && silent {
+                if here && foreign {
+                    tracing::warn!(%from, "a page of another site tried to act as this host's people");
+                    return Err(ApiError::foreign().into_response());
+                }
                 return Ok(here.then(|| Caller::local(from)));
             }
             return Err(ApiError::nobody().into_response());
@@ -166,13 +172,16 @@ struct Asking {
     silent: bool,
     /// It names this host.
     here: bool,
+    /// It is to change something, and a page of another site has the visitor's browser send it.
+    foreign: bool,
 }
 
 impl Asking {
     fn of(request: &Request) -> Self {
         let silent = !request.headers().contains_key(header::AUTHORIZATION);
         let here = names_this_host(request);
-        Self { address: address_of(request), token: shown(request), silent, here }
+        let foreign = !only_looks(request) && is_foreign(request.uri(), request.headers());
+        Self { address: address_of(request), token: shown(request), silent, here, foreign }
     }
 }
 
@@ -201,10 +210,13 @@ fn shown(request: &Request) -> Option<String> {
     if let Some(token) = value.strip_prefix("Bearer ") {
         return Some(token.trim().to_owned());
     }
-    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
-    let basic = value.strip_prefix("Basic ").filter(|_| looks)?;
+    let basic = value.strip_prefix("Basic ").filter(|_| only_looks(request))?;
     let pair = String::from_utf8(STANDARD.decode(basic.trim()).ok()?).ok()?;
     pair.split_once(':').map(|(_, password)| password.to_owned())
+}
+
+fn only_looks(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 fn authorization(headers: &HeaderMap) -> Option<&str> {

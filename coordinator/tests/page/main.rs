@@ -3,6 +3,7 @@
 mod api;
 mod client;
 mod fixture;
+mod forgery;
 mod hostile;
 mod operators;
 mod pages;
