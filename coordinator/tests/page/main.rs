@@ -7,3 +7,4 @@ mod forgery;
 mod hostile;
 mod operators;
 mod pages;
+mod sight;

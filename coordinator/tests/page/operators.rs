@@ -18,7 +18,7 @@ use crate::fixture::{self, Fixture, NOW};
 const KEY: &str = "the-key-of-the-settings";
 
 /// A state with these tokens, made through the API, and the tokens themselves.
-async fn with_tokens<const N: usize>(
+pub(crate) async fn with_tokens<const N: usize>(
     mut fixture: Fixture,
     wanted: [(&str, Role, Option<&str>); N],
 ) -> (Fixture, [String; N]) {
@@ -39,11 +39,11 @@ async fn with_tokens<const N: usize>(
 }
 
 /// A server that lets in by token or key.
-async fn locked(fixture: Fixture) -> Server {
+pub(crate) async fn locked(fixture: Fixture) -> Server {
     Server::behind(|reader| Door::closed(reader, Some(KEY)), fixture, Ok(Reply::Done)).await
 }
 
-async fn look(server: &Server, token: &str, path: &str) -> Answer {
+pub(crate) async fn look(server: &Server, token: &str, path: &str) -> Answer {
     server.ask(Method::GET, path, |request| request.bearer_auth(token)).await
 }
 
