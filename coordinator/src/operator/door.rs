@@ -29,8 +29,11 @@ use crate::page::{Reader, ask};
 const PER_TOKEN: Rate = Rate { burst: 200, every: Duration::from_millis(50) };
 /// What one address may ask, whoever is behind it.
 const PER_ADDRESS: Rate = Rate { burst: 600, every: Duration::from_millis(10) };
-/// What one address may get wrong.
+/// What one address may get wrong of one token: its secret, which takes a core to tell. Whoever
+/// shares the address, behind a proxy, still gets in by their own token.
 const FAILURES: Rate = Rate { burst: 10, every: Duration::from_secs(6) };
+/// How often the log tells of an address that shows what is not good.
+const TOLD: Rate = Rate { burst: 10, every: Duration::from_secs(6) };
 /// Tokens that are checked at once: each takes 19 MiB and a core.
 const CHECKS_AT_ONCE: usize = 2;
 
@@ -45,7 +48,8 @@ struct Inner {
     /// Who shows nothing is let in: only where nobody but this host's own people come.
     open: bool,
     verified: Mutex<Verified>,
-    failures: Mutex<Buckets<Neighbour>>,
+    failures: Mutex<Buckets<(Neighbour, String)>>,
+    told: Mutex<Buckets<Neighbour>>,
     addresses: Mutex<Buckets<Neighbour>>,
     tokens: Mutex<Buckets<String>>,
     checks: Semaphore,
@@ -73,6 +77,7 @@ impl Door {
             open,
             verified: Mutex::default(),
             failures: Mutex::new(Buckets::new(FAILURES)),
+            told: Mutex::new(Buckets::new(TOLD)),
             addresses: Mutex::new(Buckets::new(PER_ADDRESS)),
             tokens: Mutex::new(Buckets::new(PER_TOKEN)),
             checks: Semaphore::new(CHECKS_AT_ONCE),
@@ -130,25 +135,37 @@ impl Door {
         neighbour: Neighbour,
         from: String,
     ) -> Result<Caller, Response> {
+        let shown = Shown::parse(&token);
+        let Some((id, (hash, caller))) =
+            shown.and_then(|shown| Some((shown.id.to_owned(), self.holder(shown.id, &from)?)))
+        else {
+            // It costs nothing to tell, so nobody is kept waiting for it.
+            return Err(self.turn_away(neighbour, &from));
+        };
         // Taken before, so that those who try many at once do not get around it.
-        take(&self.0.failures, neighbour, self.now()).map_err(too_many)?;
-        let holder = Shown::parse(&token).and_then(|shown| self.holder(shown.id, &from));
-        if let Some((hash, caller)) = holder {
-            let Ok(_place) = self.0.checks.acquire().await else {
-                return Err(ApiError::internal().into_response());
-            };
-            let (text, against) = (token.clone(), hash.clone());
-            let fits = tokio::task::spawn_blocking(move || {
-                Shown::parse(&text).is_some_and(|shown| shown.fits(&against))
-            });
-            if fits.await.unwrap_or(false) {
-                lock(&self.0.verified).remember(&token, hash, self.now());
-                lock(&self.0.failures).give_back(&neighbour);
-                return Ok(caller);
-            }
+        let tries = (neighbour, id);
+        take(&self.0.failures, tries.clone(), self.now()).map_err(too_many)?;
+        let Ok(_place) = self.0.checks.acquire().await else {
+            return Err(ApiError::internal().into_response());
+        };
+        let (text, against) = (token.clone(), hash.clone());
+        let fits = tokio::task::spawn_blocking(move || {
+            Shown::parse(&text).is_some_and(|shown| shown.fits(&against))
+        });
+        if !fits.await.unwrap_or(false) {
+            return Err(self.turn_away(neighbour, &from));
         }
-        tracing::warn!(%from, "a request with a wrong, expired or revoked token");
-        Err(ApiError::stranger().into_response())
+        lock(&self.0.verified).remember(&token, hash, self.now());
+        lock(&self.0.failures).give_back(&tries);
+        Ok(caller)
+    }
+
+    /// The answer to what is not good.
+    fn turn_away(&self, neighbour: Neighbour, from: &str) -> Response {
+        if take(&self.0.told, neighbour, self.now()).is_ok() {
+            tracing::warn!(%from, "a request with a wrong, expired or revoked token");
+        }
+        ApiError::stranger().into_response()
     }
 
     /// Whom a token's record is about, and the hash that the token must fit.

@@ -4,6 +4,7 @@ mod api;
 mod client;
 mod fixture;
 mod forgery;
+mod guesses;
 mod hostile;
 mod operators;
 mod pages;
