@@ -82,6 +82,9 @@ const EXAMPLE: &str = r#"A configuration, with everything it can say:
     - https://c3.example.com:8443
   data: /var/lib/crosscheck-probe   # its key and certificate; keeps observations over a restart
   internal: false                   # true: checks may connect to private addresses as well
+  secrets:                          # what checks may read as ${file:..} and ${env:..}, and nothing
+    files: [/etc/crosscheck/checks] # else; left out: whatever the probe may. Of `data`, /proc and
+    variables: ["CHECK_*"]          # /sys nothing is ever read
   second_resolver: 192.0.2.53       # asked too when a failure is looked into
   metrics: 127.0.0.1:9464           # serves /metrics for Prometheus; left out: nowhere
   limits: { concurrency: 1000, spool: 200000 }
