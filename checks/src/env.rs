@@ -1,14 +1,18 @@
 //! What a check may touch: everything outside it comes from here.
 
 mod blotter;
+mod readable;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crosscheck_model::Text;
 use crosscheck_model::secret::{Part, Reference};
 
 use self::blotter::Blotter;
+pub use self::readable::Allowed;
+use self::readable::Readable;
 use crate::guard::Guard;
 use crate::programs::Programs;
 use crate::resolve::Resolver;
@@ -32,6 +36,8 @@ pub struct Env {
 pub struct Secrets {
     /// Replaces the process environment, for tests.
     fixed: Option<Arc<BTreeMap<String, String>>>,
+    /// What may be read; `None`: whatever the process may.
+    readable: Option<Arc<Readable>>,
     seen: Arc<Mutex<Blotter>>,
     /// What is blotted out in one run only; `None`: all is remembered for good.
     of_run: Option<Arc<Mutex<Blotter>>>,
@@ -46,12 +52,33 @@ pub enum SecretError {
     /// The file cannot be read.
     #[error("cannot read secret file `{0}`: {1}")]
     File(String, std::io::Error),
+    /// The file is nothing that checks read.
+    #[error(
+        "no check may read `{0}`: the probe's own directory, /proc and /sys are closed to them; keep the secret in another place"
+    )]
+    Closed(String),
+    /// The file is not among those that this host lets checks read.
+    #[error(
+        "this probe does not let checks read `{0}`; its configuration may: `secrets: {{ files: [{1}] }}`"
+    )]
+    ForbiddenFile(String, String),
+    /// The variable is not among those that this host lets checks read.
+    #[error(
+        "this probe does not let checks read the variable `{0}`; its configuration may: `secrets: {{ variables: [{0}] }}`"
+    )]
+    ForbiddenVariable(String),
 }
 
 impl Secrets {
     /// Secrets of the process: its environment and the files it may read.
     pub fn of_process() -> Self {
         Self::default()
+    }
+
+    /// What checks may read of the process's: what is allowed (`None`: everything), but nothing of
+    /// the closed directories, nor of /proc and /sys.
+    pub fn of_checks(allowed: Option<Allowed>, closed: Vec<PathBuf>) -> Self {
+        Self { readable: Some(Readable::new(allowed, closed)), ..Self::default() }
     }
 
     /// Environment variables given here instead of the process's.
@@ -68,7 +95,7 @@ impl Secrets {
     /// The text with its references replaced.
     ///
     /// # Errors
-    /// A variable or a file that is not there.
+    /// A variable or a file that is not there, or that must not be read.
     pub fn resolve(&self, text: &Text) -> Result<String, SecretError> {
         let mut out = String::new();
         for part in text.parts() {
@@ -101,20 +128,35 @@ impl Secrets {
     /// The value of one reference.
     ///
     /// # Errors
-    /// A variable or a file that is not there.
+    /// A variable or a file that is not there, or that must not be read.
     pub fn value(&self, reference: Reference<'_>) -> Result<String, SecretError> {
         let value = match reference {
-            Reference::Env(name) => match &self.fixed {
-                Some(fixed) => fixed.get(name).cloned(),
-                None => std::env::var(name).ok(),
-            }
-            .ok_or_else(|| SecretError::NoVariable(name.to_owned()))?,
-            Reference::File(path) => std::fs::read_to_string(path)
-                .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
-                .map_err(|error| SecretError::File(path.to_owned(), error))?,
+            Reference::Env(name) => self.variable(name)?,
+            Reference::File(path) => self.file(path)?,
         };
         lock(&self.seen).add(&value);
         Ok(value)
+    }
+
+    fn variable(&self, name: &str) -> Result<String, SecretError> {
+        if let Some(readable) = &self.readable {
+            readable.variable(name)?;
+        }
+        let value = match &self.fixed {
+            Some(fixed) => fixed.get(name).cloned(),
+            None => std::env::var(name).ok(),
+        };
+        value.ok_or_else(|| SecretError::NoVariable(name.to_owned()))
+    }
+
+    fn file(&self, path: &str) -> Result<String, SecretError> {
+        let place = match &self.readable {
+            Some(readable) => readable.file(path)?,
+            None => PathBuf::from(path),
+        };
+        std::fs::read_to_string(place)
+            .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
+            .map_err(|error| SecretError::File(path.to_owned(), error))
     }
 }
 

@@ -36,6 +36,7 @@ mod loopback;
 pub mod member;
 mod metrics;
 pub mod operator;
+mod origin;
 pub mod page;
 pub mod push;
 pub mod raft;

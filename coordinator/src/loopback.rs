@@ -9,9 +9,10 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use http::uri::Authority;
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::json;
+
+use crate::origin;
 
 /// Refuses requests to the operators' API that name another host than this one.
 pub(crate) fn guard(routes: Router) -> Router {
@@ -32,10 +33,7 @@ async fn admit(request: Request, next: Next) -> Response {
 
 /// Whether a request asks for this host by a name that is always its own.
 pub(crate) fn names_this_host(request: &Request) -> bool {
-    // HTTP/2 names the host in the request's target, HTTP/1.1 in a header.
-    let header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
-    let named = header.and_then(|value| value.parse::<Authority>().ok());
-    let Some(named) = request.uri().authority().cloned().or(named) else { return false };
+    let Some(named) = origin::host(request.uri(), request.headers()) else { return false };
     let host = named.host().trim_start_matches('[').trim_end_matches(']');
     let is_loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     is_loopback || host.eq_ignore_ascii_case("localhost")
@@ -43,6 +41,8 @@ pub(crate) fn names_this_host(request: &Request) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
 
     #[test]

@@ -19,6 +19,6 @@ mod verified;
 
 pub(crate) use caller::{Caller, Sight};
 pub use door::Door;
-pub(crate) use limit::{Buckets, Neighbour, Rate, by_address, too_many};
-pub(crate) use places::{Place, Places};
+pub(crate) use limit::{Buckets, Neighbour, Rate, address_of, by_address, too_many};
+pub(crate) use places::{Guests, Place, Places, Seat};
 pub(crate) use secret::Fresh;

@@ -30,7 +30,7 @@ mod works;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{Path, Query, Request, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::{map_response, map_response_with_state};
 use axum::response::Response;
@@ -40,7 +40,7 @@ use crosscheck_model::{CheckId, IncidentId};
 use serde::Deserialize;
 use tower_http::compression::CompressionLayer;
 
-use crate::operator::Sight;
+use crate::operator::{Sight, address_of};
 use closeup::{Closeup, Measured, Range};
 use live::Listeners;
 use overview::Overview;
@@ -171,8 +171,8 @@ async fn page_incident(
     render(site, headers, move |reader| story(reader, &sight, Some(&page), &id)).await
 }
 
-async fn events(Shared(site): Held) -> Response {
-    site.listeners.open()
+async fn events(Shared(site): Held, request: Request) -> Response {
+    site.listeners.open(address_of(&request))
 }
 
 /// Reads and renders off the async threads.

@@ -1,6 +1,8 @@
 //! Listeners: bound with a clear word when they cannot be, bounded while they are open, closed
 //! when the process ends.
 
+mod patient;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,12 +19,27 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_http::timeout::RequestBodyDeadlineLayer;
+
+use self::patient::Patient;
+use crate::operator::Guests;
 
 /// Connections of one listener at the same time. Beyond it new ones wait.
 const CONNECTIONS: usize = 4096;
 
+/// Connections of one address in clear text at the same time: nobody takes the places of all
+/// others. Loopback is exempt; see [`Guests`].
+const CONNECTIONS_OF_ADDRESS: usize = 128;
+
 /// Whoever takes longer for the head of a request, the first or the next, is let go.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// Whoever takes longer for the body of a request is let go: the largest is a configuration of some
+/// megabytes.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Whoever takes nothing of an answer for this long is let go.
+const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// HTTP/2 has no such limit of hyper's: a peer that does not answer a ping is let go.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -56,12 +73,32 @@ pub async fn bind(address: SocketAddr, purpose: &'static str) -> Result<TcpListe
 
 /// Serves the routes in clear text until `stop`.
 pub fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) -> JoinHandle<()> {
-    let ended = stop.clone();
+    serve_guests(listener, routes, Guests::new(CONNECTIONS_OF_ADDRESS), stop)
+}
+
+fn serve_guests(
+    listener: TcpListener,
+    routes: Router,
+    guests: Guests,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
+    let (ended, routes) = (stop.clone(), bounded(routes));
     tokio::spawn(accept(listener, ended, move |stream, from| {
         let routes = routes.clone().layer(Extension(ConnectInfo(from)));
-        let stop = stop.clone();
-        async move { converse(stream, Version::Http1, routes, CONNECTION_LIFETIME, &stop).await }
+        let (stop, seat) = (stop.clone(), guests.enter(Some(from.ip())));
+        async move {
+            let Ok(_seat) = seat else {
+                return tracing::debug!(%from, "too many connections of one address");
+            };
+            let stream = Patient::new(stream, READ_LIMIT);
+            converse(stream, Version::Http1, routes, CONNECTION_LIFETIME, &stop).await;
+        }
     }))
+}
+
+/// Routes that nobody keeps waiting for a body.
+fn bounded(routes: Router) -> Router {
+    routes.layer(RequestBodyDeadlineLayer::new(BODY_LIMIT))
 }
 
 /// Holds each connection that comes, until `stop` and the end of all of them.
@@ -156,66 +193,4 @@ async fn until(connection: impl GracefulConnection, lifetime: Duration, stop: &C
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-
-    use super::*;
-
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-    fn routes() -> Router {
-        let never = get(std::future::pending::<&'static str>);
-        Router::new().route("/", get(async || "here")).route("/never", never)
-    }
-
-    /// The client's end of a conversation, and the conversation.
-    fn talk(version: Version, lifetime: Duration) -> (DuplexStream, JoinHandle<()>) {
-        let (client, server) = duplex(4096);
-        let never = CancellationToken::new();
-        let held = async move { converse(server, version, routes(), lifetime, &never).await };
-        (client, tokio::spawn(held))
-    }
-
-    /// Time is paused: it passes only while everything waits, so this ends only with the
-    /// conversation or after a day of it.
-    async fn ends(held: JoinHandle<()>) -> bool {
-        tokio::time::timeout(DAY, held).await.is_ok()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_does_not_finish_a_request_is_let_go() {
-        for said in ["", "G", "GET / HTTP/1.1\r\nHost: here\r\nX"] {
-            let (mut client, held) = talk(Version::Http1, 2 * DAY);
-            client.write_all(said.as_bytes()).await.expect("sent");
-            assert!(ends(held).await, "{said:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_comes_back_is_answered_and_who_does_not_is_let_go() {
-        let (mut client, held) = talk(Version::Http1, 2 * DAY);
-        for _ in 0..2 {
-            client.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.expect("sent");
-            let mut answer = vec![0; 4096];
-            let read = client.read(&mut answer).await.expect("answered");
-            assert!(answer[..read].ends_with(b"here"));
-        }
-        assert!(ends(held).await);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_answers_no_ping_is_let_go() {
-        let (mut client, held) = talk(Version::Http2, 2 * DAY);
-        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("sent");
-        client.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.expect("its settings");
-        assert!(ends(held).await);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nobody_stays_beyond_a_lifetime() {
-        let (mut client, held) = talk(Version::Http1, Duration::from_secs(5));
-        client.write_all(b"GET /never HTTP/1.1\r\nHost: here\r\n\r\n").await.expect("sent");
-        assert!(ends(held).await);
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use crosscheck_checks::env::{Allowed, Secrets};
 use crosscheck_checks::guard::{Guard, Own};
 use crosscheck_checks::mail::direct::DirectMail;
 use crosscheck_checks::programs::Programs;
@@ -49,6 +50,14 @@ pub struct Config {
     /// where they are sent.
     #[serde(default)]
     pub files: Files,
+    /// What checks may read as `${file:..}` and `${env:..}`; left out: whatever the probe may, but
+    /// nothing of `data`, /proc and /sys, which is never read. Whoever defines checks chooses where
+    /// it is sent.
+    #[serde(default)]
+    pub secrets: Option<Allowed>,
+    /// Directories beside `data` that no check may read, for whoever embeds a probe.
+    #[serde(skip)]
+    pub closed: Vec<PathBuf>,
     /// The browser that checks of kind `page` may load pages with; left out: none. Pictures of pages
     /// that fail are kept in `pictures` of the directory `data`.
     #[serde(default)]
@@ -124,6 +133,8 @@ impl Config {
             internal: false,
             exec: Programs::default(),
             files: Files::default(),
+            secrets: None,
+            closed: Vec::new(),
             browser: None,
             second_resolver: None,
             metrics: None,
@@ -137,6 +148,12 @@ impl Config {
         let pictures = self.data.as_ref().map(|data| data.join("pictures"));
         let programs = self.exec.clone().with_files(&self.files.allow);
         programs.with_browser(self.browser.as_deref(), pictures.as_deref())
+    }
+
+    /// What checks may read as secrets on this host.
+    pub fn secrets(&self) -> Secrets {
+        let closed = self.closed.iter().chain(&self.data).cloned().collect();
+        Secrets::of_checks(self.secrets.clone(), closed)
     }
 
     /// Reads and checks a file.
@@ -245,6 +262,8 @@ impl Config {
         wrong.extend(self.exec.wrong().into_iter().map(|what| format!("`exec.allow`: {what}")));
         let files = Programs::new(self.files.allow.clone(), Vec::new()).wrong();
         wrong.extend(files.into_iter().map(|what| format!("`files.allow`: {what}")));
+        let secrets = self.secrets.iter().flat_map(Allowed::wrong);
+        wrong.extend(secrets.map(|what| format!("`secrets.{what}")));
         let browser = Programs::new(self.browser.iter().cloned().collect(), Vec::new()).wrong();
         wrong.extend(browser.into_iter().map(|what| format!("`browser`: {what}")));
         if let Some(text) = self.second_resolver.as_ref().filter(|text| server(text).is_none()) {
@@ -294,89 +313,4 @@ fn base(text: &str) -> Result<Url, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WHOLE: &str = r#"
-probe: bj-1
-site: bj-ct
-coordinators: ["https://a.example:8443", "http://[::1]:9000/x"]
-data: /var/lib/crosscheck-probe
-internal: true
-exec: { allow: [/usr/lib/nagios/plugins/], variables: [PGPASSWORD] }
-browser: /usr/bin/chromium
-second_resolver: 192.0.2.53
-metrics: 127.0.0.1:9464
-limits: { concurrency: 50 }
-last_resort: { mail: ops@example.com, smtp: "smtp://mail.example.com", from: probe@example.com, after: 5m }
-"#;
-
-    #[test]
-    fn a_whole_file_is_understood() {
-        let config = Config::parse("probe.yaml", WHOLE).expect("valid");
-        assert_eq!(config.probe, ProbeId::new("bj-1"));
-        assert_eq!(config.limits, Limits { concurrency: 50, spool: SPOOL });
-        assert!(matches!(config.guard(), Guard::Internal));
-        let allow = vec![PathBuf::from("/usr/lib/nagios/plugins/")];
-        assert_eq!(config.exec, Programs::new(allow, vec!["PGPASSWORD".to_owned()]));
-        let programs = config.programs();
-        assert_eq!(programs.browser(), Ok(Path::new("/usr/bin/chromium")));
-        assert_eq!(programs.pictures(), Some(Path::new("/var/lib/crosscheck-probe/pictures")));
-        let second = config.second_resolver().map(|server| server.to_string());
-        assert_eq!(second.as_deref(), Some("192.0.2.53:53"));
-        let after = config.last_resort.as_ref().and_then(|mail| mail.after);
-        assert_eq!(after, Some(std::time::Duration::from_secs(300)));
-        assert_eq!(base(&config.coordinators[1]).expect("a URL").as_str(), "http://[::1]:9000/x/");
-    }
-
-    #[test]
-    fn what_is_left_out_has_a_safe_meaning() {
-        let text = "probe: p\nsite: s\ncoordinators: [\"http://127.0.0.1\"]\n";
-        let config = Config::parse("probe.yaml", text).expect("valid");
-        assert!(matches!(config.guard(), Guard::Public(_)));
-        assert_eq!(config.exec, Programs::default());
-        assert!(config.data.is_none() && config.metrics.is_none());
-        assert!(config.programs().browser().is_err_and(|why| why.contains("`browser: /")));
-        assert!(config.identity().expect("none is needed").is_none());
-    }
-
-    #[test]
-    fn mistakes_are_named_all_at_once() {
-        let base = "probe: p\nsite: s\ndata: /d\ncoordinators: [\"https://a\"]\n";
-        for (text, wanted) in [
-            ("site: s\ncoordinators: [\"https://a\"]", vec!["probe"]),
-            (&*format!("{base}colour: red"), vec!["colour"]),
-            (&*format!("{base}limits: {{ speed: 1 }}"), vec!["speed"]),
-            (&*base.replace("data: /d\n", ""), vec!["without `data`"]),
-            (&*base.replace("https://a", "http://a"), vec!["`http://a`", "crosscheck-probe join"]),
-            (&*base.replace("https://a", "http://localhost"), vec!["clear text"]),
-            (&*format!("{base}exec: {{ allow: [plugins] }}"), vec!["`exec.allow`: `plugins`"]),
-            (&*format!("{base}files: {{ allow: [up] }}"), vec!["`files.allow`: `up`"]),
-            (&*format!("{base}browser: chromium"), vec!["`browser`: `chromium`"]),
-            (&*format!("{base}second_resolver: ns1"), vec!["`second_resolver`: `ns1`"]),
-            (&*format!("{base}metrics: here"), vec!["socket address"]),
-            (
-                &*format!("{base}last_resort: {{ smtp: \"smtp://h\", from: nobody }}"),
-                vec!["`mail`: list", "`from`"],
-            ),
-            (
-                "probe: \"\"\nsite: s\ncoordinators: []",
-                vec!["`probe` is empty", "`coordinators` is empty"],
-            ),
-            (
-                "probe: p\nsite: s\ncoordinators: [\"a:1\", \"nonsense\"]",
-                vec!["`a:1`", "`nonsense`"],
-            ),
-            (
-                &*format!("{base}limits: {{ spool: 0, concurrency: 0 }}"),
-                vec!["limits.spool", "limits.concurrency"],
-            ),
-        ] {
-            let error = Config::parse("probe.yaml", text).expect_err(text).to_string();
-            assert!(error.contains("probe.yaml"), "{error}");
-            for part in wanted {
-                assert!(error.contains(part), "`{part}` in: {error}");
-            }
-        }
-    }
-}
+mod tests;

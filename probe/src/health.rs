@@ -54,6 +54,23 @@ pub enum Reference {
     },
 }
 
+/// What came of asking a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It answers.
+    Yes,
+    /// It does not.
+    No,
+    /// It was not asked: this probe must not speak to it, so it tells neither this nor that.
+    Untested,
+}
+
+impl From<bool> for Answer {
+    fn from(answered: bool) -> Self {
+        if answered { Self::Yes } else { Self::No }
+    }
+}
+
 /// References to ask, all at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Round {
@@ -67,7 +84,7 @@ pub struct Round {
 struct Asked {
     id: u64,
     began: Mono,
-    answers: Vec<Option<bool>>,
+    answers: Vec<Option<Answer>>,
 }
 
 /// What a probe knows of itself.
@@ -141,10 +158,10 @@ impl SelfHealth {
     }
 
     /// The answer to one question of a round.
-    pub fn answer(&mut self, now: Mono, round: u64, place: usize, answered: bool) {
+    pub fn answer(&mut self, now: Mono, round: u64, place: usize, answer: Answer) {
         let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == round) else { return };
-        if let Some(answer) = asked.answers.get_mut(place) {
-            *answer = Some(answered);
+        if let Some(known) = asked.answers.get_mut(place) {
+            *known = Some(answer);
         }
         if asked.answers.iter().all(Option::is_some) {
             self.conclude(now);
@@ -192,10 +209,14 @@ impl SelfHealth {
 
     fn conclude(&mut self, now: Mono) {
         let Some(asked) = self.asked.take() else { return };
+        let answers = asked.answers.iter().map(|answer| answer.unwrap_or(Answer::No));
+        let tested = |(_, answer): &(&Reference, Answer)| *answer != Answer::Untested;
         let answers: Vec<(&Reference, bool)> = self
             .references
             .iter()
-            .zip(asked.answers.iter().map(|answer| answer.unwrap_or(false)))
+            .zip(answers)
+            .filter(tested)
+            .map(|(reference, answer)| (reference, answer == Answer::Yes))
             .collect();
         self.health = Health {
             v4: reach(&answers, Family::V4),

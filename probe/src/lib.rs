@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_checks::clock;
-use crosscheck_checks::env::{Env, Secrets};
+use crosscheck_checks::env::Env;
 use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
 
@@ -75,8 +75,8 @@ pub fn start(config: &Config, link: impl Link) -> io::Result<Running> {
         let urls = config.urls().unwrap_or_default();
         tokio::spawn(own_addresses::learn(own.clone(), urls, resolver.clone()));
     }
-    let programs = config.programs();
-    let env = Env { guard, resolver, secrets: Secrets::of_process(), programs };
+    let (secrets, programs) = (config.secrets(), config.programs());
+    let env = Env { guard, resolver, secrets, programs };
     let prober = KindProber::new(env).with_second_resolver(config.second_resolver());
     start_with(config, link, prober)
 }

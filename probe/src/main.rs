@@ -87,6 +87,9 @@ const EXAMPLE: &str = r#"A configuration, with everything it can say:
     variables: [PGPASSWORD]
   files: { allow: [/srv/crosscheck] }   # files that checks may send; left out: none
   browser: /usr/bin/chromium        # loads pages for checks that want one; left out: none
+  secrets:                          # what checks may read as ${file:..} and ${env:..}, and nothing
+    files: [/etc/crosscheck/checks] # else; left out: whatever the probe may. Of `data`, /proc and
+    variables: ["CHECK_*"]          # /sys nothing is ever read
   second_resolver: 192.0.2.53       # asked too when a failure is looked into
   metrics: 127.0.0.1:9464           # serves /metrics for Prometheus; left out: nowhere
   limits: { concurrency: 1000, spool: 200000 }

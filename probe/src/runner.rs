@@ -1,13 +1,15 @@
 //! How a probe reaches out: it runs checks by their kinds and asks references. Behind a trait, so
 //! that tests and simulations say themselves what a run finds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crosscheck_checks::dial;
 use crosscheck_checks::env::Env;
 use crosscheck_checks::gather;
+use crosscheck_checks::guard::is_documentation;
 use crosscheck_checks::kind::{self, Check};
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_model::evidence::Found;
@@ -16,7 +18,7 @@ use crosscheck_model::{Cause, CheckId, Family, Outcome};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::health::{Reference, TIMEOUT};
+use crate::health::{Answer, Reference, TIMEOUT};
 
 /// A check that ignores its deadline is stopped this much later.
 const GRACE: Duration = Duration::from_millis(500);
@@ -26,8 +28,8 @@ pub trait Prober: Send + Sync + 'static {
     /// Runs a check once; the outcome comes by `deadline`.
     fn run(&self, check: &Arc<Assigned>, deadline: Duration) -> BoxFuture<'static, Outcome>;
 
-    /// Whether a reference answers.
-    fn ask(&self, reference: &Reference) -> BoxFuture<'static, bool>;
+    /// Whether a reference answers, if it may be asked.
+    fn ask(&self, reference: &Reference) -> BoxFuture<'static, Answer>;
 
     /// Gathers evidence about a check that fails.
     fn gather(&self, check: &Arc<Assigned>) -> BoxFuture<'static, Found> {
@@ -70,14 +72,35 @@ pub struct KindProber {
     env: Arc<Env>,
     /// Asked beside the probe's own name servers when evidence is gathered.
     second: Option<Resolver>,
+    /// References that it must not ask.
+    told: Arc<Told>,
     /// Parsed settings by check; the schedule says which of them are void.
     parsed: Mutex<HashMap<CheckId, (u64, Parsed)>>,
+}
+
+/// Which references the log has told of, each once.
+#[derive(Default)]
+struct Told(Mutex<BTreeSet<String>>);
+
+impl Told {
+    /// More than anybody configures; those beyond are not told.
+    const LIMIT: usize = 1_000;
+
+    /// Says why a reference is not asked; whether it was said for the first time.
+    fn tell(&self, reference: &str, why: &str) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = known.len() < Self::LIMIT && known.insert(reference.to_owned());
+        if is_new {
+            tracing::warn!(%reference, %why, "this reference is not asked: it counts for nothing");
+        }
+        is_new
+    }
 }
 
 impl KindProber {
     /// Runs checks in these surroundings.
     pub fn new(env: Env) -> Self {
-        Self { env: Arc::new(env), second: None, parsed: Mutex::default() }
+        Self { env: Arc::new(env), second: None, told: Arc::default(), parsed: Mutex::default() }
     }
 
     /// Evidence about names comes from this name server too.
@@ -112,25 +135,34 @@ impl Prober for KindProber {
         .boxed()
     }
 
-    fn ask(&self, reference: &Reference) -> BoxFuture<'static, bool> {
-        let (reference, env) = (reference.clone(), Arc::clone(&self.env));
+    fn ask(&self, reference: &Reference) -> BoxFuture<'static, Answer> {
+        let (reference, env, told) =
+            (reference.clone(), Arc::clone(&self.env), Arc::clone(&self.told));
         async move {
             let answer = async {
                 match &reference {
                     Reference::Connect { family, address }
                     | Reference::MustFail { family, address } => {
-                        connects(&env.resolver, address, *family).await
+                        match may_ask(&env, &reference, address, *family).await {
+                            Ok(found) => connects(found).await.into(),
+                            Err(why) => {
+                                told.tell(address, &why);
+                                Answer::Untested
+                            }
+                        }
                     }
-                    Reference::Name { name, resolver: None } => resolves(&env.resolver, name).await,
+                    Reference::Name { name, resolver: None } => {
+                        resolves(&env.resolver, name).await.into()
+                    }
                     Reference::Name { name, resolver: Some(server) } => {
                         match server.parse::<SocketAddr>() {
-                            Ok(server) => resolves(&Resolver::new(vec![server]), name).await,
-                            Err(_) => false,
+                            Ok(server) => resolves(&Resolver::new(vec![server]), name).await.into(),
+                            Err(_) => Answer::No,
                         }
                     }
                 }
             };
-            tokio::time::timeout(TIMEOUT, answer).await.unwrap_or(false)
+            tokio::time::timeout(TIMEOUT, answer).await.unwrap_or(Answer::No)
         }
         .boxed()
     }
@@ -168,12 +200,33 @@ fn parse(check: &Assigned) -> Parsed {
     })
 }
 
-async fn connects(resolver: &Resolver, address: &str, family: Family) -> bool {
-    let Some((host, port)) = address.rsplit_once(':') else { return false };
-    let Ok(port) = port.parse::<u16>() else { return false };
-    match resolver.lookup(host, family, TIMEOUT).await.as_deref() {
-        Ok([first, ..]) => tokio::net::TcpStream::connect((*first, port)).await.is_ok(),
-        _ => false,
+/// Where a reference is, as far as this probe may speak to it; nowhere if there is no such place.
+/// References come from the cluster's configuration, like checks, and lead no further than those.
+/// What must not answer may be an address kept for documentation, where nobody is.
+///
+/// # Errors
+/// Why this probe must not.
+async fn may_ask(
+    env: &Env,
+    reference: &Reference,
+    address: &str,
+    family: Family,
+) -> Result<Vec<SocketAddr>, String> {
+    let Some((host, port)) = address.rsplit_once(':') else { return Ok(Vec::new()) };
+    let Ok(port) = port.parse::<u16>() else { return Ok(Vec::new()) };
+    let found = env.resolver.lookup(host, family, TIMEOUT).await.unwrap_or_default();
+    let found: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+    let is_nobodys = found.iter().all(|address| is_documentation(address.ip()));
+    if is_nobodys && matches!(reference, Reference::MustFail { .. }) {
+        return Ok(found);
+    }
+    dial::allowed(&env.guard, &found).map_err(|failure| failure.detail)
+}
+
+async fn connects(addresses: Vec<SocketAddr>) -> bool {
+    match addresses.first() {
+        Some(first) => tokio::net::TcpStream::connect(first).await.is_ok(),
+        None => false,
     }
 }
 
@@ -184,4 +237,58 @@ async fn resolves(resolver: &Resolver, name: &str) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, TcpListener};
+
+    use crosscheck_checks::env::Secrets;
+    use crosscheck_checks::guard::Guard;
+    use crosscheck_checks::programs::Programs;
+
+    use super::*;
+
+    fn env(guard: Guard) -> Env {
+        let (resolver, programs) = (Resolver::system(), Programs::default());
+        Env { guard, resolver, secrets: Secrets::of_checks(None, Vec::new()), programs }
+    }
+
+    fn references(address: SocketAddr) -> [Reference; 2] {
+        let (family, address) = (Family::V4, address.to_string());
+        let must_fail = Reference::MustFail { family, address: address.clone() };
+        [Reference::Connect { family, address }, must_fail]
+    }
+
+    #[tokio::test]
+    async fn what_no_check_may_connect_to_is_not_asked() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket can do that");
+        let address = listener.local_addr().expect("bound");
+        let prober = KindProber::new(env(Guard::public()));
+        for reference in references(address) {
+            assert_eq!(prober.ask(&reference).await, Answer::Untested, "{reference:?}");
+        }
+        let came = listener.accept().expect_err("nobody knocked");
+        assert_eq!(came.kind(), std::io::ErrorKind::WouldBlock);
+        assert!(!prober.told.tell(&address.to_string(), "again"), "told already");
+        let prober = KindProber::new(env(Guard::Internal));
+        for reference in references(address) {
+            assert_eq!(prober.ask(&reference).await, Answer::Yes, "{reference:?}");
+        }
+        drop(listener);
+        for reference in references(address) {
+            assert_eq!(prober.ask(&reference).await, Answer::No, "{reference:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_must_fail_may_be_where_nobody_is() {
+        let env = env(Guard::public());
+        let nobody: IpAddr = "192.0.2.9".parse().expect("an address");
+        for (reference, may) in references(SocketAddr::new(nobody, 443)).iter().zip([false, true]) {
+            let found = may_ask(&env, reference, "192.0.2.9:443", Family::V4).await;
+            assert_eq!(found.is_ok(), may, "{reference:?}: {found:?}");
+        }
+    }
 }

@@ -93,6 +93,13 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "the token is not good", hint)
     }
 
+    /// A page of another site sends it through the browser of somebody on this host.
+    pub(crate) fn foreign() -> Self {
+        let hint = "act from this host itself, by `crosscheck` or curl, or show an operator's \
+                    token: `Authorization: Bearer ..`";
+        Self::new(StatusCode::FORBIDDEN, "a page of another site may change nothing here", hint)
+    }
+
     /// The caller's role is not enough.
     pub(crate) fn role(caller: &Caller, needed: Role) -> Self {
         let (name, has) = (&caller.actor.name, caller.actor.role);

@@ -121,10 +121,14 @@ async fn join(Shared(replica): Shared<Arc<Replica>>, Json(asked): Json<Join>) ->
         Ok(token) => digest(&token.secret),
         Err(error) => return refused(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    // Who does not have a token must not fill the log with attempts.
-    let known = replica.learns(LEARN_LIMIT, |state| state.join_tokens.contains_key(&token)).await;
-    if !known && replica.has_quorum() {
-        return refused(StatusCode::FORBIDDEN, JoinRefusal::UnknownToken.to_string());
+    // Who does not have a token must not fill the log with attempts, least of all while nothing
+    // of it is committed. Without a quorum the token may have been issued elsewhere.
+    if !replica.learns(LEARN_LIMIT, |state| state.join_tokens.contains_key(&token)).await {
+        let (status, why) = match replica.has_quorum() {
+            true => (StatusCode::FORBIDDEN, JoinRefusal::UnknownToken),
+            false => (StatusCode::SERVICE_UNAVAILABLE, JoinRefusal::Unavailable),
+        };
+        return refused(status, why.to_string());
     }
     match replica.submit(Command::EnrolMember { token, key: asked.key, above }).await {
         Ok(Reply::Member(Ok(node))) => {

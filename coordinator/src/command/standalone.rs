@@ -225,6 +225,8 @@ fn embedded(
 ) -> anyhow::Result<crosscheck_probe::Running> {
     let mut config = crosscheck_probe::Config::new(site, site);
     config.data = Some(args.data.join("probe"));
+    // Beside the probe's own: the authority's key.
+    config.closed = vec![args.data.clone()];
     config.internal = true;
     config.exec = args.exec.programs();
     let link = InsideLink::new(vec![member.gate()]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crosscheck_model::evidence::Found;
 use crosscheck_model::wire::{Assigned, Hello, Receipt, Report, Welcome};
 use crosscheck_model::{Cause, CheckId, Outcome, ProbeId, Status};
-use crosscheck_probe::health::Reference;
+use crosscheck_probe::health::{Answer, Reference};
 use crosscheck_probe::link::{HttpLink, Link, Orders};
 use crosscheck_probe::runner::{KindProber, Prober};
 use crosscheck_probe::uplink::Failure;
@@ -49,8 +49,8 @@ impl Prober for CutProber {
         self.inner.run(check, deadline)
     }
 
-    fn ask(&self, reference: &Reference) -> BoxFuture<'static, bool> {
-        if self.is_cut() { ready(false).boxed() } else { self.inner.ask(reference) }
+    fn ask(&self, reference: &Reference) -> BoxFuture<'static, Answer> {
+        if self.is_cut() { ready(Answer::No).boxed() } else { self.inner.ask(reference) }
     }
 
     fn gather(&self, check: &Arc<Assigned>) -> BoxFuture<'static, Found> {

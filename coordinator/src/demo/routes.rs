@@ -8,7 +8,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Form, Path, Request, State as Shared};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::map_response;
 use axum::response::sse::{Event, Sse};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -23,6 +23,7 @@ use super::cluster::Cluster;
 use super::mailbox::Mailbox;
 use super::perform;
 use super::switchboard::{Asked, Mood, Switchboard};
+use crate::origin::is_foreign;
 use crate::page::{self, DEMO_SCRIPT, DEMO_STYLE, STYLE};
 
 /// Our own files, forms and mails only; no inline script or style; shown in no foreign frame.
@@ -168,12 +169,11 @@ async fn events(
 /// Turns a switch, for a form of our own page and for `curl`.
 async fn switch(
     Shared(stage): Shared<Stage>,
+    uri: Uri,
     headers: HeaderMap,
     Form(asked): Form<Asked>,
 ) -> Response {
-    // A browser says where a request comes from; another site's page must not turn switches.
-    let from = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    if !matches!(from, None | Some("same-origin" | "none")) {
+    if is_foreign(&uri, &headers) {
         return StatusCode::FORBIDDEN.into_response();
     }
     let Some(act) = asked.act() else {

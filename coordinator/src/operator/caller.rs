@@ -102,12 +102,13 @@ impl Sight {
         checks.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Whether a page with these checks may be shown.
+    /// Whether a page with these checks may be shown. One without any is nobody's own.
     pub(crate) fn sees_page(&self, state: &State, checks: &[CheckId]) -> bool {
         match self {
             Self::Everything | Self::Public => true,
             Self::Customers(_) => {
-                checks.iter().all(|id| state.checks.get(id).is_some_and(|check| self.sees(check)))
+                let seen = |id| state.checks.get(id).is_some_and(|check| self.sees(check));
+                !checks.is_empty() && checks.iter().all(seen)
             }
         }
     }

@@ -22,14 +22,18 @@ use super::verified::Verified;
 use crate::api::{ApiError, harden};
 use crate::bearer::BearerKey;
 use crate::loopback::names_this_host;
+use crate::origin::is_foreign;
 use crate::page::{Reader, ask};
 
 /// What one token may ask: a page that polls, and a script that walks over all checks.
 const PER_TOKEN: Rate = Rate { burst: 200, every: Duration::from_millis(50) };
 /// What one address may ask, whoever is behind it.
 const PER_ADDRESS: Rate = Rate { burst: 600, every: Duration::from_millis(10) };
-/// What one address may get wrong.
+/// What one address may get wrong of one token: its secret, which takes a core to tell. Whoever
+/// shares the address, behind a proxy, still gets in by their own token.
 const FAILURES: Rate = Rate { burst: 10, every: Duration::from_secs(6) };
+/// How often the log tells of an address that shows what is not good.
+const TOLD: Rate = Rate { burst: 10, every: Duration::from_secs(6) };
 /// Tokens that are checked at once: each takes 19 MiB and a core.
 const CHECKS_AT_ONCE: usize = 2;
 
@@ -44,7 +48,8 @@ struct Inner {
     /// Who shows nothing is let in: only where nobody but this host's own people come.
     open: bool,
     verified: Mutex<Verified>,
-    failures: Mutex<Buckets<Neighbour>>,
+    failures: Mutex<Buckets<(Neighbour, String)>>,
+    told: Mutex<Buckets<Neighbour>>,
     addresses: Mutex<Buckets<Neighbour>>,
     tokens: Mutex<Buckets<String>>,
     checks: Semaphore,
@@ -59,7 +64,8 @@ impl Door {
 
     /// Lets in everybody who asks for this host by its own name, as an administrator; who shows a
     /// token all the same is let in by it. Who came by another name (a proxy's, or a page's in a
-    /// browser on this host) is the public.
+    /// browser on this host) is the public; and what a page of another site has such a browser
+    /// send is looked at only.
     pub fn open(reader: Arc<dyn Reader>) -> Self {
         Self::new(reader, None, true)
     }
@@ -71,6 +77,7 @@ impl Door {
             open,
             verified: Mutex::default(),
             failures: Mutex::new(Buckets::new(FAILURES)),
+            told: Mutex::new(Buckets::new(TOLD)),
             addresses: Mutex::new(Buckets::new(PER_ADDRESS)),
             tokens: Mutex::new(Buckets::new(PER_TOKEN)),
             checks: Semaphore::new(CHECKS_AT_ONCE),
@@ -85,7 +92,7 @@ impl Door {
 
     /// Who it is; `None`: the public, where the door is open.
     async fn caller(&self, asking: Asking) -> Result<Option<Caller>, Response> {
-        let Asking { address, token, silent, here } = asking;
+        let Asking { address, token, silent, here, foreign } = asking;
         let neighbour = Neighbour::of(address);
         let local = address.is_some_and(|address| address.is_loopback());
         if !local {
@@ -94,6 +101,10 @@ impl Door {
         let from = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         let Some(token) = token else {
             if self.0.open && silent {
+                if here && foreign {
+                    tracing::warn!(%from, "a page of another site tried to act as this host's people");
+                    return Err(ApiError::foreign().into_response());
+                }
                 return Ok(here.then(|| Caller::local(from)));
             }
             return Err(ApiError::nobody().into_response());
@@ -124,25 +135,37 @@ impl Door {
         neighbour: Neighbour,
         from: String,
     ) -> Result<Caller, Response> {
+        let shown = Shown::parse(&token);
+        let Some((id, (hash, caller))) =
+            shown.and_then(|shown| Some((shown.id.to_owned(), self.holder(shown.id, &from)?)))
+        else {
+            // It costs nothing to tell, so nobody is kept waiting for it.
+            return Err(self.turn_away(neighbour, &from));
+        };
         // Taken before, so that those who try many at once do not get around it.
-        take(&self.0.failures, neighbour, self.now()).map_err(too_many)?;
-        let holder = Shown::parse(&token).and_then(|shown| self.holder(shown.id, &from));
-        if let Some((hash, caller)) = holder {
-            let Ok(_place) = self.0.checks.acquire().await else {
-                return Err(ApiError::internal().into_response());
-            };
-            let (text, against) = (token.clone(), hash.clone());
-            let fits = tokio::task::spawn_blocking(move || {
-                Shown::parse(&text).is_some_and(|shown| shown.fits(&against))
-            });
-            if fits.await.unwrap_or(false) {
-                lock(&self.0.verified).remember(&token, hash, self.now());
-                lock(&self.0.failures).give_back(&neighbour);
-                return Ok(caller);
-            }
+        let tries = (neighbour, id);
+        take(&self.0.failures, tries.clone(), self.now()).map_err(too_many)?;
+        let Ok(_place) = self.0.checks.acquire().await else {
+            return Err(ApiError::internal().into_response());
+        };
+        let (text, against) = (token.clone(), hash.clone());
+        let fits = tokio::task::spawn_blocking(move || {
+            Shown::parse(&text).is_some_and(|shown| shown.fits(&against))
+        });
+        if !fits.await.unwrap_or(false) {
+            return Err(self.turn_away(neighbour, &from));
         }
-        tracing::warn!(%from, "a request with a wrong, expired or revoked token");
-        Err(ApiError::stranger().into_response())
+        lock(&self.0.verified).remember(&token, hash, self.now());
+        lock(&self.0.failures).give_back(&tries);
+        Ok(caller)
+    }
+
+    /// The answer to what is not good.
+    fn turn_away(&self, neighbour: Neighbour, from: &str) -> Response {
+        if take(&self.0.told, neighbour, self.now()).is_ok() {
+            tracing::warn!(%from, "a request with a wrong, expired or revoked token");
+        }
+        ApiError::stranger().into_response()
     }
 
     /// Whom a token's record is about, and the hash that the token must fit.
@@ -166,13 +189,16 @@ struct Asking {
     silent: bool,
     /// It names this host.
     here: bool,
+    /// It is to change something, and a page of another site has the visitor's browser send it.
+    foreign: bool,
 }
 
 impl Asking {
     fn of(request: &Request) -> Self {
         let silent = !request.headers().contains_key(header::AUTHORIZATION);
         let here = names_this_host(request);
-        Self { address: address_of(request), token: shown(request), silent, here }
+        let foreign = !only_looks(request) && is_foreign(request.uri(), request.headers());
+        Self { address: address_of(request), token: shown(request), silent, here, foreign }
     }
 }
 
@@ -201,10 +227,13 @@ fn shown(request: &Request) -> Option<String> {
     if let Some(token) = value.strip_prefix("Bearer ") {
         return Some(token.trim().to_owned());
     }
-    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
-    let basic = value.strip_prefix("Basic ").filter(|_| looks)?;
+    let basic = value.strip_prefix("Basic ").filter(|_| only_looks(request))?;
     let pair = String::from_utf8(STANDARD.decode(basic.trim()).ok()?).ok()?;
     pair.split_once(':').map(|(_, password)| password.to_owned())
+}
+
+fn only_looks(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 fn authorization(headers: &HeaderMap) -> Option<&str> {

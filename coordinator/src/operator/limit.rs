@@ -98,7 +98,7 @@ impl Neighbour {
 
 /// The address that a request came from, as the listener says. What a proxy's headers say is not
 /// believed: anyone can send them.
-pub(super) fn address_of(request: &Request) -> Option<IpAddr> {
+pub(crate) fn address_of(request: &Request) -> Option<IpAddr> {
     let known = request.extensions().get::<ConnectInfo<SocketAddr>>();
     known.map(|ConnectInfo(address)| address.ip().to_canonical())
 }

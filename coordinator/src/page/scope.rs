@@ -20,8 +20,11 @@ pub(crate) struct Scope {
     pub(crate) page: Option<String>,
     /// What stands on top.
     pub(crate) title: String,
-    /// It shows everything that there is.
+    /// It shows everything that there is: it is the whole installation's, for who sees all of it.
+    /// Whose checks happen to be all that there are is still shown no more than their own.
     pub(crate) whole: bool,
+    /// Who looks.
+    sight: Sight,
     /// In the order of the page.
     checks: Vec<CheckId>,
     /// The same, to look up.
@@ -41,8 +44,9 @@ impl Scope {
         };
         let known: BTreeSet<CheckId> =
             checks.iter().filter(|id| state.checks.contains_key(id)).cloned().collect();
-        let whole = page.is_none() && *sight != Sight::Public && known.len() == state.checks.len();
-        Some(Self { page: page.map(str::to_owned), title, whole, checks, known })
+        let whole = page.is_none() && *sight == Sight::Everything;
+        let (page, sight) = (page.map(str::to_owned), sight.clone());
+        Some(Self { page, title, whole, sight, checks, known })
     }
 
     /// The page's checks, in its order.
@@ -68,17 +72,27 @@ impl Scope {
             page: self.page.clone(),
             title: self.title.clone(),
             whole: self.whole,
+            sight: self.sight.clone(),
             checks,
             known,
         }
     }
 
-    /// Whether the incident is about one of the page's checks.
+    /// Whether the incident is about one of the page's checks, and one that its visitor may see.
     pub(crate) fn concerns(&self, incident: &Incident) -> bool {
         match &incident.subject {
-            Subject::Check(check) => self.has(check),
+            // A check may have been another customer's when it failed.
+            Subject::Check(check) => self.has(check) && self.is_open_to(incident),
+            // A page of its own tells whoever visits it what its checks suffer from.
+            _ if self.page.is_none() && !self.is_open_to(incident) => false,
             _ => incident.checks.iter().any(|c| self.has(c)),
         }
+    }
+
+    /// Whether an operator's token lets them see the incident; strangers have none, and see what
+    /// the page shows.
+    fn is_open_to(&self, incident: &Incident) -> bool {
+        self.sight == Sight::Public || self.sight.sees_incident(incident)
     }
 
     /// The beginning of the paths of the page's own pages.

@@ -1,6 +1,7 @@
 //! Three replicas in one process, over real listeners on loopback.
 
 mod backup;
+mod joining;
 mod membership;
 
 use std::collections::BTreeMap;

@@ -3,6 +3,9 @@
 mod api;
 mod client;
 mod fixture;
+mod forgery;
+mod guesses;
 mod hostile;
 mod operators;
 mod pages;
+mod sight;

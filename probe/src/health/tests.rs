@@ -18,13 +18,13 @@ fn references() -> References {
 
 /// Answers in the order: three targets, must-fail, two names by the first resolver, two by the
 /// second.
-fn after(answers: [bool; 8]) -> SelfHealth {
+fn after<A: Into<Answer>>(answers: [A; 8]) -> SelfHealth {
     let mut health = SelfHealth::default();
     health.configure(S, &references());
     let round = health.time(S).expect("new references are asked at once");
     assert_eq!(round.references.len(), answers.len());
     for (place, answer) in answers.into_iter().enumerate() {
-        health.answer(S, round.id, place, answer);
+        health.answer(S, round.id, place, answer.into());
     }
     health
 }
@@ -45,6 +45,26 @@ fn fitness_by_answers() {
         assert_eq!(health.health().v4.may_vote(), v4, "{answers:?}");
         assert_eq!(health.health().names.may_vote(), names, "{answers:?}");
         assert_eq!(health.health().v6, Fitness::Untested);
+    }
+}
+
+#[test]
+fn what_was_not_asked_makes_nobody_fit_or_unfit() {
+    const T: Answer = Answer::Yes;
+    const F: Answer = Answer::No;
+    const U: Answer = Answer::Untested;
+    let unfit = || Fitness::Unfit("only 0 of 1 reference targets answer".to_owned());
+    for (answers, v4) in [
+        ([T, U, U, F, T, T, T, T], Fitness::Fit),
+        ([F, U, U, F, T, T, T, T], unfit()),
+        ([U, U, F, U, T, T, T, T], unfit()),
+        ([U, U, U, F, T, T, T, T], Fitness::Fit),
+        ([T, T, T, U, T, T, T, T], Fitness::Fit),
+        ([U, U, U, U, T, T, T, T], Fitness::Untested),
+    ] {
+        let health = after(answers);
+        assert_eq!(health.health().v4, v4, "{answers:?}");
+        assert!(health.known_since(S), "an answer all the same");
     }
 }
 
@@ -92,7 +112,7 @@ fn rounds_come_by_time_by_doubt_and_sooner_when_unfit() {
     assert!(health.known_since(5 * S));
     assert!(!health.health().v4.may_vote());
     assert_eq!(health.wake(), Some(5 * S + EVERY_UNFIT));
-    health.answer(8 * S, round.id, 0, true);
+    health.answer(8 * S, round.id, 0, Answer::Yes);
     assert!(!health.health().v4.may_vote(), "a late answer changes nothing");
 }
 
@@ -106,7 +126,7 @@ fn a_storm_of_failures_does_not_flood_the_references() {
         if let Some(round) = health.time(now) {
             rounds += 1;
             for place in 0..8 {
-                health.answer(now, round.id, place, place != 3);
+                health.answer(now, round.id, place, (place != 3).into());
             }
         }
     }

@@ -6,7 +6,7 @@ use crosscheck_model::{CheckId, Outcome, ProbeId, SiteId, Timestamp};
 
 use crate::Mono;
 use crate::evidence::Gathering;
-use crate::health::Round;
+use crate::health::{Answer, Round};
 use crate::schedule::Run;
 use crate::spool::{DiskOp, Record};
 use crate::state::Weight;
@@ -53,14 +53,14 @@ pub enum Event {
         /// What it found.
         outcome: Box<Outcome>,
     },
-    /// A reference has answered, or not.
+    /// What came of asking a reference.
     Answered {
         /// The round.
         round: u64,
         /// The reference's place in it.
         place: usize,
         /// Whether it answered.
-        answered: bool,
+        answered: Answer,
     },
     /// The answer to [`Effect::Gather`].
     Gathered {

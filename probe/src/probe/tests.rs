@@ -171,7 +171,7 @@ impl World {
                 let works = !self.unfit.contains(&self.now);
                 for (place, reference) in round.references.iter().enumerate() {
                     let fails = matches!(reference, crate::health::Reference::MustFail { .. });
-                    let (round, answered) = (round.id, works && !fails);
+                    let (round, answered) = (round.id, (works && !fails).into());
                     self.later(TRIP, Event::Answered { round, place, answered });
                 }
             }

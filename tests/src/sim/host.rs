@@ -328,7 +328,8 @@ impl World {
             }
         };
         for (place, reference) in round.references.iter().enumerate() {
-            let event = Event::Answered { round: round.id, place, answered: answer(reference) };
+            let answered = answer(reference).into();
+            let event = Event::Answered { round: round.id, place, answered };
             self.tell_host_after(delay, index, event);
         }
     }
