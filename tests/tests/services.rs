@@ -11,6 +11,7 @@ use crosscheck_checks::programs::Programs;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_model::{Cause, Outcome, Phase};
 use crosscheck_tests::authority::{Authority, Identity};
+use crosscheck_tests::django::{CLIENT, CLIENT_SECRET, Django};
 use crosscheck_tests::eventually::eventually;
 use crosscheck_tests::mailbox::Postfix;
 use crosscheck_tests::scratch::Scratch;
@@ -69,19 +70,22 @@ fn with(mut settings: Value, more: Value) -> Value {
 /// Where Debian's packages put Nagios plugins.
 const PLUGINS: &str = "/usr/lib/nagios/plugins";
 
+fn env(secrets: &[(&str, &str)]) -> Env {
+    let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Env {
+        guard: Guard::Internal,
+        resolver: Resolver::new(Vec::new()),
+        secrets: Secrets::fixed(secrets.collect::<BTreeMap<_, _>>()),
+        programs: Programs::new(vec![PLUGINS.into()], Vec::new()),
+    }
+}
+
 async fn run(kind: &str, settings: &Value) -> Outcome {
     run_within(kind, settings, PLENTY).await
 }
 
 async fn run_within(kind: &str, settings: &Value, limit: Duration) -> Outcome {
-    let secrets = [("RIGHT", "hunter22"), ("WRONG", "hunter33")];
-    let secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let env = Env {
-        guard: Guard::Internal,
-        resolver: Resolver::new(Vec::new()),
-        secrets: Secrets::fixed(BTreeMap::from(secrets)),
-        programs: Programs::new(vec![PLUGINS.into()], Vec::new()),
-    };
+    let env = env(&[("RIGHT", "hunter22"), ("WRONG", "hunter33")]);
     let check = kind::find(kind).expect("a kind").parse(settings);
     let check = check.unwrap_or_else(|errors| panic!("{kind} {settings}: {errors:?}"));
     check.run(&env, limit).await
@@ -439,6 +443,53 @@ async fn a_real_server_of_http_3_answers_over_quic() {
     let outcome = run_within("http", &settings, Duration::from_secs(1)).await;
     assert_eq!(outcome.cause, Some(Cause::ConnectTimeout), "{}", outcome.detail);
     assert!(outcome.detail.contains("UDP"), "{}", outcome.detail);
+}
+
+#[tokio::test]
+async fn a_real_provider_gives_out_tokens_and_takes_them_back() {
+    let scratch = Scratch::new();
+    let provider = Django::start_provider(&scratch).await;
+    let base = format!("http://127.0.0.1:{}", provider.port);
+    let secrets = [("RIGHT", CLIENT_SECRET), ("WRONG", "hunter33")];
+    let env = env(&secrets);
+    let check = |secret: &str, more: Value| {
+        let login = json!({
+            "token_url": format!("{base}/o/token/"),
+            "client_id": CLIENT,
+            "client_secret": format!("${{env:{secret}}}"),
+            "scopes": ["stock.read"],
+        });
+        let settings = json!({
+            "url": format!("{base}/stock"),
+            "body": { "contains": "in stock: 7" },
+            "oauth2": with(login, more),
+        });
+        kind::find("http").expect("a kind").parse(&settings).expect("fits")
+    };
+    for more in [json!({}), json!({ "auth": "body" })] {
+        let outcome = check("RIGHT", more).run(&env, PLENTY).await;
+        assert_eq!(outcome.cause, None, "{}", outcome.detail);
+    }
+    for (secret, more, words) in [
+        ("WRONG", json!({}), "invalid_client"),
+        ("RIGHT", json!({ "scopes": ["stock.burn"] }), "invalid_scope"),
+    ] {
+        let outcome = check(secret, more).run(&env, PLENTY).await;
+        assert_eq!(outcome.cause, Some(Cause::Token), "{}", outcome.detail);
+        assert!(outcome.detail.contains(words), "{}", outcome.detail);
+    }
+    let outcome = check("RIGHT", json!({ "scopes": ["stock.write"] })).run(&env, PLENTY).await;
+    assert_eq!(outcome.cause, Some(Cause::Status), "{}", outcome.detail);
+    // What is kept is asked for once; what was taken back is asked for anew.
+    let kept = check("RIGHT", json!({}));
+    let asked = |outcome: &Outcome| outcome.values.get("requests").copied();
+    for wanted in [Some(2.0), None] {
+        let outcome = kept.run(&env, PLENTY).await;
+        assert_eq!((outcome.cause, asked(&outcome)), (None, wanted), "{}", outcome.detail);
+    }
+    provider.forget_tokens();
+    let outcome = kept.run(&env, PLENTY).await;
+    assert_eq!((outcome.cause, asked(&outcome)), (None, Some(3.0)), "{}", outcome.detail);
 }
 
 /// What has no kind of its own is asked by its Nagios plugin.

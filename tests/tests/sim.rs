@@ -12,7 +12,8 @@ const REPLICAS_SEEDS: [u64; 1] = [3];
 #[test]
 fn no_invariant_is_violated() {
     let seeds: Vec<u64> = sim::corpus().into_iter().chain(0..SEEDS).collect();
-    let sum = sim::run_all(&seeds, false);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let sum = sim::run_all(&seeds, cores, false, &|_, _| ());
     if let Some(outcome) = sum.violations.first() {
         let violation = outcome.violation.as_ref().expect("it is in the list for that");
         panic!(
@@ -31,7 +32,7 @@ fn no_invariant_is_violated() {
 #[test]
 fn no_invariant_of_whole_coordinators_is_violated() {
     let seeds: Vec<u64> = replicas::corpus().into_iter().chain(REPLICAS_SEEDS).collect();
-    let sum = replicas::run_all(&seeds, 1, false);
+    let sum = replicas::run_all(&seeds, 1, false, &|_, _| ());
     if let Some(outcome) = sum.violations.first() {
         let violation = outcome.violation.as_ref().expect("it is in the list for that");
         panic!(

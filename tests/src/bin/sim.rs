@@ -15,7 +15,9 @@ use crosscheck_tests::sim::{self, Outcome};
 const SEEDS: u64 = 200;
 /// Seeds of tier 2, unless told otherwise.
 const REPLICAS_SEEDS: u64 = 20;
-/// Violations that are shown.
+/// Seeds between two words of how far it is.
+const PROGRESS_EVERY: u64 = 100;
+/// Violations that are shown with what led to them.
 const SHOWN: usize = 3;
 /// Seeds within which every mutant must be caught.
 const MUTANT_SEEDS: u64 = 200;
@@ -138,8 +140,11 @@ fn seeds(arguments: &Arguments) -> bool {
     let once_failed = if arguments.first.is_none() { sim::corpus() } else { Vec::new() };
     let seeds: Vec<u64> =
         once_failed.into_iter().chain(first..first + arguments.seeds.unwrap_or(SEEDS)).collect();
-    let sum = sim::run_all(&seeds, false);
-    for outcome in sum.violations.iter().take(3) {
+    let tell = |done, outcome: &Outcome| {
+        progress(done, seeds.len(), outcome.seed, outcome.violation.is_some());
+    };
+    let sum = sim::run_all(&seeds, jobs(arguments), false, &tell);
+    for outcome in sum.violations.iter().take(SHOWN) {
         show(outcome);
     }
     if arguments.coverage {
@@ -149,6 +154,7 @@ fn seeds(arguments: &Arguments) -> bool {
     for name in &missing {
         say(&format!("never met: {name}"));
     }
+    name_failed(sum.violations.iter().map(|outcome| outcome.seed).collect());
     say(&format!(
         "tier 1: {} seeds, {} violations, {} runs, {} entries, {} mails, {:.0} simulated hours in {:.1} s",
         sum.seeds,
@@ -168,7 +174,10 @@ fn whole_coordinators(arguments: &Arguments) -> bool {
     let once_failed = if arguments.first.is_none() { replicas::corpus() } else { Vec::new() };
     let count = arguments.seeds.unwrap_or(REPLICAS_SEEDS);
     let seeds: Vec<u64> = once_failed.into_iter().chain(first..first + count).collect();
-    let sum = replicas::run_all(&seeds, jobs(arguments), false);
+    let tell = |done, outcome: &replicas::Outcome| {
+        progress(done, seeds.len(), outcome.seed, outcome.violation.is_some());
+    };
+    let sum = replicas::run_all(&seeds, jobs(arguments), false, &tell);
     for outcome in sum.violations.iter().take(SHOWN) {
         outcome.tail.iter().for_each(|line| say(line));
         if let Some(violation) = &outcome.violation {
@@ -184,10 +193,7 @@ fn whole_coordinators(arguments: &Arguments) -> bool {
     for name in &missing {
         say(&format!("never met: {name}"));
     }
-    let failed: Vec<u64> = sum.violations.iter().map(|outcome| outcome.seed).collect();
-    if !failed.is_empty() {
-        say(&format!("failed: {failed:?}"));
-    }
+    name_failed(sum.violations.iter().map(|outcome| outcome.seed).collect());
     say(&format!(
         "tier 2: {} seeds, {} violations, {} entries, {} mails, {:.1} simulated hours in {:.1} s",
         sum.seeds,
@@ -198,6 +204,23 @@ fn whole_coordinators(arguments: &Arguments) -> bool {
         began.elapsed().as_secs_f64(),
     ));
     sum.violations.is_empty() && missing.is_empty()
+}
+
+/// Tells now and then how far it is, and of each violation at once.
+#[expect(clippy::print_stderr, reason = "a word to who waits, which is no part of the result")]
+fn progress(done: u64, all: usize, seed: u64, is_violated: bool) {
+    if is_violated {
+        eprintln!("seed {seed} is violated ({done} of {all} done)");
+    } else if done.is_multiple_of(PROGRESS_EVERY) {
+        eprintln!("{done} of {all} seeds");
+    }
+}
+
+/// Which seeds failed: more may have than are shown.
+fn name_failed(seeds: Vec<u64>) {
+    if !seeds.is_empty() {
+        say(&format!("failed: {seeds:?}"));
+    }
 }
 
 fn jobs(arguments: &Arguments) -> usize {
@@ -255,11 +278,11 @@ fn hunt(tier: u8, arguments: &Arguments) -> (u64, Option<&'static str>) {
     let first = arguments.first.unwrap_or(0);
     let seeds: Vec<u64> = (first..first + MUTANT_SEEDS).collect();
     if tier == 1 {
-        let sum = sim::run_all(&seeds, true);
+        let sum = sim::run_all(&seeds, jobs(arguments), true, &|_, _| ());
         let violation = sum.violations.first().and_then(|outcome| outcome.violation.as_ref());
         return (sum.seeds, violation.map(|violation| violation.invariant));
     }
-    let sum = replicas::run_all(&seeds, jobs(arguments), true);
+    let sum = replicas::run_all(&seeds, jobs(arguments), true, &|_, _| ());
     let violation = sum.violations.first().and_then(|outcome| outcome.violation.as_ref());
     (sum.seeds, violation.map(|violation| violation.invariant))
 }

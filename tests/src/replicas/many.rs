@@ -1,4 +1,4 @@
-//! Many seeds on all cores, and what they come to together.
+//! Many seeds at the same time, and what they come to together.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -52,8 +52,14 @@ impl Sum {
     }
 }
 
-/// Runs seeds on so many threads; with `until_violation`, no more than needed for one.
-pub fn run_all(seeds: &[u64], threads: usize, until_violation: bool) -> Sum {
+/// Runs seeds on so many threads, and tells of each how many there have been; with
+/// `until_violation`, no more than needed for one.
+pub fn run_all(
+    seeds: &[u64],
+    threads: usize,
+    until_violation: bool,
+    tell: &(dyn Fn(u64, &Outcome) + Sync),
+) -> Sum {
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let sum = Mutex::new(Sum::default());
     let work = || {
@@ -64,7 +70,9 @@ pub fn run_all(seeds: &[u64], threads: usize, until_violation: bool) -> Sum {
             if until_violation && outcome.violation.is_some() {
                 stop.store(true, Ordering::Relaxed);
             }
-            sum.lock().expect("no thread panics here").add(outcome);
+            let mut sum = sum.lock().expect("no thread panics here");
+            tell(sum.seeds + 1, &outcome);
+            sum.add(outcome);
         }
     };
     std::thread::scope(|scope| {

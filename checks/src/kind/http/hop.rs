@@ -36,7 +36,11 @@ impl Client {
             kept = was_kept.then_some(token);
         }
         let answer = self.ask(env, hop, (prepared, &late), timer, seen).await?;
-        if answer.head.status != StatusCode::UNAUTHORIZED {
+        let status = answer.head.status;
+        // Some servers say 403 of a token that they have taken back (RFC 6750 3.1 wants 401).
+        let is_barred =
+            status == StatusCode::FORBIDDEN && kept.is_some() && !self.plan.wanted.accepts(status);
+        if status != StatusCode::UNAUTHORIZED && !is_barred {
             return Ok(answer);
         }
         let again = match (login, kept) {

@@ -96,7 +96,8 @@ pub(in crate::kind) struct Settings {
     /// A token to send (RFC 6750).
     pub(super) bearer: Option<Secret>,
     /// An access token that is fetched by client credentials (RFC 6749 4.4) and sent as `bearer`
-    /// is. It is kept until shortly before its end; after a 401 it is fetched anew once.
+    /// is. It is kept until shortly before its end; after a 401, or a 403 that is not wanted, it is
+    /// fetched anew once.
     pub(super) oauth2: Option<OAuth2>,
     /// A proxy to go through. The phase `connect` is the way to the target by it.
     pub(super) proxy: Option<ProxyWanted>,

@@ -112,6 +112,40 @@ async fn a_token_is_fetched_once_kept_and_fetched_anew_after_a_401() {
 }
 
 #[tokio::test]
+async fn a_kept_token_that_is_barred_is_fetched_anew_unless_that_is_wanted() {
+    let barred = || "HTTP/1.1 403 x\r\nContent-Length: 0\r\n\r\n".to_owned();
+    for (more, wanted) in
+        [(json!({}), [Some(2.0), Some(3.0)]), (json!({ "status": [200, 403] }), [Some(2.0), None])]
+    {
+        let (tokens, _) = endpoint().await;
+        // The first token is taken once, and then taken back.
+        let (api, _) = server_to({
+            let count = Arc::new(Mutex::new(0));
+            move |request| {
+                let mut count = count.lock().expect("no test panics with it");
+                *count += 1;
+                let is_good = request.contains("Bearer token-2") || *count <= 1;
+                if is_good { ok("in") } else { barred() }
+            }
+        })
+        .await;
+        let env = env_with(SECRETS, Resolver::new(Vec::new()));
+        let mut settings = oauth2(&tokens, json!({}));
+        if let (Some(settings), Value::Object(more)) = (settings.as_object_mut(), more) {
+            settings.extend(more);
+        }
+        let check = Http.parse(&at(&api, "/", settings)).expect("fits");
+        let mut requests = Vec::new();
+        for _ in 0..2 {
+            let outcome = check.run(&env, AMPLE).await;
+            assert_up(&outcome);
+            requests.push(outcome.values.get("requests").copied());
+        }
+        assert_eq!(requests, wanted);
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_asked_for_in_the_body_and_with_further_parameters() {
     let (tokens, asked) = endpoint().await;
     let (api, _) = server_to(|_| ok("in")).await;
