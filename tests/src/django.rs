@@ -92,7 +92,8 @@ impl Django {
     /// # Panics
     /// It cannot be started, or does not answer.
     pub async fn start(scratch: &Scratch) -> Self {
-        let user = ["createsuperuser", "--noinput", "--username", USER, "--email", "probe@a.test"];
+        let user =
+            ["createsuperuser", "--noinput", "--username", USER, "--email", "probe@example.com"];
         Self::start_with(scratch, SITE, ROUTES, &user).await
     }
 
