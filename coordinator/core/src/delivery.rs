@@ -85,17 +85,27 @@ impl State {
         self.watch.deliveries.entry(channel).or_default().incident = Some(id);
     }
 
+    /// Where nothing waits any more, because all of it was refused or is said by others, nothing
+    /// would ever end the incident.
     fn close_channel(&mut self, channel: &str, effects: &mut Vec<Effect>) {
         let gone = !self.config.channels.contains_key(channel);
+        let is_open = |delivery: &Delivery| delivery.incident.is_some();
+        let waits = |owed: &Owed| owed.channel == channel && !owed.progress.is_settled();
+        let is_idle = self.watch.deliveries.get(channel).is_some_and(is_open)
+            && !self.outbox.values().any(waits);
         let Some(delivery) = self.watch.deliveries.get_mut(channel) else { return };
         let opened = |id| self.incidents.get(&id).map(|incident| incident.opened_at);
         let since = delivery.incident.and_then(opened);
         let delivers = since.is_some_and(|since| delivery.delivered_at >= since);
-        if let Some(open) = delivery.incident.filter(|_| gone || delivers) {
+        if let Some(open) = delivery.incident.filter(|_| gone || delivers || is_idle) {
             delivery.incident = None;
-            let (edge, text) = match gone {
-                true => (Edge::Removed, "it was taken out of the configuration"),
-                false => (Edge::Recovery, "it delivers again"),
+            let (edge, text) = match (gone, delivers) {
+                (true, _) => (Edge::Removed, "it was taken out of the configuration"),
+                (false, true) => (Edge::Recovery, "it delivers again"),
+                (false, false) => (
+                    Edge::Recovery,
+                    "nothing waits for it any more; whether it delivers, the next message shows",
+                ),
             };
             let text = format!("channel {channel}: {text}");
             self.resolve(open, self.now, text, Vec::new(), edge, effects);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crosscheck_core::absence::Lapse;
 use crosscheck_core::heartbeat::Standing;
 use crosscheck_core::incident::{Incident, Subject};
-use crosscheck_core::outbox::Edge;
+use crosscheck_core::outbox::{Edge, Progress};
 use crosscheck_core::{Command, Reply, snapshot};
 use crosscheck_model::config::{Channel, Maintenance, Site};
 use crosscheck_model::spec::SiteChoice;
@@ -395,6 +395,32 @@ fn a_channel_that_delivers_nothing_is_told_by_the_others() {
     let recovered: Vec<_> = told.iter().filter(|mail| mail.edge == Edge::Recovery).collect();
     assert_eq!(recovered.len(), 1);
     assert_eq!(recovered[0].notice.summary, "channel mail: it delivers again");
+}
+
+#[test]
+fn a_channel_for_which_nothing_waits_any_more_is_no_incident() {
+    let mut config = config("AABBC", 1);
+    let channel = Channel { kind: "phone".to_owned(), settings: "{}".to_owned() };
+    config.channels.insert("phone".to_owned(), channel);
+    let mut world = steady(config);
+    world.dead_channels = BTreeSet::from(["mail".to_owned()]);
+    world.set_down(0, true);
+    world.seconds(700);
+    let about = |world: &World| {
+        let mails = world.mails.iter().filter(|mail| mail.notice.target == "channel mail");
+        mails.map(|mail| (mail.edge, mail.notice.summary.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(about(&world).len(), 1);
+    // The other end says that it will never take any of it.
+    let now = world.state.now;
+    for owed in world.state.outbox.values_mut().filter(|owed| owed.channel == "mail") {
+        owed.progress = Progress::Refused { at: now };
+    }
+    world.seconds(5);
+    let told = about(&world);
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[1].0, Edge::Recovery);
+    assert!(told[1].1.contains("the next message shows"), "{told:?}");
 }
 
 #[test]

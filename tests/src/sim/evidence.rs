@@ -130,6 +130,11 @@ impl Evidence {
             (Command::Batch(reports), _) => {
                 reports.iter().for_each(|report| self.report(report, state));
             }
+            // What was said under a name that was not believed says nothing when it is again.
+            (Command::Reinstate { probe, .. }, Reply::Done) => {
+                let Some(&probe) = self.probes.get(probe) else { return };
+                self.seen.values_mut().for_each(|row| row[probe] = None);
+            }
             (Command::Configure(_), _) => {
                 self.seen.retain(|check, _| state.checks.contains_key(check));
             }
