@@ -23,9 +23,31 @@ impl Reading<'_> {
                 self.channel(channel);
             }
         }
-        if let Some(names) = document.texts("operators", &mut self.findings) {
-            self.config.operators =
-                names.iter().filter_map(|(name, span)| self.known_contact(name, *span)).collect();
+        match document.texts("operators", &mut self.findings) {
+            Some(names) => self.operators(&names),
+            None if self.config.channels.is_empty() => {}
+            None => {
+                let message = "no `operators`: nobody is told when a probe, a site, a channel or a \
+                               coordinator is in trouble";
+                let hint = "add `operators: [NAME]`, of the contacts".to_owned();
+                self.findings.warning(document.at(), message).hint(hint);
+            }
+        }
+    }
+
+    /// Operators are told by every channel that they have an address for.
+    fn operators(&mut self, names: &[(String, Span)]) {
+        for (name, span) in names {
+            let Some(id) = self.known_contact(name, *span) else { continue };
+            let kinds = self.catalogue.channels.iter();
+            let mut used = kinds.filter(|kind| self.config.channels.contains_key(kind.name()));
+            let contact = &self.config.contacts[&id];
+            let has_channels = !self.config.channels.is_empty();
+            if has_channels && used.all(|kind| kind.lacks(contact).is_some()) {
+                let message = format!("operator `{id}` has no address for any channel");
+                self.findings.error(*span, message).hint("add it to the contact".to_owned());
+            }
+            self.config.operators.push(id);
         }
     }
 
