@@ -147,8 +147,8 @@ impl Schedule {
         out
     }
 
-    /// An order to run a check at once. A repeated order does nothing, and a run that is under way
-    /// or about to start answers it.
+    /// An order to run a check at once. A repeated order does nothing, nor does one that came late and
+    /// would ask the target too often; and a run that is under way or about to start answers it.
     pub fn confirm(&mut self, now: Mono, check: &CheckId, nonce: u64) -> Vec<Effect> {
         let mut out = Vec::new();
         if self.stopped || self.nonces.contains(&nonce) {
@@ -163,6 +163,9 @@ impl Schedule {
         let Some(entry) = self.entries[at].as_mut() else { return out };
         match (&entry.stage, entry.trigger) {
             (Stage::Waiting, Trigger::Schedule | Trigger::Confirm) => {
+                if !entry.take_confirmation(now) {
+                    return out;
+                }
                 entry.trigger = Trigger::Confirm;
                 entry.next = now;
                 entry.slot.get_or_insert(now);
@@ -263,6 +266,7 @@ impl Schedule {
             stage: Stage::Waiting,
             failing: false,
             stamp: 0,
+            confirmation: Mono::ZERO,
         };
         entry.next = entry.next_slot(now);
         let at = self.free.pop().unwrap_or(self.entries.len());

@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub(super) stage: Stage,
     pub(super) failing: bool,
     pub(super) stamp: u32,
+    /// When the next confirmation would come, if they came at their pace.
+    pub(super) confirmation: Mono,
 }
 
 impl Entry {
@@ -57,6 +59,20 @@ impl Entry {
     pub(super) fn grid(&self, at: Mono) -> Mono {
         let interval = self.interval();
         spread::not_before(at, spread::phase(self.hash, interval), interval)
+    }
+
+    /// Whether a confirmation may run now. Orders keep their distance when they are given; what a slow
+    /// line brings together must not ask the target more often for that. One may come half of the
+    /// distance early, all of them together no more than that (as the generic cell rate algorithm,
+    /// ITU-T I.371, has it).
+    pub(super) fn take_confirmation(&mut self, now: Mono) -> bool {
+        let times = self.times();
+        let distance = spread::at_least_a_tick(times.retry_interval.min(times.interval / 3));
+        if now + distance / 2 < self.confirmation {
+            return false;
+        }
+        self.confirmation = self.confirmation.max(now) + distance;
+        true
     }
 
     /// Moves a slot that passed long ago to the newest one passed; how many were lost.

@@ -151,6 +151,34 @@ fn confirmations_run_at_once_and_once_each() {
 }
 
 #[test]
+fn confirmations_that_a_slow_line_brings_together_ask_no_more_often() {
+    let mut schedule = schedule(10);
+    // Rounds of 30 s: as often may it be asked to confirm.
+    let mut first = starts(schedule.assign(Mono::ZERO, vec![assigned("c", 120, 30)]));
+    let id = CheckId::new("c");
+    first.extend(starts(schedule.time(FIRST_WITHIN)));
+    schedule.ended(FIRST_WITHIN, first[0].id).expect("runs");
+    schedule.judged(FIRST_WITHIN, &id, UP);
+    let mut nonce = 0;
+    let mut confirm = |at: Mono| {
+        nonce += 1;
+        let runs = starts(schedule.confirm(at, &id, nonce));
+        for run in &runs {
+            schedule.ended(at, run.id).expect("runs");
+            schedule.judged(at, &id, UP);
+        }
+        runs.len()
+    };
+    let from = 20 * S;
+    // In time, 35 s late, 34 s late, 11 s late, in time again.
+    let came = [0, 65, 94, 101, 120, 150].map(|at| confirm(from + at * S));
+    assert_eq!(came, [1, 1, 1, 0, 1, 1]);
+    // All at once.
+    let came = [300, 301, 302].map(|at| confirm(from + at * S));
+    assert_eq!(came, [1, 0, 0]);
+}
+
+#[test]
 fn an_edit_keeps_what_is_unchanged() {
     let mut schedule = schedule(10);
     schedule.assign(

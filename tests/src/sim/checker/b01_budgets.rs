@@ -54,7 +54,10 @@ impl Checker for Budgets {
         }
         if runs.began.len() > budget(times) {
             let (asked, id) = (runs.began.len(), &check.spec.id);
-            return Err(format!("{id} is asked {asked} times in an interval by one probe"));
+            return Err(format!(
+                "{id} is asked {asked} times in an interval by one probe, at {:?} by {times:?}",
+                runs.began
+            ));
         }
         Ok(())
     }
