@@ -194,22 +194,25 @@ async fn session_orders_reports_and_renewal() {
 
     let target = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = target.local_addr().expect("bound").to_string();
-    let assignment = Assignment {
-        revision: 1,
-        checks: vec![check(&address)],
-        references: References::default(),
+    // Each is asked to confirm once: more often than in a round, a target is not asked.
+    let named = |name: &str| {
+        let mut check = check(&address);
+        check.spec.id = name.into();
+        check
     };
-    let confirm = |nonce| Order::Confirm { check: "port".into(), nonce };
+    let checks = ["well", "gone", "still gone"].map(named).to_vec();
+    let assignment = Assignment { revision: 1, checks, references: References::default() };
+    let confirm = |check: &str, nonce| Order::Confirm { check: check.into(), nonce };
     orders.send(Order::Heartbeat { now: now() }).expect("listens");
     orders.send(Order::Assignment(Box::new(assignment))).expect("listens");
-    orders.send(confirm(1)).expect("listens");
+    orders.send(confirm("well", 1)).expect("listens");
     let first = script.observation().await;
     assert_eq!((first.outcome.status, first.trigger), (Status::Up, Trigger::Confirm));
     assert_eq!((first.rev, first.boot, first.clock), (9, hello.boot, Clock::Leader));
     assert!(first.at >= now() && first.at >= first.started);
 
     drop(target);
-    orders.send(confirm(2)).expect("listens");
+    orders.send(confirm("gone", 2)).expect("listens");
     let [soft, hard] = [script.observation().await, script.observation().await];
     assert_eq!((soft.outcome.status, soft.firmness), (Status::Down, Firmness::Soft));
     assert_eq!((hard.firmness, hard.trigger), (Firmness::Hard, Trigger::Retry));
@@ -218,14 +221,15 @@ async fn session_orders_reports_and_renewal() {
 
     // The session is forgotten: a new one is opened, and what was refused is reported in it.
     script.refusals.lock().expect("not poisoned").push_back(Refusal::UnknownSession);
-    orders.send(confirm(3)).expect("listens");
+    orders.send(confirm("still gone", 3)).expect("listens");
     assert_eq!(script.hello().await.boot, hello.boot);
     let again = script.observation().await;
     assert_eq!((again.outcome.status, again.trigger), (Status::Down, Trigger::Confirm));
+    assert_eq!(script.observation().await.trigger, Trigger::Retry);
 
     let figures = probe.remote().figures().await.expect("at work");
     let text = metrics::text(&figures);
-    assert!(text.contains("crosscheck_probe_runs_total{kind=\"tcp\",status=\"down\"} 3"), "{text}");
+    assert!(text.contains("crosscheck_probe_runs_total{kind=\"tcp\",status=\"down\"} 4"), "{text}");
     tokio::time::timeout(PATIENCE, probe.stop()).await.expect("stops");
 }
 

@@ -1,6 +1,7 @@
 //! A real Knot DNS, which holds zones of `example` and signs them when told to.
 
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -71,7 +72,9 @@ impl Knot {
         let signed = zones.iter().filter(|zone| zone.signed).count();
         eventually(START_WITHIN, "Knot answers and has signed", || {
             let log = knot.process.log();
-            let listens = TcpStream::connect((address, 53)).is_ok();
+            // Its controls come a moment after its answers.
+            let listens = TcpStream::connect((address, 53)).is_ok()
+                && UnixStream::connect(knot.file("knot.sock")).is_ok();
             let ready = listens && log.matches("successfully signed").count() >= signed;
             async move { if ready { Ok(()) } else { Err(log) } }
         })

@@ -187,6 +187,7 @@ sites:
   tyo: { region: jp-east, carrier: c }
 contacts:
   ops: { mail: [ops@example.com] }
+operators: [ops]
 channels:
   mail: { smtp: "smtp://mail.example.com", from: "x@example.com", user: x, password: "${env:GONE}" }
 routes:
