@@ -417,9 +417,12 @@ impl State {
         // One grace, however often the leader changes: leaders that come and go must not keep a
         // check green that nobody sees.
         let in_grace = self.now.since(self.lead_since) < LEADER_GRACE && lame_for < LEADER_GRACE;
-        // Votes are missing because of an edit only where somebody is there to cast them.
+        // Votes are missing because of an edit, or of other voters, only where somebody is there to
+        // cast them; and one such time is enough, too, however often that changes.
         let heard = |id| self.probes.get(id).is_some_and(|probe| self.is_live(probe));
-        let settling = self.now < check.settling_until && check.assigned.iter().any(heard);
+        let settling = self.now < check.settling_until
+            && lame_for < check.spec.validity()
+            && check.assigned.iter().any(heard);
         let brief = lame_for < LAME_LIMIT;
         let keep = in_grace || settling || brief;
         match (keep, lame.failing_since) {

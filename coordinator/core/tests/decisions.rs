@@ -701,3 +701,18 @@ fn an_edit_of_the_rule_opens_nothing_by_itself() {
     world.seconds(60);
     assert_eq!(world.verdict(0), Status::Down);
 }
+
+#[test]
+fn edits_that_come_again_and_again_keep_nothing_green_that_nobody_sees() {
+    let mut world = steady("AABBC", 1);
+    for probe in &mut world.probes[1..] {
+        (probe.out, probe.back) = (false, false);
+    }
+    let mut edited = world.state.config.clone();
+    for edit in 1..=20 {
+        edited.checks[0].schedule.timeout = Duration::from_millis(5_000 + edit);
+        world.propose(Command::Configure(Box::new(edited.clone())));
+        world.seconds(20);
+    }
+    assert_eq!(world.verdict(0), Status::Unknown);
+}

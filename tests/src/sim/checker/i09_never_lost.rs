@@ -70,14 +70,23 @@ impl NeverLost {
         let state = view.state();
         for (key, limit) in &mut self.open {
             // What was under way when all healed may still fail, and then waits for its next turn.
-            let under_way = |owed: &Owed| matches!(owed.progress, Progress::Claimed { until, .. } if state.now < until);
-            if limit.is_none() && state.outbox.get(key).is_some_and(under_way) {
+            let under_way = |key: &Key| {
+                state.outbox.get(key).is_some_and(|owed| {
+                    matches!(owed.progress, Progress::Claimed { until, .. } if state.now < until)
+                })
+            };
+            let waits_for = state.outbox.get(key).map(|owed| &owed.after[..]).unwrap_or_default();
+            if limit.is_none() && (under_way(key) || waits_for.iter().any(under_way)) {
                 continue;
             }
             let limit = limit.get_or_insert_with(|| due(view, key, state.now).plus(LIVENESS));
             if state.now > *limit {
+                let progress = |key: &Key| state.outbox.get(key).map(|owed| &owed.progress);
                 let owed = state.outbox.get(key).map(|owed| {
-                    (&owed.contact, &owed.channel, &owed.progress, &owed.last_error, owed.attempts)
+                    let first: Vec<_> = owed.after.iter().map(progress).collect();
+                    let (edge, incident) = (&owed.notice.edge, owed.notice.incident);
+                    let way = (&owed.contact, &owed.channel);
+                    (edge, incident, way, &owed.progress, &owed.last_error, owed.attempts, first)
                 });
                 return Err(format!("{key} is still {owed:?} long after all has healed"));
             }
