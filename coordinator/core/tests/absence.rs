@@ -368,14 +368,20 @@ fn a_site_that_is_removed_and_a_probe_that_is_forgotten_close_theirs_and_say_why
     assert!(last.notice.summary.contains("has not been heard for a week"), "{:?}", last.notice);
 }
 
-#[test]
-fn a_channel_that_delivers_nothing_is_told_by_the_others() {
+/// A check goes down while mail, one of two channels, takes nothing.
+fn without_mail() -> World {
     let mut config = config("AABBC", 1);
-    let channel = Channel { kind: "mail".to_owned(), settings: "{}".to_owned() };
+    let channel = Channel { kind: "phone".to_owned(), settings: "{}".to_owned() };
     config.channels.insert("phone".to_owned(), channel);
     let mut world = steady(config);
     world.dead_channels = BTreeSet::from(["mail".to_owned()]);
     world.set_down(0, true);
+    world
+}
+
+#[test]
+fn a_channel_that_delivers_nothing_is_told_by_the_others() {
+    let mut world = without_mail();
     world.seconds(600);
     assert!(world.mails.is_empty());
     world.seconds(90);
@@ -399,12 +405,7 @@ fn a_channel_that_delivers_nothing_is_told_by_the_others() {
 
 #[test]
 fn a_channel_for_which_nothing_waits_any_more_is_no_incident() {
-    let mut config = config("AABBC", 1);
-    let channel = Channel { kind: "phone".to_owned(), settings: "{}".to_owned() };
-    config.channels.insert("phone".to_owned(), channel);
-    let mut world = steady(config);
-    world.dead_channels = BTreeSet::from(["mail".to_owned()]);
-    world.set_down(0, true);
+    let mut world = without_mail();
     world.seconds(700);
     let about = |world: &World| {
         let mails = world.mails.iter().filter(|mail| mail.notice.target == "channel mail");

@@ -61,7 +61,7 @@ async fn open(gate: &ProbeGate, who: Who, hello: Hello) -> Result<Welcome, Refus
 }
 
 /// Whether who asks may speak for the probe. A session that was taken from it says the same, but
-/// a session's number is no secret.
+/// a session's number, hard to guess as it is, proves nothing.
 fn speaks_for(gate: &ProbeGate, who: &Who, named: &ProbeId) -> Result<(), Refusal> {
     match who {
         None => Ok(()),

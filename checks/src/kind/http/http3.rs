@@ -59,7 +59,7 @@ pub(super) async fn ask(
     let stream = asked.map_err(|error| failure(&error, &connection))?;
     let held = connection.clone();
     let mut incoming = Incoming { stream, _sender: sender, _driver: tasks, connection: held };
-    // A server may answer before it has read the request, and read no more of it.
+    // A server that answers early may have the rest of the request stopped: its answer counts.
     let sent = incoming.send(body).await;
     marks.note_taken();
     let head = tokio::select! {
