@@ -124,6 +124,15 @@ impl State {
             check.votes.clear();
             check.reports = Reports { since: now, ..Reports::default() };
         }
+        // What is under way goes on as long as it was to, counted from where it began: a shorter interval
+        // alone completes no round, and a longer one leaves no check green for longer than its own
+        // votes would.
+        let (old, new) = (&check.spec, &spec);
+        let sooner = old.schedule.retry_interval.saturating_sub(new.schedule.retry_interval);
+        for from in [&mut check.tally.round_from, &mut check.tally.split_from] {
+            *from = from.plus(sooner);
+        }
+        check.settling_until = check.settling_until.minus(old.validity()).plus(new.validity());
         if !check.spec.same_result(&spec) {
             check.rev = revision;
             check.confirm_wanted = true;

@@ -9,19 +9,10 @@ use crosscheck_core::outbox::{Edge, Progress, SendResult};
 use crosscheck_core::verdict::Reason;
 use crosscheck_core::{Command, Effect, Reply, apply};
 use crosscheck_model::config::Maintenance;
-use crosscheck_model::spec::{Rule, SiteChoice};
+use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::wire::{Hello, WIRE_VERSION};
 use crosscheck_model::{CheckId, ProbeId, SiteId, SiteQuorum, Status, Timestamp};
-use world::{Faults, Honesty, World, config, is_down, is_recovery, spec};
-
-fn steady(carriers: &str, checks: usize) -> World {
-    let mut world = World::new(7, config(carriers, checks), Faults::NONE);
-    world.seconds(90);
-    for check in 0..checks {
-        assert_eq!(world.verdict(check), Status::Up);
-    }
-    world
-}
+use world::{Faults, Honesty, World, config, is_down, is_recovery, spec, steady};
 
 #[test]
 fn a_dead_target_is_one_alarm_and_its_return_one_recovery_each() {
@@ -274,22 +265,6 @@ fn in_a_maintenance_nobody_is_woken_and_at_its_end_what_is_still_down_is() {
 }
 
 #[test]
-fn an_edit_alone_opens_closes_and_repeats_nothing() {
-    let mut world = steady("AABBC", 2);
-    world.set_down(0, true);
-    world.seconds(60);
-    let mails = world.mails.len();
-    let mut edited = world.state.config.clone();
-    for check in &mut edited.checks {
-        check.settings = "{\"other\": true}".to_owned();
-    }
-    world.propose(Command::Configure(Box::new(edited)));
-    world.seconds(120);
-    assert_eq!(world.mails.len(), mails);
-    assert_eq!((world.verdict(0), world.verdict(1)), (Status::Down, Status::Up));
-}
-
-#[test]
 fn a_probe_that_starts_anew_votes_on() {
     let mut world = steady("AABBC", 1);
     (0..5).for_each(|probe| world.restart(probe));
@@ -386,20 +361,6 @@ fn a_second_blindness_is_a_second_alarm() {
 }
 
 #[test]
-fn an_edit_or_a_maintenance_ends_no_blindness() {
-    let mut world = steady("AABBC", 2);
-    world.probes.iter_mut().for_each(|probe| (probe.out, probe.back) = (false, false));
-    world.seconds(240);
-    let told = world.mails.len();
-    assert_eq!(told, 1);
-    let mut edited = world.state.config.clone();
-    edited.checks.iter_mut().for_each(|check| check.settings = "{\"x\": 1}".to_owned());
-    world.propose(Command::Configure(Box::new(edited)));
-    world.seconds(60);
-    assert!(world.mails_of(is_recovery).is_empty());
-}
-
-#[test]
 fn one_site_that_comes_and_goes_starves_no_alarm() {
     let mut config = config("AABBC", 1);
     config.checks[0].rule = crosscheck_model::spec::Rule::Consecutive(2);
@@ -438,36 +399,6 @@ fn a_worse_alarm_waits_for_no_milder_one() {
     world.seconds(60);
     assert_eq!(world.mails_of(is_down).len(), 2);
     assert!(world.state.outbox.values().all(|owed| owed.progress.is_settled()));
-}
-
-#[test]
-fn an_edit_of_maintenance_moves_no_window_to_another_rule() {
-    let rule = |pattern: &str| Maintenance {
-        checks: vec![pattern.to_owned()],
-        customer: None,
-        when: crosscheck_model::config::Window::Every {
-            days: vec![1],
-            from_minute: 0,
-            to_minute: 1,
-        },
-        zone: "UTC".to_owned(),
-        reason: "release".to_owned(),
-    };
-    let mut config = config("AABBC", 2);
-    config.maintenance = vec![rule("check 0")];
-    let mut world = World::new(5, config, Faults::NONE);
-    world.seconds(90);
-    let (from, to) = (world.now, world.now.plus(Duration::from_secs(600)));
-    world.maintain(from, to);
-    world.set_down(0, true);
-    world.seconds(60);
-    let mut edited = world.state.config.clone();
-    edited.maintenance.insert(0, rule("check 1"));
-    world.propose(Command::Configure(Box::new(edited)));
-    world.seconds(60);
-    assert!(world.mails.is_empty());
-    assert!(world.state.checks[&CheckId::new("check 0")].maintenance);
-    assert!(!world.state.checks[&CheckId::new("check 1")].maintenance);
 }
 
 #[test]
@@ -683,36 +614,4 @@ fn what_comes_and_goes_is_not_green_while_a_carrier_fails_it() {
     world.seconds(45);
     assert_eq!(world.verdict(0), Status::Degraded);
     assert_eq!(world.state.checks[&CheckId::new("check 0")].incident, Some(open));
-}
-
-#[test]
-fn an_edit_of_the_rule_opens_nothing_by_itself() {
-    let mut config = config("AABBC", 1);
-    config.checks[0].rule = Rule::Consecutive(30);
-    let mut world = World::new(7, config.clone(), Faults::NONE);
-    world.seconds(90);
-    world.set_down(0, true);
-    world.seconds(90);
-    let check = CheckId::new("check 0");
-    assert_eq!(world.state.checks[&check].verdict.reason, Reason::Unconfirmed);
-    config.checks[0].rule = Rule::Consecutive(1);
-    world.propose(Command::Configure(Box::new(config)));
-    assert_eq!(world.state.checks[&check].incident, None, "one more round must say so");
-    world.seconds(60);
-    assert_eq!(world.verdict(0), Status::Down);
-}
-
-#[test]
-fn edits_that_come_again_and_again_keep_nothing_green_that_nobody_sees() {
-    let mut world = steady("AABBC", 1);
-    for probe in &mut world.probes[1..] {
-        (probe.out, probe.back) = (false, false);
-    }
-    let mut edited = world.state.config.clone();
-    for edit in 1..=20 {
-        edited.checks[0].schedule.timeout = Duration::from_millis(5_000 + edit);
-        world.propose(Command::Configure(Box::new(edited.clone())));
-        world.seconds(20);
-    }
-    assert_eq!(world.verdict(0), Status::Unknown);
 }

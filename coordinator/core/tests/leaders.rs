@@ -8,21 +8,12 @@ use std::time::Duration;
 
 use crosscheck_core::verdict::{LEADER_GRACE, Reason};
 use crosscheck_model::{CheckId, ProbeId, SiteQuorum, Status};
-use world::{Faults, Honesty, World, config};
+use world::{Faults, Honesty, World, config, steady};
 
 const GRACE_SECS: u64 = LEADER_GRACE.as_secs();
 
 /// Longer than an echo keeps a session alive.
 const LAPSED_SECS: u64 = 16;
-
-fn steady(carriers: &str, checks: usize) -> World {
-    let mut world = World::new(7, config(carriers, checks), Faults::NONE);
-    world.seconds(90);
-    for check in 0..checks {
-        assert_eq!(world.verdict(check), Status::Up);
-    }
-    world
-}
 
 /// From now on these say nothing to the coordinators.
 fn silence(world: &mut World, probes: &[usize]) {

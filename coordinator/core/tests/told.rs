@@ -11,13 +11,7 @@ use crosscheck_core::outbox::{Edge, Owed, Progress};
 use crosscheck_model::config::{Contact, Maintenance, Route, Window};
 use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::{CheckId, ContactId, SiteId, SiteQuorum, Status};
-use world::{Faults, Mail, World, config, is_down, is_recovery};
-
-fn steady(carriers: &str, checks: usize) -> World {
-    let mut world = World::new(7, config(carriers, checks), Faults::NONE);
-    world.seconds(90);
-    world
-}
+use world::{Faults, Mail, World, config, is_down, is_recovery, steady};
 
 fn is_degraded(edge: &Edge) -> bool {
     *edge == Edge::Alarm(Status::Degraded)

@@ -183,6 +183,16 @@ pub(crate) fn spec(name: &str) -> CheckSpec {
     }
 }
 
+/// A world in which every check has turned up.
+pub(crate) fn steady(carriers: &str, checks: usize) -> World {
+    let mut world = World::new(7, config(carriers, checks), Faults::NONE);
+    world.seconds(90);
+    for check in 0..checks {
+        assert_eq!(world.verdict(check), Status::Up);
+    }
+    world
+}
+
 /// One probe a carrier letter, each in a site and a region of its own.
 pub(crate) fn config(carriers: &str, checks: usize) -> Config {
     let sites = carriers
