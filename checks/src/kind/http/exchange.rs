@@ -172,6 +172,8 @@ fn time(
     let now = Instant::now();
     let is_plain = spoken == Spoken::Http1;
     let sent = if is_plain { seen.last_write } else { seen.first_write_after };
+    // Who answered before it had read the request was being sent it until then.
+    let sent = sent.or(answered.then_some(now));
     let is_sent = seen.taken && !seen.blocked;
     let began = if is_plain { seen.first_read } else { answered.then_some(now) };
     let Some(sent) = sent.filter(|_| is_sent || began.is_some()) else { return now };

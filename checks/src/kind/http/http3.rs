@@ -7,8 +7,9 @@ use crosscheck_model::Cause;
 use futures_util::future::poll_fn;
 use h3::client::{RequestStream, SendRequest};
 use h3::error::StreamError;
-use h3_quinn::{BidiStream, OpenStreams};
+use h3_quinn::{OpenStreams, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response, response};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -23,11 +24,11 @@ const INTERIM_AT_MOST: usize = 16;
 
 /// The body of an answer. Dropping it closes the connection.
 pub(super) struct Incoming {
-    stream: RequestStream<BidiStream<Bytes>, Bytes>,
+    stream: RequestStream<RecvStream, Bytes>,
     /// The last of these gone would close the connection.
     _sender: SendRequest<OpenStreams, Bytes>,
-    /// What keeps the connection going.
-    _driver: JoinSet<()>,
+    /// What keeps the connection going, and the sending of the request.
+    _tasks: JoinSet<()>,
     connection: quinn::Connection,
 }
 
@@ -56,21 +57,36 @@ pub(super) async fn ask(
     let (parts, body) = request.into_parts();
     let request = Request::from_parts(parts, ());
     let asked = sender.send_request(request).await;
-    let stream = asked.map_err(|error| failure(&error, &connection))?;
+    let (outgoing, stream) = asked.map_err(|error| failure(&error, &connection))?.split();
+    // Beside the answer, for a server may answer before it has read all, and may not want the rest.
+    let (tell, mut told) = oneshot::channel();
+    let marks = marks.clone();
+    tasks.spawn(async move {
+        let sent = send(outgoing, body).await;
+        marks.note_taken();
+        let _ = tell.send(sent); // Nobody asks when there is an answer.
+    });
     let held = connection.clone();
-    let mut incoming = Incoming { stream, _sender: sender, _driver: tasks, connection: held };
-    // A server that answers early may have the rest of the request stopped: its answer counts.
-    let sent = incoming.send(body).await;
-    marks.note_taken();
+    let mut incoming = Incoming { stream, _sender: sender, _tasks: tasks, connection: held };
     let head = tokio::select! {
         head = incoming.head() => head,
         failure = too_much_without_a_head(&connection) => Err(failure),
     };
-    match (head, sent) {
+    match (head, told.try_recv()) {
         (Ok(head), _) => Ok((head, incoming)),
-        (Err(_), Err(error)) => Err(failure(&error, &connection)),
-        (Err(failure), Ok(())) => Err(failure),
+        (Err(_), Ok(Err(error))) => Err(failure(&error, &connection)),
+        (Err(failure), _) => Err(failure),
     }
+}
+
+async fn send(
+    mut stream: RequestStream<SendStream<Bytes>, Bytes>,
+    body: Bytes,
+) -> Result<(), StreamError> {
+    if !body.is_empty() {
+        stream.send_data(body).await?;
+    }
+    stream.finish().await
 }
 
 /// Ends when more has come than any head may have.
@@ -88,13 +104,6 @@ async fn too_much_without_a_head(connection: &quinn::Connection) -> Failure {
 }
 
 impl Incoming {
-    async fn send(&mut self, body: Bytes) -> Result<(), StreamError> {
-        if !body.is_empty() {
-            self.stream.send_data(body).await?;
-        }
-        self.stream.finish().await
-    }
-
     async fn head(&mut self) -> Result<response::Parts, Failure> {
         for _ in 0..INTERIM_AT_MOST {
             let head = self.stream.recv_response().await;

@@ -249,3 +249,25 @@ async fn streams_that_are_no_answer_are_told_apart() {
     }))
     .await;
 }
+
+/// Answers at once, and reads nothing of what is sent after the head.
+async fn answer_early(connection: Connection) {
+    let Ok((mut answer, request)) = connection.accept_bi().await else { return };
+    let _ = answer.write_all(STATUS_200).await;
+    let _ = answer.finish();
+    connection.closed().await;
+    drop(request);
+}
+
+#[tokio::test]
+async fn an_answer_before_the_request_is_read_counts() {
+    let authority = Authority::new();
+    let config = authority.server(&authority.leaf(LOOPBACK), H3, false);
+    let server = Quic::at("127.0.0.1:0", config, answer_early).await;
+    // More than a stream's window, so that it never gets through.
+    let body = "x".repeat(4 << 20);
+    let settings = server.settings(&authority, json!({ "method": "POST", "send": body }));
+    let outcome = run_in(&env(), &settings, AMPLE).await;
+    assert_eq!(outcome.cause, None, "{}", outcome.detail);
+    assert!(outcome.phases.get(Phase::Send).is_some_and(|took| !took.is_zero()));
+}
