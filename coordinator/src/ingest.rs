@@ -105,6 +105,8 @@ impl ProbeGate {
     pub async fn report(&self, mut report: Report) -> Result<Receipt, Refusal> {
         self.pace.report(&report.probe)?;
         bounds::bound(&mut report);
+        let rate = || self.replica.read(|state| pace::most_of(state, &report.probe));
+        self.pace.volume(&report.probe, report.observations.len(), rate)?;
         self.replica.submit_report(report).await
     }
 
