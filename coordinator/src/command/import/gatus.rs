@@ -53,7 +53,12 @@ impl Source for Gatus {
             let name = &file.name;
             return Err(format!("{name}: neither `endpoints` nor `suites`; is it of Gatus?"));
         }
-        let mut reading = Reading { file: &file.name, draft, alerted: BTreeMap::new() };
+        let means = root.get("alerting").map(Node::entries).unwrap_or_default();
+        let default = |(means, node): &(String, Node)| {
+            Some((means.clone(), node.get("default-alert")?.clone()))
+        };
+        let defaults = means.iter().filter_map(default).collect();
+        let mut reading = Reading { file: &file.name, draft, defaults, alerted: BTreeMap::new() };
         for endpoint in root.get("endpoints").map(Node::items).unwrap_or_default() {
             reading.endpoint(endpoint);
         }
@@ -94,6 +99,8 @@ impl Source for Gatus {
 struct Reading<'a> {
     file: &'a str,
     draft: &'a mut Draft,
+    /// What alerts by a means say unless they say it themselves.
+    defaults: BTreeMap<String, Node>,
     /// Checks by the means that they alert by.
     alerted: BTreeMap<String, Vec<String>>,
 }
@@ -194,11 +201,14 @@ impl Reading<'_> {
         }
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         let host = rest.split('/').next().unwrap_or(rest);
+        let body = node.text_of("body").filter(|body| !body.is_empty());
         let mut check = match scheme {
             "http" | "https" => return Some(self.request(node, name, url, new("http"))),
             "ws" | "wss" => return Some(self.websocket(node, name, url, new("websocket"))),
             "tcp" => new("tcp"),
             "udp" => new("udp"),
+            // With a body there is a talk after the handshake.
+            "tls" if body.is_some() => with(new("tcp"), "tls"),
             "tls" => new("tls"),
             "ssh" => new("ssh"),
             "icmp" => {
@@ -207,17 +217,9 @@ impl Reading<'_> {
                 check.set("count", Out::word(1));
                 return Some(check);
             }
-            "starttls" => {
-                let mut check = new("smtp");
-                check.set("starttls", Out::word(true));
-                check
-            }
+            "starttls" => with(new("smtp"), "starttls"),
             "grpc" => new("grpc"),
-            "grpcs" => {
-                let mut check = new("grpc");
-                check.set("tls", Out::word(true));
-                check
-            }
+            "grpcs" => with(new("grpc"), "tls"),
             other => {
                 let why = match other {
                     "sctp" => "left out: there is no check of it here",
@@ -228,9 +230,13 @@ impl Reading<'_> {
             }
         };
         check.set("address", Out::text(host));
-        let body = node.text_of("body").filter(|body| scheme == "udp" && !body.is_empty());
-        if let Some(body) = body {
-            check.set("send", Out::text(references(body)));
+        match (body, scheme) {
+            (Some(body), "udp" | "tcp" | "tls") => check.set("send", Out::text(references(body))),
+            (Some(_), _) => {
+                let why = "not sent: this kind has a talk of its own";
+                self.lose(node, &format!("{name}: `body`"), why);
+            }
+            (None, _) => {}
         }
         if let Some(ssh) = node.get("ssh").filter(|ssh| ssh.text_of("username").is_some()) {
             self.lose(
@@ -320,6 +326,12 @@ impl Reading<'_> {
             self.lose(value, &format!("{name}: client `{key}`"), why);
         }
     }
+}
+
+/// A check with this setting turned on.
+fn with(mut check: Check, setting: &str) -> Check {
+    check.set(setting, Out::word(true));
+    check
 }
 
 /// The host of a URL, without user and port.

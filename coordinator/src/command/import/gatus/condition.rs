@@ -36,7 +36,9 @@ pub(super) fn apply(text: &str, check: &mut Check) -> Result<(), String> {
         "[IP]" => Err("which address answers is not judged; name it in the URL".to_owned()),
         "[DOMAIN_EXPIRATION]" => Err("make a check of kind `domain` of it".to_owned()),
         "[BODY]" if check.is("dns") => answer(sign, right, check),
-        "[BODY]" if check.is("udp") || check.is("websocket") => message(sign, right, check),
+        "[BODY]" if ["udp", "tcp", "websocket"].iter().any(|kind| check.is(kind)) => {
+            message(sign, right, check)
+        }
         // It must serve in any case.
         "[BODY].status" if check.is("grpc") && (sign, right) == ("==", "SERVING") => Ok(()),
         "[BODY]" if is_http => whole_body(sign, right, check),
@@ -132,7 +134,7 @@ fn answer(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
     Ok(())
 }
 
-/// A datagram, or a message.
+/// A datagram, a message, or what comes over a connection.
 fn message(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
     if sign != "==" {
         return Err("only what an answer must be can be wanted".to_owned());

@@ -2,7 +2,7 @@
 
 use super::super::draft::Check;
 use super::super::time;
-use super::super::tree::Node;
+use super::super::tree::{Node, Value};
 use super::super::written::Out;
 use super::{FAILURE_THRESHOLD, Reading, minute, references};
 
@@ -12,33 +12,37 @@ impl Reading<'_> {
         let mut means = Vec::new();
         let mut after: Option<u32> = None;
         for alert in node.get("alerts").map(Node::items).unwrap_or_default() {
+            let kind = alert.text_of("type").unwrap_or_default().to_owned();
+            let alert = &with_defaults(alert, self.defaults.get(&kind));
             if alert.is_not("enabled") {
                 continue;
             }
-            let kind = alert.text_of("type").unwrap_or_default().to_owned();
+            let what = format!("{name}: alert `{kind}`");
             let threshold = alert.text_of("failure-threshold").and_then(|text| text.parse().ok());
             let threshold = threshold.unwrap_or(FAILURE_THRESHOLD);
             if after.is_some_and(|after| after != threshold) {
-                self.lose(
-                    alert,
-                    &format!("{name}: alert `{kind}`"),
-                    "a check has one threshold; the least was taken",
-                );
+                self.lose(alert, &what, "a check has one threshold; the least was taken");
             }
             after = Some(after.map_or(threshold, |after| after.min(threshold)));
-            if let Some(text) = alert.text_of("success-threshold").filter(|text| *text != "2") {
-                let why = format!("recovers after {text} good runs there; here by `recovery_hold`");
-                self.lose(alert, &format!("{name}: alert `{kind}`"), &why);
-            }
-            if let Some(text) = alert.text_of("description") {
-                check.term("runbook", Out::text(text));
-            }
-            if alert.is_not("send-on-resolved") {
-                self.lose(
-                    alert,
-                    &format!("{name}: alert `{kind}`"),
-                    "a recovery is always told here",
-                );
+            for (key, value) in alert.entries() {
+                let text = value.text().unwrap_or_default();
+                let recovers =
+                    format!("recovers after {text} good runs there; here by `recovery_hold`");
+                let why = match key.as_str() {
+                    "type" | "enabled" | "failure-threshold" => continue,
+                    "success-threshold" if text == "2" => continue,
+                    "success-threshold" => &recovers,
+                    "description" => {
+                        check.term("runbook", Out::text(text));
+                        continue;
+                    }
+                    "send-on-resolved" if !alert.is_not("send-on-resolved") => continue,
+                    "send-on-resolved" => "a recovery is always told here",
+                    "minimum-reminder-interval" => "nobody is reminded here: an alarm is told once",
+                    "provider-override" => "write a route of this check, to contacts of its own",
+                    _ => "not known",
+                };
+                self.lose(value, &format!("{what}: `{key}`"), why);
             }
             means.push(kind);
         }
@@ -60,8 +64,21 @@ impl Reading<'_> {
                 self.lose(node, &format!("alerting by `{means}`"), why);
                 continue;
             }
+            for (key, value) in node.entries() {
+                let why = match key.as_str() {
+                    "host" | "port" | "from" | "to" | "username" | "password" => continue,
+                    "default-alert" => continue, // Each alert has it.
+                    "overrides" => "write routes of these checks, to contacts of their own",
+                    "client" => "a mail server's certificate must be trusted, or its `ca` named",
+                    _ => "not known",
+                };
+                self.lose(value, &format!("alerting by `email`: `{key}`"), why);
+            }
             let (host, from) = (node.text_of("host"), node.text_of("from"));
-            let (Some(host), Some(from)) = (host, from) else { continue };
+            let (Some(host), Some(from)) = (host, from) else {
+                self.lose(node, "alerting by `email`", "left out: it has no `host` and `from`");
+                continue;
+            };
             let port = node.text_of("port").unwrap_or("25");
             let scheme = if port == "465" { "smtps" } else { "smtp" };
             let mut channel = vec![
@@ -127,4 +144,12 @@ impl Reading<'_> {
             ("reason", Out::text("planned work")),
         ]));
     }
+}
+
+/// An alert with what it leaves to the means that it alerts by.
+fn with_defaults(alert: &Node, defaults: Option<&Node>) -> Node {
+    let defaults = defaults.map(Node::entries).unwrap_or_default();
+    let missing = defaults.iter().filter(|(key, _)| alert.get(key).is_none()).cloned();
+    let entries = alert.entries().iter().cloned().chain(missing).collect();
+    Node { line: alert.line, value: Value::Map(entries) }
 }
