@@ -3,6 +3,8 @@
 //! without waking another thread. A thread is its timer; runs and messages are tasks of the async
 //! runtime; the disk has a thread of its own, so that no fsync makes a check late.
 
+mod starter;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -11,15 +13,17 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
+use self::starter::Waiting;
 use crate::Mono;
 use crate::figures::Figures;
 use crate::link::Link;
 use crate::notice::Notices;
 use crate::probe::{Effect, Event, Probe, Setup};
 use crate::runner::{Prober, contained, gathered};
+use crate::schedule::Run;
 use crate::spool::DiskOp;
 use crate::store::Store;
 use crate::uplink::{self, Failure, OPEN_TIMEOUT, REPORT_TIMEOUT};
@@ -97,6 +101,7 @@ pub fn start(mut setup: Setup, parts: Parts) -> io::Result<Running> {
         probe: Probe::new(setup),
         notices: Notices::default(),
         disk: Some(disk),
+        waiting: Waiting::default(),
         runs: BTreeMap::new(),
         orders: None,
         wake: Mono::ZERO,
@@ -112,7 +117,9 @@ pub fn start(mut setup: Setup, parts: Parts) -> io::Result<Running> {
         probe_id,
         state: Mutex::new(state),
         bell: Condvar::new(),
+        starter: Arc::default(),
     });
+    shell.runtime.spawn(starter::work(Arc::downgrade(&shell), Arc::clone(&shell.starter)));
     let answers = Arc::clone(&shell);
     let disk_thread = std::thread::Builder::new()
         .name("probe-disk".to_owned())
@@ -136,6 +143,8 @@ struct Shell {
     state: Mutex<State>,
     /// Rung when the timer is to wake earlier than it thought, and at the end.
     bell: Condvar,
+    /// Rung when runs wait, and at the end.
+    starter: Arc<Notify>,
 }
 
 /// What the lock guards. Nothing that blocks is done under it.
@@ -144,6 +153,7 @@ struct State {
     notices: Notices,
     /// `None` after the end, so that the disk's thread ends too.
     disk: Option<Sender<DiskOp>>,
+    waiting: Waiting,
     runs: BTreeMap<u64, AbortHandle>,
     orders: Option<AbortHandle>,
     /// When the machine wants to be stepped, whatever happens before.
@@ -213,9 +223,13 @@ impl Shell {
             if effect == Effect::Halt {
                 state.ended = true;
                 state.disk = None;
+                self.starter.notify_one();
                 return;
             }
             self.carry_out(state, effect);
+        }
+        if !state.waiting.is_empty() {
+            self.starter.notify_one();
         }
         let State { notices, probe, .. } = state;
         notices.tell(probe);
@@ -223,28 +237,17 @@ impl Shell {
 
     fn carry_out(self: &Arc<Self>, state: &mut State, effect: Effect) {
         match effect {
-            Effect::Run(run) => {
-                let deadline = run.check.spec.schedule.timeout;
-                let work = self.prober.run(&run.check, deadline);
-                let clock = self.clock;
-                let task = self.spawn(async move {
-                    let started: Mono = clock.elapsed();
-                    let outcome = Box::new(contained(work, deadline).await);
-                    Event::Ended { run: run.id, started, ended: clock.elapsed(), outcome }
-                });
-                state.runs.insert(run.id, task);
-            }
+            Effect::Run(run) => state.waiting.add(run),
             Effect::Gather(gathering) => {
                 let work = self.prober.gather(&gathering.check);
                 self.spawn(async move {
                     Event::Gathered { id: gathering.id, found: Box::new(gathered(work).await) }
                 });
             }
-            Effect::Cancel(run) => {
-                if let Some(task) = state.runs.remove(&run) {
-                    task.abort();
-                }
-            }
+            Effect::Cancel(run) => match state.runs.remove(&run) {
+                Some(task) => task.abort(),
+                None => state.waiting.cancel(run),
+            },
             Effect::Forget(check) => self.prober.forget(&check),
             Effect::Ask(round) => {
                 for (place, reference) in round.references.iter().enumerate() {
@@ -294,6 +297,17 @@ impl Shell {
             uplink::Effect::Hush => hush(state),
             uplink::Effect::Disk(op) => self.carry_out(state, Effect::Disk(op)),
         }
+    }
+
+    fn begin(self: &Arc<Self>, run: Run) -> AbortHandle {
+        let deadline = run.check.spec.schedule.timeout;
+        let work = self.prober.run(&run.check, deadline);
+        let clock = self.clock;
+        self.spawn(async move {
+            let started: Mono = clock.elapsed();
+            let outcome = Box::new(contained(work, deadline).await);
+            Event::Ended { run: run.id, started, ended: clock.elapsed(), outcome }
+        })
     }
 
     fn spawn(self: &Arc<Self>, work: impl Future<Output = Event> + Send + 'static) -> AbortHandle {
