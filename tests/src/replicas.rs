@@ -15,17 +15,14 @@
 //! - Nothing of production is modelled here but the network, the disk's times and the mail server.
 //! - Messages take longer than a turn, so it does not matter that seats take turns.
 
-use std::time::Duration;
-
 use crosscheck_coordinator::random::Seeded;
 
 mod checker;
 mod clock;
-mod counters;
+mod coverage;
 mod disk;
 mod fault;
 mod ground;
-mod many;
 mod members;
 mod nemesis;
 mod network;
@@ -38,12 +35,21 @@ mod truth;
 mod witness;
 mod world;
 
-pub use counters::Counters;
-pub use many::{Sum, corpus, run_all};
-
 use checker::i13_leader_change::compare;
 use plan::Plan;
 use world::World;
+
+use crate::seeds::{Outcome, Tier, Violation};
+
+/// Tier 2.
+pub const TIER: Tier = Tier {
+    number: 2,
+    seeds: 20,
+    corpus: include_str!("../replicas-corpus.txt"),
+    covered_by: 100,
+    expected: coverage::expected,
+    run,
+};
 
 /// Lines of the trace that a violation shows.
 const TAIL: usize = 80;
@@ -52,49 +58,21 @@ const TWICE_EVERY: u64 = 10;
 /// Every so many seeds one is run with leaders that die and with a leader that does not (I13).
 const PAIRED_EVERY: u64 = 10;
 
-/// An invariant that does not hold.
-#[derive(Clone, Debug)]
-pub struct Violation {
-    /// Which.
-    pub invariant: &'static str,
-    /// In what way.
-    pub what: String,
-}
-
-/// What a seed came to.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The seed.
-    pub seed: u64,
-    /// What did not hold.
-    pub violation: Option<Violation>,
-    /// What led to it.
-    pub tail: Vec<String>,
-    /// What was met.
-    pub counters: Counters,
-    /// Entries of the log.
-    pub entries: u64,
-    /// Messages that the mail server took.
-    pub mails: u64,
-    /// How much time passed in it.
-    pub simulated: Duration,
-    hash: u64,
+/// What a seed came to, and its course.
+pub struct History {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Stands for everything that happened.
+    pub hash: u64,
     edges: Vec<world::EdgeSeen>,
 }
 
-impl Outcome {
-    /// Stands for everything that happened.
-    pub fn hash(&self) -> u64 {
-        self.hash
-    }
-}
-
 /// Runs a seed; some are run a second time, to compare.
-pub fn run(seed: u64) -> Outcome {
-    let mut first = once(Plan::of(seed));
+fn run(seed: u64) -> Outcome {
+    let History { outcome: mut first, hash, .. } = once(Plan::of(seed));
     if first.violation.is_none() && seed % TWICE_EVERY == TWICE_EVERY - 1 {
         let second = once(Plan::of(seed));
-        if second.hash != first.hash {
+        if second.hash != hash {
             let what = "two runs of the seed differ".to_owned();
             first.violation = Some(Violation { invariant: "determinism", what });
         }
@@ -102,27 +80,27 @@ pub fn run(seed: u64) -> Outcome {
     if first.violation.is_none() && seed % PAIRED_EVERY == PAIRED_EVERY / 2 {
         let calm = once(Plan::calm(seed));
         let killed = once(Plan::with_leader_kills(seed));
-        first.counters.merge(&killed.counters);
-        let failed = [&calm, &killed].into_iter().find(|outcome| outcome.violation.is_some());
-        if let Some(failed) = failed {
+        first.coverage.merge(&killed.outcome.coverage);
+        let both = [&calm.outcome, &killed.outcome];
+        if let Some(failed) = both.into_iter().find(|outcome| outcome.violation.is_some()) {
             first.tail.clone_from(&failed.tail);
             first.violation.clone_from(&failed.violation);
         } else if let Err(what) = compare(&calm.edges, &killed.edges) {
-            first.tail = killed.tail;
+            first.tail = killed.outcome.tail;
             first.violation = Some(Violation { invariant: "I13 leader change", what });
         } else {
-            first.counters.add("tested I13 leader change", calm.edges.len() as u64);
+            first.coverage.tested("I13 leader change", calm.edges.len() as u64);
         }
     }
     first
 }
 
 /// Runs a seed once, without the comparisons.
-pub fn run_once(seed: u64) -> Outcome {
+pub fn run_once(seed: u64) -> History {
     once(Plan::of(seed))
 }
 
-fn once(plan: Plan) -> Outcome {
+fn once(plan: Plan) -> History {
     let seed = plan.seed;
     let _seeded = Seeded::begin(seed);
     let mut world = World::new(plan);
@@ -131,5 +109,5 @@ fn once(plan: Plan) -> Outcome {
     if std::panic::catch_unwind(run).is_err() {
         world.fail("no panic", "something panicked; its message stands above".to_owned());
     }
-    world.outcome(seed)
+    world.history(seed)
 }

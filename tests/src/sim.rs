@@ -12,8 +12,6 @@
 //! - Nothing of what is proved here is written a second time, but for the checkers, which share
 //!   no code with what they check.
 
-use std::time::Duration;
-
 mod checker;
 mod courier;
 mod coverage;
@@ -21,7 +19,6 @@ mod evidence;
 mod fault;
 mod host;
 mod log;
-mod many;
 mod nemesis;
 mod nemesis_hosts;
 mod network;
@@ -36,13 +33,21 @@ mod target;
 pub(crate) mod trace;
 mod world;
 
-pub use coverage::Coverage;
-pub use many::{Sum, corpus, run_all};
-pub use world::Violation;
-
 use node::DAY_MILLIS;
 use plan::Plan;
 use world::World;
+
+use crate::seeds::{Outcome, Tier, Violation};
+
+/// Tier 1.
+pub const TIER: Tier = Tier {
+    number: 1,
+    seeds: 200,
+    corpus: include_str!("../sim-corpus.txt"),
+    covered_by: 200,
+    expected: coverage::expected,
+    run,
+};
 
 /// Lines of the trace that a violation shows.
 const TAIL: usize = 60;
@@ -53,36 +58,20 @@ const SHIFTED_EVERY: u64 = 20;
 /// A year, in milliseconds.
 const YEAR_MILLIS: i64 = 31_536_000_000;
 
-/// What a seed came to.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The seed.
-    pub seed: u64,
-    /// What did not hold.
-    pub violation: Option<Violation>,
-    /// What led to it.
-    pub tail: Vec<String>,
-    /// What was met.
-    pub coverage: Coverage,
-    /// Runs of checks.
-    pub runs: u64,
-    /// Entries of the log.
-    pub entries: u64,
-    /// Messages that channels took.
-    pub mails: u64,
-    /// How much time passed in it.
-    pub simulated: Duration,
+/// What a seed came to, and what stands for its course.
+struct History {
+    outcome: Outcome,
     hash: u64,
     decisions: u64,
 }
 
 /// Runs a seed; some are run a second time, to compare.
-pub fn run(seed: u64) -> Outcome {
-    let mut first = once(Plan::of(seed));
+fn run(seed: u64) -> Outcome {
+    let History { outcome: mut first, hash, .. } = once(Plan::of(seed));
     if first.violation.is_none() && seed % TWICE_EVERY == TWICE_EVERY - 1 {
         let second = once(Plan::of(seed));
-        first.coverage.pair("the same seed");
-        if second.hash != first.hash {
+        first.coverage.hit("pair the same seed");
+        if second.hash != hash {
             let what = "two runs of the seed differ".to_owned();
             first.violation = Some(Violation { invariant: "determinism", what });
         }
@@ -91,15 +80,15 @@ pub fn run(seed: u64) -> Outcome {
     let sign = if (seed / SHIFTED_EVERY).is_multiple_of(2) { 1 } else { -1 };
     if first.violation.is_none() && seed % SHIFTED_EVERY == SHIFTED_EVERY / 2 {
         let shifted = once(Plan { wall_shift: sign * YEAR_MILLIS, ..Plan::of(seed) });
-        first.coverage.pair("probes' clocks");
-        if shifted.hash != first.hash {
+        first.coverage.hit("pair probes' clocks");
+        if shifted.hash != hash {
             let what = "probes' wall clocks change what happens".to_owned();
             first.violation = Some(Violation { invariant: "I12 time", what });
         }
     }
     if first.violation.is_none() && seed % SHIFTED_EVERY == SHIFTED_EVERY / 4 {
         let with = |shift| once(Plan::of(seed).with_clocks(shift)).decisions;
-        first.coverage.pair("a coordinator's clock");
+        first.coverage.hit("pair a coordinator's clock");
         if with(0) != with(sign * DAY_MILLIS) {
             let what = "one coordinator's wall clock changes decisions".to_owned();
             first.violation = Some(Violation { invariant: "I12 time", what });
@@ -108,7 +97,7 @@ pub fn run(seed: u64) -> Outcome {
     first
 }
 
-fn once(plan: Plan) -> Outcome {
+fn once(plan: Plan) -> History {
     let seed = plan.seed;
     let mut world = World::new(plan, checker::all());
     // A panic is a violation like any other: nothing in the state machines may.
@@ -116,7 +105,7 @@ fn once(plan: Plan) -> Outcome {
     if std::panic::catch_unwind(run).is_err() {
         world.fail("no panic", "a state machine panicked; its message stands above".to_owned());
     }
-    Outcome {
+    let outcome = Outcome {
         seed,
         tail: world.trace.tail(TAIL),
         coverage: world.coverage,
@@ -124,8 +113,7 @@ fn once(plan: Plan) -> Outcome {
         entries: world.counts.entries,
         mails: world.counts.mails,
         simulated: world.now,
-        hash: world.trace.hash(),
-        decisions: world.trace.decisions(),
         violation: world.violation,
-    }
+    };
+    History { outcome, hash: world.trace.hash(), decisions: world.trace.decisions() }
 }

@@ -7,14 +7,9 @@ use std::time::Instant;
 use clap::Parser;
 use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_tests::crash::{self, Subject};
-use crosscheck_tests::replicas;
-use crosscheck_tests::scenarios;
-use crosscheck_tests::sim::{self, Outcome};
+use crosscheck_tests::seeds::{Outcome, Tier};
+use crosscheck_tests::{replicas, scenarios, sim};
 
-/// Seeds of tier 1, unless told otherwise.
-const SEEDS: u64 = 200;
-/// Seeds of tier 2, unless told otherwise.
-const REPLICAS_SEEDS: u64 = 20;
 /// Seeds between two words of how far it is.
 const PROGRESS_EVERY: u64 = 100;
 /// Violations that are shown with what led to them.
@@ -63,8 +58,8 @@ fn main() -> ExitCode {
     let well = match arguments.tier {
         _ if arguments.record.is_some() => record(&arguments),
         _ if arguments.mutants => mutants(&arguments),
-        1 => seeds(&arguments),
-        2 => whole_coordinators(&arguments),
+        1 => seeds(&sim::TIER, &arguments),
+        2 => seeds(&replicas::TIER, &arguments),
         3 => crashes(&arguments),
         4 => rounds(&arguments),
         tier => {
@@ -134,70 +129,32 @@ fn rounds(arguments: &Arguments) -> bool {
     }
 }
 
-fn seeds(arguments: &Arguments) -> bool {
+fn seeds(tier: &Tier, arguments: &Arguments) -> bool {
     let began = Instant::now();
-    let first = arguments.first.unwrap_or(0);
-    let once_failed = if arguments.first.is_none() { sim::corpus() } else { Vec::new() };
-    let seeds: Vec<u64> =
-        once_failed.into_iter().chain(first..first + arguments.seeds.unwrap_or(SEEDS)).collect();
+    let once_failed = if arguments.first.is_none() { tier.corpus() } else { Vec::new() };
+    let (first, count) = (arguments.first.unwrap_or(0), arguments.seeds.unwrap_or(tier.seeds));
+    let seeds: Vec<u64> = once_failed.into_iter().chain(first..first + count).collect();
     let tell = |done, outcome: &Outcome| {
         progress(done, seeds.len(), outcome.seed, outcome.violation.is_some());
     };
-    let sum = sim::run_all(&seeds, jobs(arguments), false, &tell);
+    let sum = tier.run_all(&seeds, jobs(arguments), false, &tell);
     for outcome in sum.violations.iter().take(SHOWN) {
-        show(outcome);
+        tier.report(outcome).iter().for_each(|line| say(line));
     }
     if arguments.coverage {
         sum.coverage.iter().for_each(|(name, count)| say(&format!("{count:10}  {name}")));
     }
-    let missing = sum.missing();
+    let missing = tier.missing(&sum);
     for name in &missing {
         say(&format!("never met: {name}"));
     }
     name_failed(sum.violations.iter().map(|outcome| outcome.seed).collect());
     say(&format!(
-        "tier 1: {} seeds, {} violations, {} runs, {} entries, {} mails, {:.0} simulated hours in {:.1} s",
+        "tier {}: {} seeds, {} violations, {} runs, {} entries, {} mails, {:.0} simulated hours in {:.1} s",
+        tier.number,
         sum.seeds,
         sum.violations.len(),
         sum.runs,
-        sum.entries,
-        sum.mails,
-        sum.hours,
-        began.elapsed().as_secs_f64(),
-    ));
-    sum.violations.is_empty() && missing.is_empty()
-}
-
-fn whole_coordinators(arguments: &Arguments) -> bool {
-    let began = Instant::now();
-    let first = arguments.first.unwrap_or(0);
-    let once_failed = if arguments.first.is_none() { replicas::corpus() } else { Vec::new() };
-    let count = arguments.seeds.unwrap_or(REPLICAS_SEEDS);
-    let seeds: Vec<u64> = once_failed.into_iter().chain(first..first + count).collect();
-    let tell = |done, outcome: &replicas::Outcome| {
-        progress(done, seeds.len(), outcome.seed, outcome.violation.is_some());
-    };
-    let sum = replicas::run_all(&seeds, jobs(arguments), false, &tell);
-    for outcome in sum.violations.iter().take(SHOWN) {
-        outcome.tail.iter().for_each(|line| say(line));
-        if let Some(violation) = &outcome.violation {
-            let (seed, invariant, what) = (outcome.seed, violation.invariant, &violation.what);
-            say(&format!("seed {seed}: {invariant} is violated: {what}"));
-        }
-        say(&format!("REPRODUCE: cargo sim --tier 2 --seeds 1 --first {}", outcome.seed));
-    }
-    if arguments.coverage {
-        sum.counters.iter().for_each(|(name, count)| say(&format!("{count:10}  {name}")));
-    }
-    let missing = sum.missing();
-    for name in &missing {
-        say(&format!("never met: {name}"));
-    }
-    name_failed(sum.violations.iter().map(|outcome| outcome.seed).collect());
-    say(&format!(
-        "tier 2: {} seeds, {} violations, {} entries, {} mails, {:.1} simulated hours in {:.1} s",
-        sum.seeds,
-        sum.violations.len(),
         sum.entries,
         sum.mails,
         sum.hours,
@@ -228,17 +185,6 @@ fn jobs(arguments: &Arguments) -> usize {
     arguments.jobs.unwrap_or_else(cores)
 }
 
-fn show(outcome: &Outcome) {
-    outcome.tail.iter().for_each(|line| say(line));
-    if let Some(violation) = &outcome.violation {
-        say(&format!(
-            "seed {}: {} is violated: {}",
-            outcome.seed, violation.invariant, violation.what
-        ));
-    }
-    say(&format!("REPRODUCE: cargo sim --tier 1 --seeds 1 --first {}", outcome.seed));
-}
-
 fn mutants(arguments: &Arguments) -> bool {
     if !cfg!(feature = "mutants") {
         say("built without mutants; use `cargo sim`, which turns the feature `mutants` on");
@@ -250,11 +196,13 @@ fn mutants(arguments: &Arguments) -> bool {
     for mutant in &planted {
         mutant::plant(*mutant);
         let tier = hunting_tier(*mutant);
-        let (seeds, found) = hunt(tier, arguments);
+        let (seeds, found) = hunt(&tier, arguments);
         caught += usize::from(found.is_some());
         say(&match found {
-            Some(invariant) => format!("{mutant:?}: tier {tier}, after {seeds} seeds, {invariant}"),
-            None => format!("{mutant:?}: NOT caught in {seeds} seeds of tier {tier}"),
+            Some(invariant) => {
+                format!("{mutant:?}: tier {}, after {seeds} seeds, {invariant}", tier.number)
+            }
+            None => format!("{mutant:?}: NOT caught in {seeds} seeds of tier {}", tier.number),
         });
     }
     mutant::plant(Mutant::Nothing);
@@ -263,26 +211,21 @@ fn mutants(arguments: &Arguments) -> bool {
 }
 
 /// Which tier notices it: what is about disks and Raft needs whole coordinators.
-fn hunting_tier(mutant: Mutant) -> u8 {
+fn hunting_tier(mutant: Mutant) -> Tier {
     match mutant {
         Mutant::AckBeforeFsync
         | Mutant::VoteLogReorder
         | Mutant::CutMidLogCorruption
-        | Mutant::NodeIdReuse => 2,
-        _ => 1,
+        | Mutant::NodeIdReuse => replicas::TIER,
+        _ => sim::TIER,
     }
 }
 
 /// Runs seeds until something is violated: how many, and what.
-fn hunt(tier: u8, arguments: &Arguments) -> (u64, Option<&'static str>) {
+fn hunt(tier: &Tier, arguments: &Arguments) -> (u64, Option<&'static str>) {
     let first = arguments.first.unwrap_or(0);
     let seeds: Vec<u64> = (first..first + MUTANT_SEEDS).collect();
-    if tier == 1 {
-        let sum = sim::run_all(&seeds, jobs(arguments), true, &|_, _| ());
-        let violation = sum.violations.first().and_then(|outcome| outcome.violation.as_ref());
-        return (sum.seeds, violation.map(|violation| violation.invariant));
-    }
-    let sum = replicas::run_all(&seeds, jobs(arguments), true, &|_, _| ());
+    let sum = tier.run_all(&seeds, jobs(arguments), true, &|_, _| ());
     let violation = sum.violations.first().and_then(|outcome| outcome.violation.as_ref());
     (sum.seeds, violation.map(|violation| violation.invariant))
 }

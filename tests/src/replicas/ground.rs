@@ -6,10 +6,11 @@ use std::time::Duration;
 use crosscheck_coordinator::replica::Ending;
 use crosscheck_model::wire::{Receipt, Refusal, Welcome};
 
-use super::counters::Counters;
+use super::coverage::step_name;
 use super::fault::{Fault, Step};
 use super::network::Network;
 use super::sink::Sink;
+use crate::coverage::Coverage;
 use crate::sim::random::Random;
 use crate::sim::trace::Trace;
 
@@ -51,7 +52,7 @@ pub(super) struct Ground {
     pub(super) now: Duration,
     pub(super) random: Random,
     pub(super) trace: Trace,
-    pub(super) counters: Counters,
+    pub(super) coverage: Coverage,
     pub(super) network: Network,
     pub(super) sink: Sink,
     pub(super) words: Vec<Word>,
@@ -72,7 +73,7 @@ impl Shared {
             now: Duration::ZERO,
             random: Random::new(seed, 22),
             trace: Trace::new(),
-            counters: Counters::default(),
+            coverage: Coverage::default(),
             network: Network::default(),
             sink: Sink::default(),
             words: Vec::new(),
@@ -98,8 +99,8 @@ impl Ground {
         if self.healing || self.kills == 0 || !self.random.chance(self.kills) {
             return false;
         }
-        self.counters.step(step);
-        self.counters.fault(Fault::KilledWhileSending);
+        self.coverage.hit(&step_name(step));
+        self.coverage.fault(Fault::KilledWhileSending);
         self.words.push(Word::Killed(who, step));
         true
     }

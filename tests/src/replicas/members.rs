@@ -130,7 +130,7 @@ impl World {
             return self.fail("I16 Raft safety", what);
         }
         self.members.numbers.push(number);
-        self.ground.lock().counters.fault(Fault::MemberAdded);
+        self.ground.lock().coverage.fault(Fault::MemberAdded);
         let index = self.seats.len();
         self.seats.push(Seat::new(index, number, self.folder.path()));
         self.tell(format!("coordinator {number} joins at seat {index}"));
@@ -170,7 +170,7 @@ impl World {
             return;
         }
         self.members.leaving = None;
-        self.ground.lock().counters.fault(Fault::MemberRemoved);
+        self.ground.lock().coverage.fault(Fault::MemberRemoved);
         self.tell(format!("coordinator {node} is taken out"));
         self.seats[seat].removed = true;
     }

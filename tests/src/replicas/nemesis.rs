@@ -56,7 +56,7 @@ impl World {
             let seat = self.chance(|random| random.below(3));
             let days = self.chance(|random| random.pick(&[-DAY_MS, DAY_MS]));
             self.seats[seat].ahead_ms.store(days, Ordering::Relaxed);
-            self.ground.lock().counters.fault(Fault::ClockOff);
+            self.ground.lock().coverage.fault(Fault::ClockOff);
         }
     }
 
@@ -129,7 +129,7 @@ impl World {
     }
 
     fn count(&mut self, fault: Fault) {
-        self.ground.lock().counters.fault(fault);
+        self.ground.lock().coverage.fault(fault);
     }
 
     fn leading_seat(&self) -> Option<usize> {

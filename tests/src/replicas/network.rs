@@ -83,19 +83,19 @@ impl Ground {
         let link = (letter.from.seat, letter.to);
         let lost = self.random.chance(self.network.loss);
         if lost {
-            self.counters.fault(Fault::Loss);
+            self.coverage.fault(Fault::Loss);
         }
         if lost || self.network.cuts.contains(&link) {
             return;
         }
         let copies = if self.random.chance(self.network.duplicates) { 2 } else { 1 };
         if copies > 1 {
-            self.counters.fault(Fault::Duplicate);
+            self.coverage.fault(Fault::Duplicate);
         }
         for _ in 0..copies {
             let slow = self.random.chance(self.network.slow);
             if slow {
-                self.counters.fault(Fault::Delay);
+                self.coverage.fault(Fault::Delay);
             }
             let most = if slow { SLOW_MS } else { USUAL_MS };
             let begins = self.network.clogged.get(&link).copied().unwrap_or(self.now).max(self.now);
@@ -133,7 +133,7 @@ impl Transport for Link {
                 let word = Word::Votes(self.me, question.body.clone());
                 ground.words.push(word);
             }
-            "snapshot" => ground.counters.fault(Fault::SnapshotInstalled),
+            "snapshot" => ground.coverage.fault(Fault::SnapshotInstalled),
             _ => {}
         }
         let content = Content::Question(question);

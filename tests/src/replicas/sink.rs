@@ -56,7 +56,7 @@ async fn carry(shared: &Shared, me: Life, owed: &Owed) -> SendResult {
         ground.tell(format!("seat {seat} begins to send {key}, attempt {number}"));
         let trouble = ground.sink.trouble;
         if let Some(trouble) = trouble {
-            ground.counters.fault(trouble);
+            ground.coverage.fault(trouble);
         }
         ground.perhaps_kill(me, Step::SendBegun);
         (trouble, ground.random.millis(50, 900), ground.random.chance(500))

@@ -25,9 +25,10 @@ use super::same_state::Ahead;
 use super::seat::{Seat, TURN, base};
 use super::truth::Truth;
 use super::witness::{Committed, Request, Witness};
-use super::{Outcome, TAIL, Violation};
+use super::{History, TAIL};
 use crate::cluster::record::Identity;
 use crate::crash;
+use crate::seeds::{Outcome, Violation};
 
 /// A seed takes at least so long; what waits for a retry then may take longer.
 const WHOLE: Duration = Duration::from_secs(10 * 60);
@@ -145,7 +146,7 @@ impl World {
         }
         for checker in &self.checkers {
             let tested = checker.tested(self);
-            self.ground.lock().counters.add(&format!("tested {}", checker.name()), tested);
+            self.ground.lock().coverage.tested(checker.name(), tested);
         }
     }
 
@@ -374,18 +375,18 @@ impl World {
         START.plus(self.now)
     }
 
-    pub(super) fn outcome(self, seed: u64) -> Outcome {
+    pub(super) fn history(self, seed: u64) -> History {
         let ground = self.ground.lock();
-        Outcome {
+        let outcome = Outcome {
             seed,
             tail: ground.trace.tail(TAIL),
-            counters: ground.counters.clone(),
+            coverage: ground.coverage.clone(),
+            runs: self.probes.iter().map(|probe| probe.acknowledged.len() as u64).sum(),
             entries: self.witness.entries,
             mails: ground.sink.mails.len() as u64,
             simulated: self.now,
-            hash: ground.trace.hash(),
-            edges: self.edges.clone(),
             violation: self.violation.clone(),
-        }
+        };
+        History { outcome, hash: ground.trace.hash(), edges: self.edges.clone() }
     }
 }

@@ -22,7 +22,7 @@ impl World {
         let tail = std::mem::take(&mut self.log.tail);
         self.log.snapshots += 1;
         if self.log.snapshots % AGAIN_EVERY == 1 {
-            self.coverage.pair("reports again");
+            self.coverage.hit("pair reports again");
             let mut random = Random::new(self.plan.seed, 300 + self.log.snapshots);
             let again = self.replayed(|state| replay_again(state, &tail, &mut random));
             if again != now {
@@ -31,7 +31,7 @@ impl World {
                 self.fail("I17", what);
             }
         }
-        self.coverage.pair("snapshot and tail");
+        self.coverage.hit("pair snapshot and tail");
         let plain = self.replayed(|state| {
             for stamped in tail {
                 apply(state, stamped.at, stamped.command);

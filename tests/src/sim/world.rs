@@ -9,7 +9,6 @@ use crosscheck_core::State;
 use crosscheck_model::Timestamp;
 
 use super::checker::{Checker, View};
-use super::coverage::Coverage;
 use super::evidence::Evidence;
 use super::host::Host;
 use super::log::Log;
@@ -21,6 +20,8 @@ use super::random::Random;
 use super::sink::Sink;
 use super::target::{Mode, Target};
 use super::trace::Trace;
+use crate::coverage::Coverage;
+use crate::seeds::Violation;
 
 /// After everything has healed, all must be well within this time.
 pub(super) const LIVENESS: Duration = Duration::from_secs(15 * 60);
@@ -56,15 +57,6 @@ impl Ord for Slot {
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.order).cmp(&(self.at, self.order))
     }
-}
-
-/// An invariant that does not hold.
-#[derive(Clone, Debug)]
-pub struct Violation {
-    /// Which.
-    pub invariant: &'static str,
-    /// In what way.
-    pub what: String,
 }
 
 /// What was counted in a seed.
@@ -178,7 +170,7 @@ impl World {
             self.replay_from_snapshot();
         }
         for checker in &self.checkers {
-            self.coverage.add(&format!("tested {}", checker.name()), checker.tested());
+            self.coverage.tested(checker.name(), checker.tested());
         }
     }
 

@@ -3,7 +3,7 @@
 use crosscheck_core::State;
 use crosscheck_core::verdict::Reason;
 
-use super::super::coverage::Coverage;
+use crate::coverage::Coverage;
 
 /// Counts the rows that the checks are in.
 pub(in crate::sim) fn count_rows(state: &State, coverage: &mut Coverage) {
