@@ -113,6 +113,13 @@ pub trait Check: Send + Sync {
         Source::Probes
     }
 
+    /// Whether an outcome that is Down says that what the check describes is not there, so that it is
+    /// Up when turned round. Most kinds tell by the cause; where somebody else is asked about the
+    /// target, the kind knows whether that one has answered.
+    fn is_absent(&self, outcome: &Outcome) -> bool {
+        negate::is_absent(outcome)
+    }
+
     /// Where evidence can be gathered when it fails; `None`: nowhere.
     fn endpoint(&self) -> Option<Endpoint> {
         None

@@ -84,6 +84,9 @@ impl Kind for Dns {
 /// The most of a detail: it quotes the answer, which may be 64 KiB, and goes into a log entry.
 const DETAIL_LIMIT_BYTES: usize = 512;
 
+/// The size of an answer; there is none without one.
+const BYTES: &str = "bytes";
+
 struct DnsCheck {
     asked: Asked,
     wanted: Wanted,
@@ -128,6 +131,23 @@ impl Check for DnsCheck {
         // It is asked over UDP, so there is no port to knock at.
         let host = self.asked.server.as_ref()?.host().to_owned();
         Some(Endpoint { host, port: None, family: self.family(), tls: None, starttls: None })
+    }
+
+    /// The server has answered, and by its answer there is no such thing: whoever does not answer, or
+    /// does not know, leaves it open.
+    fn is_absent(&self, outcome: &Outcome) -> bool {
+        let answered = outcome.values.contains_key(BYTES);
+        let no_such = matches!(
+            outcome.cause,
+            Some(
+                Cause::DnsNxdomain
+                    | Cause::DnsNoAddress
+                    | Cause::Answer
+                    | Cause::DnssecUnsigned
+                    | Cause::DnssecBogus
+            )
+        );
+        answered && no_such
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
@@ -280,7 +300,7 @@ impl DnsCheck {
             outcome.excerpt = excerpt::of(judge::listing(&reply.message).as_bytes(), &env.secrets);
         }
         outcome.values = self.wanted.values(&reply.message);
-        outcome.values.insert("bytes".to_owned(), reply.bytes as f64);
+        outcome.values.insert(BYTES.to_owned(), reply.bytes as f64);
         outcome.values.insert("sent".to_owned(), f64::from(reply.sent));
         if let Some(certificate) = &answered.certificate {
             outcome.values.insert("certificate_days".to_owned(), certificate.days_left);

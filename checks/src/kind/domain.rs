@@ -160,6 +160,12 @@ impl Check for DomainCheck {
         self.client.family()
     }
 
+    /// The registry has said so; one that is not there says nothing of the domain.
+    fn is_absent(&self, outcome: &Outcome) -> bool {
+        let said = [Cause::DomainUnregistered, Cause::DomainExpired, Cause::DomainStatus];
+        outcome.cause.is_some_and(|cause| said.contains(&cause))
+    }
+
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
         self.observe(env, deadline).boxed()
     }

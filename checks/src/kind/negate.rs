@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Check, Defaults, Kind, SettingsError};
 use crate::env::Env;
+use crate::gather::Endpoint;
 
 /// The word in the settings.
 const WORD: &str = "negate";
@@ -80,8 +81,16 @@ impl Check for Negated {
         self.0.family()
     }
 
+    fn endpoint(&self) -> Option<Endpoint> {
+        self.0.endpoint()
+    }
+
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
-        self.0.run(env, deadline).map(turned).boxed()
+        let turn = |outcome| {
+            let is_absent = self.0.is_absent(&outcome);
+            turned(outcome, is_absent)
+        };
+        self.0.run(env, deadline).map(turn).boxed()
     }
 }
 
@@ -93,8 +102,8 @@ enum Presence {
     Unclear,
 }
 
-fn turned(mut outcome: Outcome) -> Outcome {
-    match (presence(&outcome), outcome.cause) {
+fn turned(mut outcome: Outcome, is_absent: bool) -> Outcome {
+    match (presence(&outcome, is_absent), outcome.cause) {
         (Presence::There, why) => {
             outcome.detail = match why {
                 Some(why) => format!("it answers, though with a flaw ({why}: {})", outcome.detail),
@@ -117,18 +126,24 @@ fn turned(mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-fn presence(outcome: &Outcome) -> Presence {
-    let Some(cause) = outcome.cause else { return Presence::There };
-    match (outcome.status, cause) {
-        (Status::Up | Status::Degraded, _) => Presence::There,
+fn presence(outcome: &Outcome, is_absent: bool) -> Presence {
+    match (outcome.status, outcome.cause) {
+        (Status::Up | Status::Degraded, _) | (_, None) => Presence::There,
         (Status::Unknown, _) => Presence::Unclear,
         // Some replies came: it is there, and the path is bad.
-        (Status::Down, Cause::Loss) => match outcome.values.get("loss_percent") {
-            Some(percent) if *percent < 100.0 => Presence::There,
-            _ => Presence::NotThere,
-        },
-        (
-            Status::Down,
+        (Status::Down, Some(Cause::Loss)) if !is_absent => Presence::There,
+        (Status::Down, _) if is_absent => Presence::NotThere,
+        (Status::Down, _) => Presence::Unclear,
+    }
+}
+
+/// What [`Check::is_absent`] says of a kind that speaks to its target itself.
+pub(super) fn is_absent(outcome: &Outcome) -> bool {
+    match outcome.cause {
+        Some(Cause::Loss) => {
+            outcome.values.get("loss_percent").is_none_or(|percent| *percent >= 100.0)
+        }
+        Some(
             // Nobody is there; a firewall that drops packets is as good as a closed port.
             Cause::Refused | Cause::Unreachable | Cause::ConnectTimeout | Cause::Reset
             | Cause::DnsNxdomain | Cause::DnsNoAddress
@@ -136,11 +151,9 @@ fn presence(outcome: &Outcome) -> Presence {
             | Cause::Status | Cause::Header | Cause::Body | Cause::Json | Cause::Answer
             | Cause::Expect | Cause::Protocol | Cause::Login | Cause::NotOffered | Cause::HostKey
             | Cause::ClockOffset | Cause::ClockQuality | Cause::Unsynchronised | Cause::KissOfDeath
-            | Cause::NotServing | Cause::ServiceUnknown | Cause::LameServer
-            | Cause::DomainUnregistered | Cause::DomainExpired | Cause::DomainStatus
-            | Cause::SerialDisagreement | Cause::DnssecUnsigned | Cause::DnssecBogus,
-        ) => Presence::NotThere,
-        (Status::Down, _) => Presence::Unclear,
+            | Cause::NotServing | Cause::ServiceUnknown,
+        ) => true,
+        _ => false,
     }
 }
 
@@ -211,13 +224,31 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_name_server_that_does_not_say_leaves_it_open() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let closed = closed.local_addr().expect("bound").to_string();
+        let refuses = NameServer::answering(|query| reply(query, ResponseCode::Refused)).await;
+        let rows = [
+            json!({ "server": closed }),
+            json!({ "server": closed, "transport": "tcp" }),
+            json!({ "server": "no-such-server.invalid" }),
+            json!({ "server": refuses.address.to_string() }),
+        ];
+        for mut settings in rows {
+            (settings["name"], settings["type"]) = (json!("a.test"), json!("A"));
+            let outcome = run(&Negatable(Dns), settings.clone(), Guard::Internal).await;
+            assert_eq!(outcome.status, Status::Unknown, "{settings}: {outcome:?}");
+        }
+    }
+
     #[test]
     fn every_outcome_is_turned_by_its_cause() {
         let up = Outcome::new(Status::Up, None, "");
-        assert_eq!(turned(up).cause, Some(Cause::Answers));
+        assert_eq!(turned(up, false).cause, Some(Cause::Answers));
         for cause in Cause::ALL {
             let before = Outcome::new(crate::dial::status_of(*cause), Some(*cause), "words");
-            let after = turned(before.clone());
+            let after = turned(before.clone(), is_absent(&before));
             let wanted = match before.status {
                 Status::Up | Status::Degraded => Status::Down,
                 Status::Unknown => Status::Unknown,
@@ -246,6 +277,13 @@ mod tests {
                     | Cause::NoReport
                     | Cause::JobFailed
                     | Cause::JobWarning
+                    | Cause::LameServer
+                    | Cause::DomainUnregistered
+                    | Cause::DomainExpired
+                    | Cause::DomainStatus
+                    | Cause::SerialDisagreement
+                    | Cause::DnssecUnsigned
+                    | Cause::DnssecBogus
                     | Cause::Answers => Status::Unknown,
                     _ => Status::Up,
                 },
@@ -256,7 +294,8 @@ mod tests {
         for (percent, status) in [(60.0, Status::Down), (100.0, Status::Up)] {
             let mut outcome = Outcome::new(Status::Down, Some(Cause::Loss), "words");
             outcome.values.insert("loss_percent".to_owned(), percent);
-            assert_eq!(turned(outcome).status, status, "{percent} % of echo replies lost");
+            let absent = is_absent(&outcome);
+            assert_eq!(turned(outcome, absent).status, status, "{percent} % of echo replies lost");
         }
     }
 

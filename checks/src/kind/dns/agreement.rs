@@ -102,6 +102,10 @@ impl Check for Agreement {
         self.check.family()
     }
 
+    fn is_absent(&self, outcome: &Outcome) -> bool {
+        outcome.cause == Some(Cause::SerialDisagreement)
+    }
+
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
         async move {
             let (started, phases) = (Instant::now(), Phases::default());

@@ -145,10 +145,19 @@ async fn failures_of_registries_are_told_apart() {
     let nowhere = format!("http://{}/nothing", server.address);
     let outcome = run(&Domain, &server, json!({ "bootstrap": nowhere })).await;
     assert_eq!(outcome.cause, Some(Cause::Status), "{outcome:?}");
+    for more in [json!({ "name": "example.org" }), json!({ "bootstrap": nowhere })] {
+        let mut more = more;
+        more["negate"] = json!(true);
+        let outcome = run(&Negatable(Domain), &server, more).await;
+        assert_eq!(outcome.status, Status::Unknown, "nobody has said that it is free: {outcome:?}");
+    }
     for (status, cause) in [(429, Cause::Throttled), (503, Cause::Status)] {
         let server = registry("127.0.0.1:0", json!({}), status).await;
         let named = format!("http://{}/rdap", server.address);
         let outcome = run(&Domain, &server, json!({ "server": named })).await;
         assert_eq!(outcome.cause, Some(cause), "{outcome:?}");
+        let turned = json!({ "server": named, "negate": true });
+        let outcome = run(&Negatable(Domain), &server, turned).await;
+        assert_eq!(outcome.status, Status::Unknown, "{outcome:?}");
     }
 }

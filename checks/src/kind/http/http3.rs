@@ -58,14 +58,20 @@ pub(super) async fn ask(
     let request = Request::from_parts(parts, ());
     let asked = sender.send_request(request).await;
     let (outgoing, stream) = asked.map_err(|error| failure(&error, &connection))?.split();
-    // Beside the answer, for a server may answer before it has read all, and may not want the rest.
     let (tell, mut told) = oneshot::channel();
     let marks = marks.clone();
-    tasks.spawn(async move {
+    let is_short = body.is_empty();
+    let sending = async move {
         let sent = send(outgoing, body).await;
         marks.note_taken();
         let _ = tell.send(sent); // Nobody asks when there is an answer.
-    });
+    };
+    if is_short {
+        sending.await; // Nothing to wait for: its time is taken as exactly as can be.
+    } else {
+        // Beside the answer, for a server may answer before it has read all, and not want the rest.
+        tasks.spawn(sending);
+    }
     let held = connection.clone();
     let mut incoming = Incoming { stream, _sender: sender, _tasks: tasks, connection: held };
     let head = tokio::select! {
