@@ -104,7 +104,7 @@ impl State {
         let since = check
             .failed_from
             .or_else(|| views.iter().filter_map(|view| view.vote?.failing_since).min());
-        finding(&witnesses, since.unwrap_or(self.now))
+        finding(&witnesses, check.spec.family, since.unwrap_or(self.now))
     }
 
     fn witness<'a>(&'a self, id: &CheckId, view: &SiteView<'a>) -> Option<Witness<'a>> {

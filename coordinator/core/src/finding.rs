@@ -14,7 +14,7 @@ mod trust;
 use std::collections::BTreeMap;
 
 use crosscheck_model::evidence::Found;
-use crosscheck_model::{Cause, Status, Timestamp};
+use crosscheck_model::{Cause, Family, Status, Timestamp};
 
 /// What one site says of a check, and what it gathered.
 #[derive(Clone, Debug)]
@@ -36,9 +36,10 @@ pub struct Witness<'a> {
 }
 
 /// What the fault looks like, as a lowercase fragment; `None` when no site fails. The witnesses
-/// are the sites that have an opinion; `since` is when the first failing run began.
-pub fn finding(witnesses: &[Witness<'_>], since: Timestamp) -> Option<String> {
-    let case = Case::of(witnesses, since)?;
+/// are the sites that have an opinion, over the check's `family`; `since` is when the first failing
+/// run began.
+pub fn finding(witnesses: &[Witness<'_>], family: Family, since: Timestamp) -> Option<String> {
+    let case = Case::of(witnesses, family, since)?;
     let classes: Vec<Class> = case.failing.iter().filter_map(|w| w.cause).map(class).collect();
     let class = classes.first().copied()?;
     if classes.iter().any(|other| *other != class) {
@@ -149,11 +150,12 @@ impl Scope {
 struct Case<'a> {
     failing: Vec<&'a Witness<'a>>,
     scope: Scope,
+    family: Family,
     since: Timestamp,
 }
 
 impl<'a> Case<'a> {
-    fn of(witnesses: &'a [Witness<'a>], since: Timestamp) -> Option<Self> {
+    fn of(witnesses: &'a [Witness<'a>], family: Family, since: Timestamp) -> Option<Self> {
         let are = |status| move |witness: &&Witness<'_>| witness.status == status;
         let down: Vec<_> = witnesses.iter().filter(are(Status::Down)).collect();
         let failing = if down.is_empty() {
@@ -167,7 +169,7 @@ impl<'a> Case<'a> {
         let well: Vec<_> = witnesses.iter().filter(are(Status::Up)).collect();
         let heard = witnesses.iter().filter(|witness| witness.status != Status::Unknown).count();
         let scope = Scope::of(&failing, heard, &well);
-        Some(Self { failing, scope, since })
+        Some(Self { failing, scope, family, since })
     }
 
     /// What the failing sites gathered.

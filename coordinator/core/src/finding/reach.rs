@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use crosscheck_model::Cause;
 use crosscheck_model::evidence::{Path, PathEnd};
+use crosscheck_model::{Cause, Family};
 
 use super::{Case, Class, Scope};
 
@@ -38,7 +38,8 @@ struct Tried {
     cause: Option<Cause>,
 }
 
-/// Some addresses answer and others do not.
+/// Some addresses answer and others, of the family that the check uses, do not. What the other family
+/// does is no fault of this check: a probe without IPv6 finds all of IPv6 dead.
 pub(super) fn addresses(case: &Case<'_>) -> Option<String> {
     let mut tried: BTreeMap<SocketAddr, Tried> = BTreeMap::new();
     for knock in case.found().flat_map(|found| &found.knocks) {
@@ -46,29 +47,24 @@ pub(super) fn addresses(case: &Case<'_>) -> Option<String> {
         tried.worked |= knock.cause.is_none();
         tried.cause = tried.cause.or(knock.cause);
     }
+    let is_own = |address: &SocketAddr| address.is_ipv4() == (case.family == Family::V4);
     let (alive, dead): (Vec<_>, Vec<_>) = tried.iter().partition(|(_, tried)| tried.worked);
+    let dead: Vec<_> = dead.into_iter().filter(|(address, _)| is_own(address)).collect();
     let first = dead.first().filter(|_| !alive.is_empty())?;
     let (ip, does) = (first.0.ip(), verb(first.1.cause));
     if let Some(label) = odd_resolver(case, &alive, &dead) {
         return Some(format!("resolver {label} alone gives another answer, {ip}, which {does}"));
     }
-    let is_v6 = |of: &[(&SocketAddr, &Tried)]| of.iter().all(|(address, _)| address.is_ipv6());
-    let is_v4 = |of: &[(&SocketAddr, &Tried)]| of.iter().all(|(address, _)| address.is_ipv4());
-    if is_v6(&dead) && is_v4(&alive) {
-        return Some(format!("only IPv6 fails: AAAA {ip} {does}, A answers"));
-    }
-    if is_v4(&dead) && is_v6(&alive) {
-        return Some(format!("only IPv4 fails: A {ip} {does}, AAAA answers"));
-    }
-    // A probe without IPv6 finds all of IPv6 dead.
-    let family = alive.first().map(|(address, _)| address.is_ipv4())?;
-    let dead: Vec<_> = dead.iter().filter(|(address, _)| address.is_ipv4() == family).collect();
-    let all = dead.len() + alive.iter().filter(|(a, _)| a.is_ipv4() == family).count();
-    let (address, tried) = dead.first()?;
-    let (ip, does) = (address.ip(), verb(tried.cause));
-    Some(match dead.len() {
-        1 => format!("one of {all} addresses is dead: {ip} {does}"),
-        some => format!("{some} of {all} addresses are dead: {ip} {does}"),
+    let all = dead.len() + alive.iter().filter(|(address, _)| is_own(address)).count();
+    Some(match (dead.len(), case.family) {
+        (some, Family::V4) if some == all => {
+            format!("only IPv4 fails: A {ip} {does}, AAAA answers")
+        }
+        (some, Family::V6) if some == all => {
+            format!("only IPv6 fails: AAAA {ip} {does}, A answers")
+        }
+        (1, _) => format!("one of {all} addresses is dead: {ip} {does}"),
+        (some, _) => format!("{some} of {all} addresses are dead: {ip} {does}"),
     })
 }
 
