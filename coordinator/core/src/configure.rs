@@ -124,15 +124,15 @@ impl State {
             check.votes.clear();
             check.reports = Reports { since: now, ..Reports::default() };
         }
-        // What is under way goes on as long as it was to, counted from where it began: a shorter interval
-        // alone completes no round, and a longer one leaves no check green for longer than its own
-        // votes would.
+        // A shorter interval alone completes no round: the one under way ends when it was to, or after
+        // a short one from now. Nor does a check settle for longer than it would have with it.
         let (old, new) = (&check.spec, &spec);
         let sooner = old.schedule.retry_interval.saturating_sub(new.schedule.retry_interval);
         for from in [&mut check.tally.round_from, &mut check.tally.split_from] {
-            *from = from.plus(sooner);
+            *from = (*from).max(from.plus(sooner).min(now));
         }
-        check.settling_until = check.settling_until.minus(old.validity()).plus(new.validity());
+        let settled = check.settling_until.minus(old.validity()).plus(new.validity());
+        check.settling_until = check.settling_until.min(settled);
         if !check.spec.same_result(&spec) {
             check.rev = revision;
             check.confirm_wanted = true;

@@ -160,3 +160,29 @@ fn a_shorter_interval_ends_the_time_that_a_new_check_has_to_settle() {
     configure(&mut world, &config);
     assert!(left(&world) < seconds(60), "{:?}", left(&world));
 }
+
+#[test]
+fn intervals_that_change_again_and_again_put_no_alarm_off() {
+    let (mut world, mut config) = with_rule(Rule::Consecutive(2));
+    world.seconds(90);
+    world.set_down(0, true);
+    // Longer than a short round takes.
+    for interval in [600, 30, 600, 30, 600, 30] {
+        let schedule = &mut config.checks[0].schedule;
+        (schedule.interval, schedule.retry_interval) = (seconds(interval), seconds(interval));
+        configure(&mut world, &config);
+        world.seconds(80);
+    }
+    assert_eq!(world.verdict(0), Status::Down);
+}
+
+#[test]
+fn a_longer_interval_gives_a_settled_check_no_time_to_settle() {
+    let (mut world, mut config) = with_rule(Rule::Consecutive(1));
+    world.seconds(600);
+    let before = world.state.checks[&CheckId::new("check 0")].settling_until;
+    let schedule = &mut config.checks[0].schedule;
+    (schedule.interval, schedule.retry_interval) = (seconds(3600), seconds(3600));
+    configure(&mut world, &config);
+    assert_eq!(world.state.checks[&CheckId::new("check 0")].settling_until, before);
+}
