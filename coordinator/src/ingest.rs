@@ -106,8 +106,13 @@ impl ProbeGate {
         self.pace.report(&report.probe)?;
         bounds::bound(&mut report);
         let rate = || self.replica.read(|state| pace::most_of(state, &report.probe));
-        self.pace.volume(&report.probe, report.observations.len(), rate)?;
-        self.replica.submit_report(report).await
+        let (probe, observations) = (report.probe.clone(), report.observations.len());
+        self.pace.volume(&probe, observations, rate)?;
+        let taken = self.replica.submit_report(report).await;
+        if taken.is_err() {
+            self.pace.give_back(&probe, observations);
+        }
+        taken
     }
 
     /// A place for one more stream of orders over the network.

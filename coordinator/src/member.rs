@@ -33,6 +33,7 @@ const NEWS_QUEUE: usize = 16;
 /// A running coordinator.
 pub struct Member {
     replica: Replica,
+    gate: ProbeGate,
     courier: JoinHandle<()>,
     stop: CancellationToken,
 }
@@ -50,7 +51,8 @@ impl Member {
         tokio::spawn(bring_news(replica.clone(), sender, stop.clone()));
         let courier = Courier::new(Arc::new(ReplicaLog(replica.clone())), node, carry);
         let courier = tokio::spawn(courier.run(news, stop.clone()));
-        Ok(Self { replica, courier, stop })
+        let gate = ProbeGate::new(replica.clone());
+        Ok(Self { replica, gate, courier, stop })
     }
 
     /// Pings the receivers while this member leads and commits.
@@ -71,9 +73,9 @@ impl Member {
         &self.replica
     }
 
-    /// What probes ask.
+    /// What probes ask, by whatever way they come.
     pub fn gate(&self) -> ProbeGate {
-        ProbeGate::new(self.replica.clone())
+        self.gate.clone()
     }
 
     /// For the other members.

@@ -106,7 +106,9 @@ impl fmt::Display for Failure {
             Self::Refused(Refusal::Forbidden) => f.write_str(
                 "not let in: this probe was revoked, or its certificate is for another name or site",
             ),
-            Self::Refused(Refusal::Unavailable) => f.write_str("the cluster has no leader"),
+            Self::Refused(Refusal::Unavailable) => {
+                f.write_str("the cluster has no leader, or takes no more from this probe for now")
+            }
         }
     }
 }

@@ -35,11 +35,14 @@ const TICK: Duration = Duration::from_millis(1);
 const BACKLOG: f64 = 200_000.0;
 
 /// The least that a probe may say in the long run, in observations a second: what is left of checks
-/// that it runs no more.
-const LEAST: f64 = 10.0;
+/// that it runs no more. Its session must not lapse (15 s) while it waits to say a whole report.
+const LEAST: f64 = 70.0;
 
 /// What a probe is to run changes rarely; it is looked at no more often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// So often it is said of a probe that it says too much.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// What each probe did of late.
 pub(super) struct Pace {
@@ -79,7 +82,8 @@ impl Pace {
         self.take(&self.reports, probe)
     }
 
-    /// Whether the probe may say so many observations, which are to be as many as its checks give.
+    /// Whether the probe may say so many observations, which are to be as many as its checks give:
+    /// `rate` a second at most, which is asked for when it has said many.
     ///
     /// # Errors
     /// It has said too many: it comes again later, and then all of them are taken.
@@ -96,7 +100,19 @@ impl Pace {
             volumes.retain(|_, volume| volume.left(now) < BACKLOG);
         }
         let volume = volumes.entry(probe.clone()).or_insert_with(|| Volume::new(now));
-        volume.take(now, observations, rate)
+        let taken = volume.take(now, observations, rate);
+        if taken.is_err() && volume.tell(now) {
+            tracing::warn!(%probe, "this probe says more than its checks can give; it must wait");
+        }
+        taken
+    }
+
+    /// So many observations were not taken after all.
+    pub(super) fn give_back(&self, probe: &ProbeId, observations: usize) {
+        let mut volumes = self.volumes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(volume) = volumes.get_mut(probe) {
+            volume.left += observations as f64;
+        }
     }
 
     /// A place for one more stream of orders.
@@ -123,11 +139,12 @@ struct Volume {
     /// Observations a second.
     rate: f64,
     looked: Option<Duration>,
+    told: Option<Duration>,
 }
 
 impl Volume {
     fn new(now: Duration) -> Self {
-        Self { left: BACKLOG, at: now, rate: LEAST, looked: None }
+        Self { left: BACKLOG, at: now, rate: LEAST, looked: None, told: None }
     }
 
     fn left(&self, now: Duration) -> f64 {
@@ -142,15 +159,26 @@ impl Volume {
     ) -> Result<(), Refusal> {
         self.left = self.left(now);
         self.at = now;
-        if self.looked.is_none_or(|looked| now.saturating_sub(looked) >= LOOK_EVERY) {
+        let is_due = |last: Duration| now.saturating_sub(last) >= LOOK_EVERY;
+        if self.left < BACKLOG / 2.0 && self.looked.is_none_or(is_due) {
             self.rate = rate().max(LEAST);
             self.looked = Some(now);
         }
-        if self.left <= 0.0 {
+        // That it is there it may always say.
+        if self.left <= 0.0 && observations > 0 {
             return Err(Refusal::Unavailable);
         }
         self.left -= observations as f64;
         Ok(())
+    }
+
+    /// Whether it is to be told now that it says too much.
+    fn tell(&mut self, now: Duration) -> bool {
+        let is_due = self.told.is_none_or(|told| now.saturating_sub(told) >= TELL_EVERY);
+        if is_due {
+            self.told = Some(now);
+        }
+        is_due
     }
 }
 
@@ -191,7 +219,9 @@ mod tests {
         let taken = (0..1_000).filter(|_| say(&loud, 1_000).is_ok()).count();
         assert_eq!(taken, 200, "a backlog");
         assert_eq!(say(&loud, 1), Err(Refusal::Unavailable));
-        assert_eq!(say(&other, 1_000), Ok(()));
+        assert_eq!((say(&other, 1_000), say(&loud, 0)), (Ok(()), Ok(())), "it is there");
+        pace.give_back(&loud, 1_000);
+        assert_eq!(say(&loud, 1_000), Ok(()), "as what was not taken");
         // A report is taken whole as soon as anything may be said; what it overdraws must come first.
         tokio::time::advance(Duration::from_millis(100)).await;
         assert_eq!(say(&loud, 1_000), Ok(()));
@@ -212,8 +242,8 @@ mod tests {
     fn a_probe_without_checks_may_still_say_what_is_left() {
         let mut volume = Volume::new(Duration::ZERO);
         assert_eq!(volume.take(Duration::ZERO, 200_100, || 0.0), Ok(()));
-        assert!(volume.take(Duration::from_secs(9), 1, || 0.0).is_err());
-        assert_eq!(volume.take(Duration::from_secs(11), 1, || 0.0), Ok(()));
+        assert!(volume.take(Duration::from_secs(1), 1, || 0.0).is_err());
+        assert_eq!(volume.take(Duration::from_secs(2), 1, || 0.0), Ok(()));
     }
 
     #[test]
