@@ -209,10 +209,17 @@ impl Replica {
         self.0.credentials.as_ref()
     }
 
-    /// Whether a member may ask this. One that was removed may only ask whether it was; one that
-    /// this node has not heard of yet may be the leader that tells of it.
+    /// Whether a member may ask this. One that was removed may only ask whether it was. One that
+    /// this node has not heard of yet may be the leader that tells of it, and no more than that: it
+    /// changes nothing here and reads nothing.
     fn hears(&self, node: u64, path: &str) -> bool {
-        path == "/raft/v1/belongs" || self.belongs_here(node) != Some(false)
+        const NEWS: [&str; 5] = ["append", "vote", "pre-vote", "snapshot", "transfer"];
+        let asked = path.strip_prefix("/raft/v1/").unwrap_or_default();
+        asked == "belongs"
+            || match self.belongs_here(node) {
+                Some(belongs) => belongs,
+                None => NEWS.contains(&asked),
+            }
     }
 
     /// Whether a member belongs to the cluster, as far as this node has heard. Raft's membership

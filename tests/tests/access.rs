@@ -46,7 +46,12 @@ fn client(authority: &Authority, name: &str, proof: Option<Proof>) -> reqwest::C
 
 /// What a coordinator answers to a vote on its listener for members; `None`: it hangs up.
 async fn vote(cluster: &Cluster, client: &reqwest::Client) -> Option<u16> {
-    let url = format!("{}/raft/v1/vote", cluster.coordinator(1).raft_url());
+    post(cluster, client, "vote").await
+}
+
+/// What it answers to nonsense on this path of its listener for members.
+async fn post(cluster: &Cluster, client: &reqwest::Client, path: &str) -> Option<u16> {
+    let url = format!("{}/raft/v1/{path}", cluster.coordinator(1).raft_url());
     let request = client.post(url).header("x-crosscheck-node", 1).body("\u{1}nonsense");
     request.send().await.ok().map(|response| response.status().as_u16())
 }
@@ -143,6 +148,14 @@ fn a_coordinator_joins_only_the_installation_of_its_token_and_a_removed_one_is_o
         let third = ours.issue_node(3, now, now.plus(DAY)).expect("signs");
         let third = client(&ours, &coordinator_name(&ours.fingerprint()), Some(third));
         assert_eq!(vote(cluster, &third).await, Some(400), "a member");
+        assert_eq!(post(cluster, &third, "submit").await, Some(400), "a member");
+        // A number that nobody was given: a leader may bring news of it, and that is all.
+        let nobody = ours.issue_node(77, now, now.plus(DAY)).expect("signs");
+        let nobody = client(&ours, &coordinator_name(&ours.fingerprint()), Some(nobody));
+        assert_eq!(vote(cluster, &nobody).await, Some(400));
+        for path in ["submit", "history", "clock", "change", "report"] {
+            assert_eq!(post(cluster, &nobody, path).await, Some(403), "{path}");
+        }
         cluster.coordinator(1).operate(&["cluster", "remove", "3"]);
         eventually(LIMIT, "the removed member is not heard", || async {
             match vote(cluster, &third).await {
