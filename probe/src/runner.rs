@@ -44,7 +44,7 @@ pub trait Prober: Send + Sync + 'static {
 }
 
 /// Runs a check whatever it does: one that panics or never ends has no opinion.
-pub(crate) async fn contained(run: BoxFuture<'static, Outcome>, deadline: Duration) -> Outcome {
+pub(crate) async fn contained(run: impl Future<Output = Outcome>, deadline: Duration) -> Outcome {
     let run = std::panic::AssertUnwindSafe(run).catch_unwind();
     match tokio::time::timeout(deadline + GRACE, run).await {
         Ok(Ok(outcome)) => outcome,
@@ -155,9 +155,13 @@ impl Prober for KindProber {
                         resolves(&env.resolver, name).await.into()
                     }
                     Reference::Name { name, resolver: Some(server) } => {
-                        match server.parse::<SocketAddr>() {
-                            Ok(server) => resolves(&Resolver::new(vec![server]), name).await.into(),
-                            Err(_) => Answer::No,
+                        let Ok(server) = server.parse::<SocketAddr>() else { return Answer::No };
+                        match env.guard.allows_port(server) {
+                            Ok(()) => resolves(&Resolver::new(vec![server]), name).await.into(),
+                            Err(why) => {
+                                told.tell(&server.to_string(), why);
+                                Answer::Untested
+                            }
                         }
                     }
                 }
@@ -280,6 +284,18 @@ mod tests {
         for reference in references(address) {
             assert_eq!(prober.ask(&reference).await, Answer::No, "{reference:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_server_that_no_check_may_ask_is_not_asked() {
+        let listener = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let name = "www.example.com".to_owned();
+        let reference = Reference::Name { name, resolver: Some(address) };
+        let prober = KindProber::new(env(Guard::public()));
+        assert_eq!(prober.ask(&reference).await, Answer::Untested);
+        let came = listener.try_recv(&mut [0; 512]).expect_err("nobody asked");
+        assert_eq!(came.kind(), std::io::ErrorKind::WouldBlock);
     }
 
     #[tokio::test]

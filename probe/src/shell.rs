@@ -301,10 +301,10 @@ impl Shell {
 
     fn begin(self: &Arc<Self>, run: Run) -> AbortHandle {
         let deadline = run.check.spec.schedule.timeout;
-        let work = self.prober.run(&run.check, deadline);
-        let clock = self.clock;
+        let (clock, prober) = (self.clock, Arc::clone(&self.prober));
         self.spawn(async move {
             let started: Mono = clock.elapsed();
+            let work = async { prober.run(&run.check, deadline).await };
             let outcome = Box::new(contained(work, deadline).await);
             Event::Ended { run: run.id, started, ended: clock.elapsed(), outcome }
         })

@@ -1,12 +1,14 @@
 //! Lets runs begin no faster than the runtime gets through them. Whatever waits in the runtime's
 //! queue is late by all that stands before it, and a run's times are its verdict: a thousand runs
-//! that begin together would measure each other. So a few begin, and the next ones when the runtime
-//! has looked at the network again and has nothing left to go on with. Runs that only wait for their
-//! targets hold up nobody.
+//! that begin together would measure each other. So a few begin, and the next ones when whatever was
+//! ready then has had its turn. Runs that only wait for their targets hold up nobody.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 
+use crosscheck_model::observation::Trigger;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
@@ -22,9 +24,13 @@ const AT_A_TIME: usize = 4;
 pub(super) struct Waiting(VecDeque<Run>);
 
 impl Waiting {
-    /// One more.
+    /// One more; what is in doubt goes before what is due.
     pub(super) fn add(&mut self, run: Run) {
-        self.0.push_back(run);
+        if run.trigger == Trigger::Schedule {
+            self.0.push_back(run);
+        } else {
+            self.0.push_front(run);
+        }
     }
 
     /// This one is not wanted any more.
@@ -43,11 +49,27 @@ pub(super) async fn work(shell: Weak<Shell>, bell: Arc<Notify>) {
     loop {
         let Some(has_more) = shell.upgrade().and_then(|shell| begin_some(&shell)) else { return };
         match has_more {
-            // As tokio documents it: goes on after the runtime has asked the system for what is ready.
-            true => yield_now().await,
+            true => turn().await,
             false => bell.notified().await,
         }
     }
+}
+
+/// Ends when what is ready now has had its turn. Tokio promises neither of the two steps; that they
+/// do it on its schedulers is measured ("time added" of `tests/speed`).
+async fn turn() {
+    // What the system has ready is asked for ..
+    yield_now().await;
+    // .. and stands in the queue; whoever wakes himself stands behind it.
+    let mut stood = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut stood, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Begins as many as may; whether there are more, `None` after the end.
@@ -61,4 +83,60 @@ fn begin_some(shell: &Arc<Shell>) -> Option<bool> {
         state.runs.insert(id, task);
     }
     (!state.ended).then(|| !state.waiting.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::Mono;
+    use crate::sample::assigned;
+
+    fn run(id: u64, trigger: Trigger) -> Run {
+        Run { id, check: Arc::new(assigned("a", 60, 60)), due: Mono::ZERO, trigger }
+    }
+
+    #[test]
+    fn what_is_in_doubt_begins_first_and_what_is_cancelled_never() {
+        let mut waiting = Waiting::default();
+        for (id, trigger) in [
+            (1, Trigger::Schedule),
+            (2, Trigger::Schedule),
+            (3, Trigger::Confirm),
+            (4, Trigger::Schedule),
+        ] {
+            waiting.add(run(id, trigger));
+        }
+        waiting.cancel(2);
+        waiting.cancel(9);
+        let order: Vec<u64> = waiting.0.iter().map(|run| run.id).collect();
+        assert_eq!(order, [3, 1, 4]);
+        assert!(!waiting.is_empty());
+    }
+
+    /// More than a scheduler polls before it looks at the network (61, unless configured).
+    const READY: usize = 200;
+
+    async fn all_have_a_turn() -> usize {
+        let done = Arc::new(AtomicUsize::new(0));
+        for _ in 0..READY {
+            let done = Arc::clone(&done);
+            tokio::spawn(async move { done.fetch_add(1, Ordering::Relaxed) });
+        }
+        turn().await;
+        done.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_has_its_turn_on_one_thread() {
+        let done = tokio::spawn(all_have_a_turn()).await.expect("it does not panic");
+        assert_eq!(done, READY);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_is_ready_has_its_turn_on_a_worker() {
+        let done = tokio::spawn(all_have_a_turn()).await.expect("it does not panic");
+        assert_eq!(done, READY);
+    }
 }
