@@ -12,7 +12,8 @@
 //!
 //! **Invariants**
 //! - A seed is a history: the same seed gives the same trace, on every machine.
-//! - Nothing of production is modelled here but the network, the disk's times and the mail server.
+//! - Nothing of production is modelled here but the network, the disk's times, the mail server and the
+//!   probes, which are scripts that report, are refused and report again (tier 1 has the real ones).
 //! - Messages take longer than a turn, so it does not matter that seats take turns.
 
 use crosscheck_coordinator::random::Seeded;

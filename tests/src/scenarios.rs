@@ -20,8 +20,18 @@ use crate::process::Process;
 use crate::scratch::Scratch;
 
 /// The tests of whole clusters, by file.
-const PROGRAMS: [&str; 7] =
-    ["cluster", "disk", "durability", "membership", "outage", "upgrade", "watch"];
+const PROGRAMS: [&str; 10] = [
+    "access",
+    "cluster",
+    "disk",
+    "durability",
+    "membership",
+    "outage",
+    "restore",
+    "secrets",
+    "upgrade",
+    "watch",
+];
 
 /// So many run at once: they wait most of the time, and a cluster is ten processes.
 const AT_ONCE: usize = 2;
@@ -201,9 +211,16 @@ mod tests {
     #[test]
     fn every_file_of_cluster_tests_is_named() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-        for program in PROGRAMS {
-            assert!(folder.join(program).with_extension("rs").exists(), "{program}");
-        }
+        let files =
+            fs::read_dir(folder).expect("there are tests").map(|file| file.expect("a file"));
+        let names = files.filter_map(|file| {
+            let text = fs::read_to_string(file.path()).ok()?; // Not of a directory.
+            let name = file.path().file_stem()?.to_str()?.to_owned();
+            text.contains("use crosscheck_tests::cluster").then_some(name)
+        });
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        assert_eq!(names, PROGRAMS);
     }
 
     #[test]
