@@ -146,13 +146,15 @@ impl Check {
         }
     }
 
-    /// A term of the check (`interval`, `attempts`).
+    /// A term of the check (`interval`, `attempts`); given again, it replaces the first.
     pub(super) fn term(&mut self, key: &str, value: Out) {
+        self.terms.retain(|(known, _)| known != key);
         self.terms.push((key.to_owned(), value));
     }
 
-    /// A term of its alarm (`after`).
+    /// A term of its alarm (`after`); given again, it replaces the first.
     pub(super) fn alarm(&mut self, key: &str, value: Out) {
+        self.alarm.retain(|(known, _)| known != key);
         self.alarm.push((key.to_owned(), value));
     }
 

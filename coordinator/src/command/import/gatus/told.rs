@@ -10,7 +10,7 @@ impl Reading<'_> {
     /// The means that it alerts by.
     pub(super) fn alerts(&mut self, node: &Node, name: &str, check: &mut Check) -> Vec<String> {
         let mut means = Vec::new();
-        let mut after: Option<u32> = None;
+        let (mut after, mut runbook): (Option<u32>, Option<String>) = (None, None);
         for alert in node.get("alerts").map(Node::items).unwrap_or_default() {
             let kind = alert.text_of("type").unwrap_or_default().to_owned();
             let alert = &with_defaults(alert, self.defaults.get(&kind));
@@ -33,7 +33,7 @@ impl Reading<'_> {
                     "success-threshold" if text == "2" => continue,
                     "success-threshold" => &recovers,
                     "description" => {
-                        check.term("runbook", Out::text(text));
+                        runbook.get_or_insert_with(|| text.to_owned());
                         continue;
                     }
                     "send-on-resolved" if !alert.is_not("send-on-resolved") => continue,
@@ -45,6 +45,9 @@ impl Reading<'_> {
                 self.lose(value, &format!("{what}: `{key}`"), why);
             }
             means.push(kind);
+        }
+        if let Some(text) = runbook {
+            check.term("runbook", Out::text(text));
         }
         if let Some(after) = after {
             check.alarm("after", Out::word(after.max(1)));
@@ -149,7 +152,8 @@ impl Reading<'_> {
 /// An alert with what it leaves to the means that it alerts by.
 fn with_defaults(alert: &Node, defaults: Option<&Node>) -> Node {
     let defaults = defaults.map(Node::entries).unwrap_or_default();
-    let missing = defaults.iter().filter(|(key, _)| alert.get(key).is_none()).cloned();
-    let entries = alert.entries().iter().cloned().chain(missing).collect();
+    let missing = defaults.iter().filter(|(key, _)| alert.get(key).is_none());
+    let all = alert.entries().iter().chain(missing);
+    let entries = all.filter(|(_, node)| node.value != Value::Null).cloned().collect();
     Node { line: alert.line, value: Value::Map(entries) }
 }
