@@ -42,4 +42,6 @@ fn each_bad_file_has_its_messages() {
         }
     });
     assert_eq!(stems("tests/bad_settings"), stems("tests/bad_settings_snapshots"));
+    let kinds: BTreeSet<_> = kind::KINDS.iter().map(|kind| kind.name().to_owned()).collect();
+    assert_eq!(stems("tests/bad_settings"), kinds, "each kind has a file");
 }

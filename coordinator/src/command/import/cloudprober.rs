@@ -95,6 +95,7 @@ impl Reading<'_> {
                 let why = match other {
                     "EXTERNAL" => "left out: make it a check of kind `exec`",
                     "UDP" | "UDP_LISTENER" => "left out: it needs cloudprober at the other end",
+                    "GRPC" => "left out: make it a check of kind `grpc`",
                     _ => "left out: there is no check of this type here",
                 };
                 return self.lose(node, &format!("probe {name} ({other})"), why);

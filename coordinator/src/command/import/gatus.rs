@@ -139,6 +139,7 @@ impl Reading<'_> {
                 self.lose(condition, &format!("{name}: condition `{text}`"), &why);
             }
         }
+        condition::any_status(&mut check);
         if check.is("websocket") && !check.has("expect") {
             check.set("expect", Out::text(".*")); // Any message.
         }

@@ -20,6 +20,9 @@ pub(super) fn apply(text: &str, check: &mut Check) -> Result<(), String> {
     let (left, sign, right) = apart(text)?;
     let is_http = check.is("http");
     match left {
+        "[STATUS]" if is_http && check.has("status") => {
+            Err("the status is judged by one list: write the codes that both want".to_owned())
+        }
         "[STATUS]" if is_http => status(sign, right, check),
         "[RESPONSE_TIME]" => response_time(sign, right, check),
         "[CERTIFICATE_EXPIRATION]" => certificate(sign, right, check),
@@ -53,6 +56,13 @@ pub(super) fn apply(text: &str, check: &mut Check) -> Result<(), String> {
         }
         _ if is_http && left.starts_with("len(") => Err(why::EXPRESSION.to_owned()),
         _ => Err("there is no such condition for this kind".to_owned()),
+    }
+}
+
+/// Where no condition is about the status, any will do.
+pub(super) fn any_status(check: &mut Check) {
+    if check.is("http") && !check.has("status") {
+        check.set("status", Out::texts(["100-599"]));
     }
 }
 

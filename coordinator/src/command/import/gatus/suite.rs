@@ -71,6 +71,7 @@ fn step(
             reading.lose(wanted, &format!("{name}: condition `{text}`"), &why);
         }
     }
+    condition::any_status(&mut step);
     for (key, value) in node.get("store").map(Node::entries).unwrap_or_default() {
         let path = value.text().and_then(|text| text.strip_prefix("[BODY]"));
         match path.filter(|path| !path.is_empty()) {
@@ -84,6 +85,19 @@ fn step(
     }
     if node.is("always-run") {
         step.set("always", Out::word(true));
+    }
+    for (key, value) in node.entries() {
+        let why = match key.as_str() {
+            "name" | "url" | "method" | "headers" | "body" | "conditions" | "store" => continue,
+            "always-run" | "ui" | "interval" => continue,
+            "graphql" => "write its body as `send_json: { query: .. }`",
+            "client" => "write it for all steps, in `each`",
+            "alerts" => "the journey as a whole is told of",
+            "enabled" if !node.is_not("enabled") => continue,
+            "enabled" => "take the step out",
+            _ => "not known",
+        };
+        reading.lose(value, &format!("{name}: `{key}`"), why);
     }
     step.settings()
 }
