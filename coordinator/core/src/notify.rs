@@ -138,10 +138,24 @@ impl State {
         notice.thread = earlier.first().map(|owed| owed.key);
         notice.alarm_was_lost = !matches!(notice.edge, Edge::Alarm(_))
             && earlier.iter().all(|owed| owed.progress.is_lost());
+        let on_its_way = |owed: &&Owed| {
+            notice.check.is_some()
+                && owed.notice.check == notice.check
+                && owed.notice.incident != notice.incident
+                && matches!(owed.notice.edge, Edge::Alarm(_))
+                && (&owed.contact, &owed.channel) == (&contact, &channel)
+                && !owed.progress.is_settled()
+        };
         let after = match notice.edge {
             // The worst must not wait for what is less bad.
             Edge::Alarm(_) => Vec::new(),
-            Edge::Recovery | Edge::Removed => earlier.iter().map(|owed| owed.key).collect(),
+            // Nor may "all is well" be followed by an alarm of the incident before, whose end was
+            // said by this one's alarm while it was on its way.
+            Edge::Recovery | Edge::Removed => earlier
+                .into_iter()
+                .chain(self.outbox.values().filter(on_its_way))
+                .map(|owed| owed.key)
+                .collect(),
         };
         Owed {
             key,

@@ -1,6 +1,7 @@
 //! I7, paired and ordered edges: one open incident a check, opened and closed in turn; its end is
 //! told to exactly those whom an alarm was meant for, not before that alarm is settled, and nobody
-//! is alarmed of it after that.
+//! is alarmed of it after that. An alarm may be on its way when the check's next alarm comes to say
+//! its end; nothing says that all is well before it has arrived.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +36,12 @@ impl Checker for PairedEdges {
         {
             return Err(format!("incident {incident} is acknowledged again, by {by}"));
         }
+        if let (Command::Claim { key, .. }, Reply::Claimed(_)) =
+            (&entry.stamped.command, &entry.applied.reply)
+            && let Some(alarm) = view.state().outbox.get(key).filter(|owed| is_alarm(owed))
+        {
+            nothing_ended(view, alarm, |end| end.progress.is_settled())?;
+        }
         for effect in &entry.applied.effects {
             if let Effect::Incident(id) = effect {
                 self.incident(view, *id)?;
@@ -46,14 +53,23 @@ impl Checker for PairedEdges {
     fn send(&mut self, view: &View<'_>, attempt: &Attempt) -> Finding {
         let notice = &attempt.owed.notice;
         if matches!(notice.edge, Edge::Alarm(_)) {
-            return nothing_ended(view, &attempt.owed);
+            return nothing_ended(view, &attempt.owed, has_gone);
         }
-        let unsettled = of_contact(view, &attempt.owed)
-            .find(|owed| is_alarm(owed) && !owed.progress.is_settled());
-        match unsettled {
+        let before = |owed: &&Owed| {
+            let is_same_check = notice.check.is_some() && owed.notice.check == notice.check;
+            is_alarm(owed)
+                && owed.notice.incident <= notice.incident
+                && (owed.notice.incident == notice.incident || is_same_check)
+                && !owed.progress.is_settled()
+        };
+        match to_contact(view, &attempt.owed).find(before) {
             Some(alarm) => Err(format!(
-                "the end of incident {} goes out before its alarm to {} by {}, which is {:?}",
-                notice.incident, alarm.contact, alarm.channel, alarm.progress
+                "the end of incident {} goes out before the alarm of {} to {} by {}, which is {:?}",
+                notice.incident,
+                alarm.notice.incident,
+                alarm.contact,
+                alarm.channel,
+                alarm.progress
             )),
             None => Ok(()),
         }
@@ -71,13 +87,22 @@ fn is_alarm(owed: &Owed) -> bool {
     matches!(owed.notice.edge, Edge::Alarm(_))
 }
 
-/// No alarm goes out where the incident's end has gone out, or is on its way.
-fn nothing_ended(view: &View<'_>, alarm: &Owed) -> Finding {
-    let has_gone = |owed: &&Owed| {
-        !is_alarm(owed)
-            && (owed.progress.is_settled() || matches!(owed.progress, Progress::Claimed { .. }))
+/// It was sent, or is on its way. What the next alarm says instead goes out with that.
+const fn has_gone(end: &Owed) -> bool {
+    match end.progress {
+        Progress::Merged { .. } => false,
+        Progress::Claimed { .. } => true,
+        other => other.is_settled(),
+    }
+}
+
+/// No alarm is claimed where its incident's end is settled, however that came, and none goes out
+/// where the end has gone.
+fn nothing_ended(view: &View<'_>, alarm: &Owed, is_over: fn(&Owed) -> bool) -> Finding {
+    let its_end = |owed: &&Owed| {
+        owed.notice.incident == alarm.notice.incident && !is_alarm(owed) && is_over(owed)
     };
-    match of_contact(view, alarm).find(has_gone) {
+    match to_contact(view, alarm).find(its_end) {
         Some(end) => Err(format!(
             "an alarm of incident {} goes out to {} by {} behind its end, which is {:?}",
             alarm.notice.incident, end.contact, end.channel, end.progress
@@ -86,11 +111,9 @@ fn nothing_ended(view: &View<'_>, alarm: &Owed) -> Finding {
     }
 }
 
-fn of_contact<'a>(view: &'a View<'_>, of: &'a Owed) -> impl Iterator<Item = &'a Owed> {
-    view.world.state().outbox.values().filter(move |owed| {
-        owed.notice.incident == of.notice.incident
-            && (&owed.contact, &owed.channel) == (&of.contact, &of.channel)
-    })
+fn to_contact<'a>(view: &'a View<'_>, of: &'a Owed) -> impl Iterator<Item = &'a Owed> {
+    let same = move |owed: &&Owed| (&owed.contact, &owed.channel) == (&of.contact, &of.channel);
+    view.world.state().outbox.values().filter(same)
 }
 
 impl PairedEdges {

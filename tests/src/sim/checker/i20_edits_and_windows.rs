@@ -122,7 +122,10 @@ fn edited(before: &State, config: &Config, after: &State) -> Finding {
         return Err(format!("an edit opens incident {id}"));
     }
     let kept: BTreeSet<_> = config.checks.iter().map(|spec| &spec.id).collect();
-    for id in open(&plain).difference(&open(after)) {
+    // What the same moment would have opened without the edit, and what it would have closed
+    // anyhow, is not closed by it.
+    let kept_open: BTreeSet<_> = open(before).intersection(&open(&plain)).copied().collect();
+    for id in kept_open.difference(&open(after)) {
         let removed = plain
             .checks
             .values()
