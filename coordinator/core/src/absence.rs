@@ -1,6 +1,7 @@
-//! Probes that lapse: those that are not heard any more, and those that are heard and run nothing
-//! of what they are to run. All that lapse together are one incident, named by what they have in
-//! common, so that a lost carrier is one mail and not one a probe.
+//! Probes that lapse: those that are not heard any more, those that are heard and run nothing of
+//! what they are to run, and those that begin anew again and again. All that lapse together are one
+//! incident, named by what they have in common, so that a lost carrier is one mail and not one a
+//! probe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub enum Lapse {
     Absent,
     /// It is heard, and no result of what it is to run arrives.
     Idle,
+    /// Its process begins anew again and again; see [`crate::rival`].
+    Unstable,
 }
 
 /// A probe in an open incident.
@@ -59,7 +62,7 @@ impl State {
     /// Opens and closes the incidents about lapsing probes.
     pub(crate) fn reconcile_lapses(&mut self, effects: &mut Vec<Effect>) {
         self.note_idle();
-        for lapse in [Lapse::Absent, Lapse::Idle] {
+        for lapse in Lapse::ALL {
             self.end_lapses(lapse, effects);
             self.begin_lapses(lapse, effects);
         }
@@ -68,7 +71,7 @@ impl State {
     /// A probe that is no longer expected leaves its incidents; with the last one they end.
     pub(crate) fn forget_lapses(&mut self, id: &ProbeId, why: &str, effects: &mut Vec<Effect>) {
         self.watch.idle.remove(id);
-        for lapse in [Lapse::Absent, Lapse::Idle] {
+        for lapse in Lapse::ALL {
             let Some(lapsed) = self.watch.lapsed.remove(&(lapse, id.clone())) else { continue };
             if self.has_left(lapse, lapsed.incident, effects) {
                 let text = format!("probe {id} is no longer expected: {why}");
@@ -81,7 +84,7 @@ impl State {
     /// The open incident that a probe's silence belongs to.
     pub(crate) fn lapse_incident(&self, id: &ProbeId) -> Option<IncidentId> {
         let of = |lapse| self.watch.lapsed.get(&(lapse, id.clone()));
-        of(Lapse::Absent).or_else(|| of(Lapse::Idle)).map(|lapsed| lapsed.incident)
+        Lapse::ALL.into_iter().find_map(of).map(|lapsed| lapsed.incident)
     }
 
     /// Keeps book of who is heard and runs nothing.
@@ -134,6 +137,10 @@ impl State {
                 let least = of_probe.map(|check| check.spec.validity()).min()?;
                 Some((idle.since.max(idle.assigned_at), PATIENCE.max(least)))
             }
+            Lapse::Unstable => {
+                let since = self.rivals.get(id)?.unstable_since(self.now)?;
+                Some((since, TOGETHER))
+            }
         }
     }
 
@@ -166,6 +173,7 @@ impl State {
         let subject = match lapse {
             Lapse::Absent => Subject::Absent,
             Lapse::Idle => Subject::Idle,
+            Lapse::Unstable => Subject::Unstable,
         };
         let summary = format!("{summary}; {consequence}");
         let incident =
@@ -205,6 +213,7 @@ impl State {
                 let text = match lapse {
                     Lapse::Absent => "all are heard again",
                     Lapse::Idle => "results arrive again",
+                    Lapse::Unstable => "none has begun anew for long",
                 };
                 self.resolve(incident, back, text.to_owned(), Vec::new(), Edge::Recovery, effects);
             }
@@ -251,15 +260,19 @@ impl State {
             members.iter().filter_map(|id| Some(&self.probes.get(id)?.site)).collect();
         let probes = named(members.iter().map(|id| format!("probe {id}")));
         let what = lapse.what(members.len());
+        let is_blind = |whose: &str| match lapse {
+            Lapse::Absent | Lapse::Idle => format!("{whose} blind: {probes} {what}"),
+            Lapse::Unstable => format!("{probes} {what}"),
+        };
         let (whose, summary) = if !sites.iter().all(|site| whole[*site]) {
             (probes.clone(), format!("{probes} {what}, but others at the same site are well"))
         } else if let Some(domain) = self.common(&sites, &whole) {
-            (domain.to_string(), format!("{domain} is blind: {probes} {what}"))
+            (domain.to_string(), is_blind(&format!("{domain} is")))
         } else if sites.len() == whole.len() {
-            (format!("all {} sites", sites.len()), format!("all sites are blind: {probes} {what}"))
+            (format!("all {} sites", sites.len()), is_blind("all sites are"))
         } else {
             let names = named(sites.iter().map(|site| format!("site {site}")));
-            (names.clone(), format!("{names} are blind: {probes} {what}"))
+            (names.clone(), is_blind(&format!("{names} are")))
         };
         Extent { target: format!("{} from {whose}", lapse.missing()), summary }
     }
@@ -285,11 +298,14 @@ impl State {
 }
 
 impl Lapse {
+    const ALL: [Self; 3] = [Self::Absent, Self::Idle, Self::Unstable];
+
     /// What does not come.
     const fn missing(self) -> &'static str {
         match self {
             Self::Absent => "reports",
             Self::Idle => "results",
+            Self::Unstable => "steady reports",
         }
     }
 
@@ -300,6 +316,7 @@ impl Lapse {
             (Self::Absent, _) => "are not heard",
             (Self::Idle, 1) => "is heard, but no result of it arrives",
             (Self::Idle, _) => "are heard, but no result of them arrives",
+            (Self::Unstable, _) => "began anew more than 3 times in 10 minutes",
         }
     }
 }

@@ -30,6 +30,8 @@ pub enum Subject {
     Absent,
     /// Probes that are heard and run nothing; see [`crate::absence`].
     Idle,
+    /// Probes that begin anew again and again; see [`crate::absence`].
+    Unstable,
     /// Sites that no probe was ever heard from; see [`crate::awaited`].
     Awaited,
     /// A channel that delivers nothing of what is owed by it; see [`crate::delivery`].

@@ -4,7 +4,8 @@
 //!
 //! A restart is one new life, and the old one never comes back. Of two that are alive at once,
 //! each comes back after the other, again and again; a thief who begins a new life each time only
-//! makes the other one come back.
+//! makes the other one come back. One that begins anew more often than [`STARTS`] in [`WINDOW`] does
+//! not run: operators hear of it ([`crate::absence`]).
 
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use crate::state::State;
 
 /// A life that came back so often was not alone; a late copy of a message brings one back once.
 const RETURNS: u32 = 3;
+
+/// A probe may begin anew so often within [`WINDOW`]: an upgrade, and a second try.
+const STARTS: usize = 3;
 
 /// Lives that do not meet within this time are not alive at once.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
@@ -39,6 +43,10 @@ pub struct Rivalry {
     pub lives: Vec<Life>,
     /// When the session last went from one to another.
     pub seen: Timestamp,
+    /// When the newest lives began, the newest last; one more than are allowed.
+    pub starts: Vec<Timestamp>,
+    /// Since when it began anew too often without a pause.
+    pub unstable: Option<Timestamp>,
     /// Two of them are alive at once: since then neither is believed.
     pub quarantined: Option<Timestamp>,
 }
@@ -53,7 +61,10 @@ impl Rivalry {
         let left = self.take(from).unwrap_or(Life { boot: from, returns: 0 });
         let came = match self.take(to) {
             Some(life) => Life { returns: life.returns.saturating_add(1), ..life },
-            None => Life { boot: to, returns: 0 },
+            None => {
+                self.begin(now);
+                Life { boot: to, returns: 0 }
+            }
         };
         if came.returns >= RETURNS {
             self.quarantined.get_or_insert(now);
@@ -64,6 +75,20 @@ impl Rivalry {
             let Some((place, _)) = fewest else { break };
             self.lives.remove(place);
         }
+    }
+
+    /// A life begins that was not met before.
+    fn begin(&mut self, now: Timestamp) {
+        let before = self.unstable_since(now);
+        self.starts.drain(..self.starts.len().saturating_sub(STARTS));
+        self.starts.push(now);
+        self.unstable = before.or(self.starts.first().copied());
+    }
+
+    /// Since when it begins anew, again and again.
+    pub(crate) fn unstable_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let first = *self.starts.first()?;
+        self.unstable.filter(|_| self.starts.len() > STARTS && now.since(first) <= WINDOW)
     }
 
     fn take(&mut self, boot: u64) -> Option<Life> {

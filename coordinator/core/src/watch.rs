@@ -147,6 +147,10 @@ pub(crate) fn advice(subject: &Subject, edge: Edge) -> Option<&'static str> {
             "The probe is heard, so its line is well: look at its log, its load and its version, \
              and start it anew.",
         ),
+        Subject::Unstable => Some(
+            "The probe's process ends and is started anew: its log says why, the service manager's \
+             (`journalctl -u crosscheck-probe`) says how. What it had seen is kept on its disk.",
+        ),
         Subject::Awaited => Some(
             "Start a probe with that `site:`, or look at its log for what refuses it; or take the \
              site out of the configuration.",

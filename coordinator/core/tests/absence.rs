@@ -458,6 +458,36 @@ fn a_receiver_of_heartbeats_that_does_not_answer_is_one_incident() {
 }
 
 #[test]
+fn a_probe_that_begins_anew_again_and_again_is_one_incident() {
+    let mut world = steady(config("AABBC", 1));
+    let begin_anew = |world: &mut World, times: usize| {
+        for _ in 0..times {
+            world.restart(0);
+            world.seconds(10);
+        }
+    };
+    begin_anew(&mut world, 3);
+    world.seconds(700);
+    assert!(world.mails.is_empty(), "an upgrade and two more tries: {:?}", summaries(&world));
+    begin_anew(&mut world, 4);
+    world.seconds(120);
+    assert_eq!(
+        summaries(&world),
+        ["probe p0 began anew more than 3 times in 10 minutes; every check has enough sites \
+          without it"]
+    );
+    assert_eq!(targets(&world), ["steady reports from site s0"]);
+    assert_eq!(open_incidents(&world)[0].subject, Subject::Unstable);
+    begin_anew(&mut world, 4);
+    world.seconds(400);
+    assert_eq!(world.mails.len(), 1, "it is known");
+    world.seconds(400);
+    assert_eq!(summaries(&world)[1], "none has begun anew for long");
+    assert_eq!(world.mails.len(), 2);
+    assert!(open_incidents(&world).is_empty());
+}
+
+#[test]
 fn what_is_known_of_the_watch_survives_a_snapshot() {
     let mut world = steady(config("AABBC", 1));
     cut(&mut world, &[0]);

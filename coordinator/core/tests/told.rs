@@ -6,8 +6,8 @@ mod world;
 
 use std::time::Duration;
 
-use crosscheck_core::command::Window as Planned;
-use crosscheck_core::outbox::{Edge, Owed, Progress};
+use crosscheck_core::command::{Command, Reply, Window as Planned};
+use crosscheck_core::outbox::{Edge, Key, Owed, Progress, SendResult};
 use crosscheck_model::config::{Contact, Maintenance, Route, Window};
 use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::{CheckId, ContactId, SiteId, SiteQuorum, Status};
@@ -165,6 +165,39 @@ fn an_alarm_that_is_late_is_not_told_behind_the_next_one() {
     assert!(told.iter().all(|summary| summary.contains("(it failed before, too, from ")));
     down(&mut world, false, 200);
     assert_eq!(world.mails_of(is_recovery).len(), 2);
+}
+
+#[test]
+fn all_is_well_only_when_no_alarm_is_on_its_way_any_more() {
+    let mut world = steady("AABBC", 1);
+    world.dead_channels.insert("mail".to_owned());
+    let down = |world: &mut World, down: bool, seconds: u64| {
+        world.set_down(0, down);
+        world.seconds(seconds);
+    };
+    down(&mut world, true, 90);
+    let until = world.state.now.plus(Duration::from_secs(3600));
+    let first: Vec<Key> = world.state.outbox.keys().copied().collect();
+    assert_eq!(first.len(), 2);
+    for owed in world.state.outbox.values_mut() {
+        owed.progress = Progress::Claimed { term: 1, node: 1, until };
+    }
+    down(&mut world, false, 200);
+    world.dead_channels.clear();
+    down(&mut world, true, 60);
+    assert_eq!(world.mails_of(is_down).len(), 2, "the second incident's, which says both");
+    down(&mut world, false, 200);
+    assert_eq!(world.verdict(0), Status::Up);
+    assert!(world.mails_of(is_recovery).is_empty(), "the first incident's is on its way");
+    for key in first {
+        let attempt = world.state.outbox[&key].attempts;
+        let result = SendResult::Delivered;
+        assert_eq!(world.propose(Command::Settle { key, attempt, result }), Reply::Done);
+    }
+    world.seconds(5);
+    let ends = world.mails_of(is_recovery);
+    assert_eq!(ends.len(), 2);
+    assert!(ends.iter().all(|mail| !mail.notice.alarm_was_lost));
 }
 
 #[test]

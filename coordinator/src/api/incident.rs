@@ -244,6 +244,7 @@ fn scope(subject: &Subject) -> String {
         Subject::Member(node) => format!("coordinator {node}"),
         Subject::Absent => "absent".to_owned(),
         Subject::Idle => "idle".to_owned(),
+        Subject::Unstable => "unstable".to_owned(),
         Subject::Awaited => "awaited".to_owned(),
         Subject::Channel(name) => format!("channel {name}"),
         Subject::Heartbeat(name) => format!("heartbeat {name}"),

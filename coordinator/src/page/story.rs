@@ -135,7 +135,7 @@ pub(crate) fn title(state: &State, incident: &Incident) -> String {
         Subject::Probe(probe) => format!("Probe {} is not heeded", text::quote(probe.as_str())),
         Subject::Blind => "Too few sites can judge".to_owned(),
         Subject::Member(node) => format!("The disk of coordinator {node} is nearly full"),
-        Subject::Absent | Subject::Idle | Subject::Awaited => {
+        Subject::Absent | Subject::Idle | Subject::Unstable | Subject::Awaited => {
             format!("No {}", text::quote(&incident.target))
         }
         Subject::Channel(name) => format!("Channel {} delivers nothing", text::quote(name)),

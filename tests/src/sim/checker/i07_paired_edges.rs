@@ -128,7 +128,10 @@ impl PairedEdges {
             }
             // Checks go blind, and probes fall silent, at different times; each loss is an
             // incident of its own.
-            if matches!(subject, Subject::Blind | Subject::Absent | Subject::Idle) {
+            if matches!(
+                subject,
+                Subject::Blind | Subject::Absent | Subject::Idle | Subject::Unstable
+            ) {
                 return Ok(());
             }
             return match self.open.insert(subject, id).filter(|other| *other != id) {

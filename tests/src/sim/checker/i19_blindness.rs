@@ -1,6 +1,7 @@
 //! I19, blindness alarms: a probe that is not heard for B, a check that is blind for B and a
 //! channel that delivers nothing for ten minutes are each in one open incident that operators
-//! know of, no sooner than that, and leave it when they are well.
+//! know of, no sooner than that, and leave it when they are well. A probe that begins anew again
+//! and again is in one, too, and no other is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,12 +28,18 @@ const SESSION: Duration = Duration::from_secs(15);
 const BACK: Duration = Duration::from_secs(60);
 /// A log without an entry for as long was that of a cluster that could hear nobody.
 const GAP: Duration = Duration::from_secs(30);
+/// A probe may begin anew so often ..
+const RESTARTS: usize = 3;
+/// .. within this time.
+const RESTARTS_WITHIN: Duration = Duration::from_secs(600);
 /// Ticks are a second apart.
 const TICK: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct Blindness {
     epochs: BTreeMap<ProbeId, (u64, u64)>,
+    /// The lives of each probe, and when each opened its first session.
+    lives: BTreeMap<ProbeId, BTreeMap<u64, Timestamp>>,
     echoes: BTreeMap<ProbeId, Timestamp>,
     /// Since when each probe is heard without a break.
     heard_since: BTreeMap<ProbeId, Timestamp>,
@@ -65,6 +72,8 @@ impl Checker for Blindness {
         match (&entry.stamped.command, &entry.applied.reply) {
             (Command::Open(hello), Reply::Opened(Ok(welcome))) => {
                 self.epochs.insert(hello.probe.clone(), (welcome.epoch, 0));
+                let lives = self.lives.entry(hello.probe.clone()).or_default();
+                lives.entry(hello.boot).or_insert(now);
                 let known = self.echoes.entry(hello.probe.clone()).or_insert(now);
                 // Until it has echoed anything, the time counts from its newest session.
                 if !self.heard_since.contains_key(&hello.probe) {
@@ -76,6 +85,7 @@ impl Checker for Blindness {
             (Command::Tick, _) => {
                 self.ticked(now);
                 self.silences(view)?;
+                self.restarts(view)?;
                 self.blind_checks(view)?;
                 self.channels(view)?;
             }
@@ -164,12 +174,56 @@ impl Blindness {
         Ok(())
     }
 
+    /// Who has begun anew four times in ten minutes, a while ago, is told of; who has not, is not.
+    fn restarts(&mut self, view: &View<'_>) -> Finding {
+        let now = view.state().now;
+        let waited = TOGETHER + LEADER_GRACE + TICK;
+        for probe in view.state().probes.keys() {
+            let told = view.state().watch.lapsed.contains_key(&(Lapse::Unstable, probe.clone()));
+            let begun: Vec<Duration> = self
+                .lives
+                .get(probe)
+                .into_iter()
+                .flat_map(BTreeMap::values)
+                .map(|began| now.since(*began))
+                .filter(|ago| *ago <= RESTARTS_WITHIN)
+                .collect();
+            let known = begun.iter().filter(|ago| **ago > waited).count() > RESTARTS;
+            if known && now.since(self.hearing_since) > waited {
+                if !told {
+                    return Err(format!("{probe} begins anew {begun:?} ago: nobody is told"));
+                }
+                self.tested += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// A probe is told to begin anew because it does.
+    fn unsteady(&self, view: &View<'_>, id: IncidentId) -> Finding {
+        let state = view.state();
+        let members = state.watch.lapsed.iter().filter(|(_, lapsed)| lapsed.incident == id);
+        for ((_, probe), _) in members {
+            let lives = self.lives.get(probe).into_iter().flat_map(BTreeMap::values);
+            let of_late = |began: &&Timestamp| state.now.since(**began) <= RESTARTS_WITHIN;
+            let begun = lives.filter(of_late).count();
+            if begun <= RESTARTS {
+                return Err(format!("incident {id} opens: {probe} began anew {begun} times"));
+            }
+        }
+        Ok(())
+    }
+
     /// An incident about silent probes has a reason, and each probe is in one.
     fn opened(&mut self, view: &View<'_>, id: IncidentId) -> Finding {
         let state = view.state();
         let Some(incident) = state.incidents.get(&id) else { return Ok(()) };
-        if incident.subject != Subject::Absent || !self.known.insert(id) {
+        let is_of_probes = matches!(incident.subject, Subject::Absent | Subject::Unstable);
+        if !is_of_probes || !self.known.insert(id) {
             return Ok(());
+        }
+        if incident.subject == Subject::Unstable {
+            return self.unsteady(view, id);
         }
         let members: Vec<Duration> = state
             .watch
