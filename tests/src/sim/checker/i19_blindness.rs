@@ -38,7 +38,7 @@ const TICK: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(super) struct Blindness {
     epochs: BTreeMap<ProbeId, (u64, u64)>,
-    /// The lives of each probe, and when each opened its first session.
+    /// The lives of each probe that is expected, and when each opened its first session.
     lives: BTreeMap<ProbeId, BTreeMap<u64, Timestamp>>,
     echoes: BTreeMap<ProbeId, Timestamp>,
     /// Since when each probe is heard without a break.
@@ -71,14 +71,20 @@ impl Checker for Blindness {
         self.interrupt(now);
         match (&entry.stamped.command, &entry.applied.reply) {
             (Command::Open(hello), Reply::Opened(Ok(welcome))) => {
-                self.epochs.insert(hello.probe.clone(), (welcome.epoch, 0));
+                let known = self.epochs.insert(hello.probe.clone(), (welcome.epoch, 0));
                 let lives = self.lives.entry(hello.probe.clone()).or_default();
-                lives.entry(hello.boot).or_insert(now);
+                // The first of all begins, and not anew.
+                let at = known.map_or(Timestamp::ZERO, |_| now);
+                lives.entry(hello.boot).or_insert(at);
                 let known = self.echoes.entry(hello.probe.clone()).or_insert(now);
                 // Until it has echoed anything, the time counts from its newest session.
                 if !self.heard_since.contains_key(&hello.probe) {
                     *known = now;
                 }
+            }
+            (Command::Reinstate { probe, .. }, Reply::Done) => {
+                let lives = self.lives.get_mut(probe).into_iter().flat_map(BTreeMap::values_mut);
+                lives.for_each(|began| *began = Timestamp::ZERO);
             }
             (Command::Batch(reports), _) => reports.iter().for_each(|r| self.report(r, now)),
             (Command::Settle { key, result, .. }, Reply::Done) => self.settled(view, *key, result),
@@ -177,6 +183,8 @@ impl Blindness {
     /// Who has begun anew four times in ten minutes, a while ago, is told of; who has not, is not.
     fn restarts(&mut self, view: &View<'_>) -> Finding {
         let now = view.state().now;
+        self.lives.retain(|probe, _| view.state().probes.contains_key(probe));
+        self.epochs.retain(|probe, _| view.state().probes.contains_key(probe));
         let waited = TOGETHER + LEADER_GRACE + TICK;
         for probe in view.state().probes.keys() {
             let told = view.state().watch.lapsed.contains_key(&(Lapse::Unstable, probe.clone()));
