@@ -19,28 +19,38 @@ use crate::schedule::Run;
 /// HTTPS; `cargo bench-probe`).
 const AT_A_TIME: usize = 4;
 
-/// Runs whose time has come.
+/// Runs whose time has come, each kind in its order.
 #[derive(Default)]
-pub(super) struct Waiting(VecDeque<Run>);
+pub(super) struct Waiting {
+    in_doubt: VecDeque<Run>,
+    due: VecDeque<Run>,
+}
 
 impl Waiting {
-    /// One more; what is in doubt goes before what is due.
+    /// One more.
     pub(super) fn add(&mut self, run: Run) {
-        if run.trigger == Trigger::Schedule {
-            self.0.push_back(run);
-        } else {
-            self.0.push_front(run);
-        }
+        let queue = match run.trigger {
+            Trigger::Schedule => &mut self.due,
+            _ => &mut self.in_doubt,
+        };
+        queue.push_back(run);
+    }
+
+    /// The next one: what is in doubt goes before what is due.
+    fn next(&mut self) -> Option<Run> {
+        self.in_doubt.pop_front().or_else(|| self.due.pop_front())
     }
 
     /// This one is not wanted any more.
     pub(super) fn cancel(&mut self, run: u64) {
-        self.0.retain(|waiting| waiting.id != run);
+        for queue in [&mut self.in_doubt, &mut self.due] {
+            queue.retain(|waiting| waiting.id != run);
+        }
     }
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.in_doubt.is_empty() && self.due.is_empty()
     }
 }
 
@@ -77,7 +87,7 @@ fn begin_some(shell: &Arc<Shell>) -> Option<bool> {
     let at_a_time = AT_A_TIME * shell.runtime.metrics().num_workers();
     let mut state = shell.lock();
     for _ in 0..at_a_time {
-        let Some(run) = state.waiting.0.pop_front() else { break };
+        let Some(run) = state.waiting.next() else { break };
         let id = run.id;
         let task = shell.begin(run);
         state.runs.insert(id, task);
@@ -105,14 +115,16 @@ mod tests {
             (2, Trigger::Schedule),
             (3, Trigger::Confirm),
             (4, Trigger::Schedule),
+            (5, Trigger::Confirm),
         ] {
             waiting.add(run(id, trigger));
         }
         waiting.cancel(2);
         waiting.cancel(9);
-        let order: Vec<u64> = waiting.0.iter().map(|run| run.id).collect();
-        assert_eq!(order, [3, 1, 4]);
         assert!(!waiting.is_empty());
+        let order: Vec<u64> = std::iter::from_fn(|| waiting.next()).map(|run| run.id).collect();
+        assert_eq!(order, [3, 5, 1, 4]);
+        assert!(waiting.is_empty());
     }
 
     /// More than a scheduler polls before it looks at the network (61, unless configured).
