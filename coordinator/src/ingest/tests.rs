@@ -1,5 +1,7 @@
 //! A probe's life against one real replica, through the listener and through the gate.
 
+mod others;
+
 use std::time::Duration;
 
 use crosscheck_core::{Command, Reply};
