@@ -8,8 +8,10 @@
 //! **Invariants**
 //! - The leader alone changes the membership, one change at a time.
 //! - A number is given once in the life of a cluster, and never to a second data directory.
+//! - A number has one key, for ever: a machine that has lost its key gets another number.
 //! - Nobody is let in who does not read what the cluster writes.
 
+pub(crate) mod acquaint;
 pub(crate) mod admission;
 pub(crate) mod change;
 pub mod identity;

@@ -14,6 +14,7 @@ mod batch;
 mod catch_up;
 mod occupied;
 mod readiness;
+mod recognition;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -34,8 +35,8 @@ use tokio_util::task::TaskTracker;
 #[cfg(test)]
 pub(crate) use self::alone::alone;
 pub use self::submit::SubmitError;
-use crate::access::{self, Credentials};
-use crate::cluster::{Program, admission, join, removal, upgrade};
+use crate::access::{Credentials, Keyring};
+use crate::cluster::{Program, acquaint, admission, removal, upgrade};
 use crate::fatal::Fatal;
 use crate::history::History;
 use crate::leader::{self, Clock, Gate};
@@ -118,7 +119,7 @@ pub(crate) struct Inner {
     /// Held while the membership is changed, by the leader.
     pub(crate) changes: tokio::sync::Mutex<()>,
     pub(crate) profile: Profile,
-    pub(crate) credentials: Option<Arc<Credentials>>,
+    pub(crate) secured: Option<(Arc<Credentials>, Arc<Keyring>)>,
     pub(crate) program: Program,
     batcher: Batcher,
     ending: watch::Sender<Option<Ending>>,
@@ -155,10 +156,14 @@ impl Replica {
         });
         let (occupied, history) = opened.await.map_err(StartError::new)??;
         let shared = Shared::knowing(program.level, history, fatal.clone());
-        let peers = Peers::new(id, credentials.clone(), network, profile.append_limit());
+        let secured = credentials.map(|credentials| recognition::secure(credentials, &shared));
+        let peers = Peers::new(id, secured.clone(), network, profile.append_limit());
         let options =
             NodeOptions { id, data, profile, snapshot_every, fatal: fatal.clone(), storage };
         let node = Node::start(options, shared.clone(), peers.clone()).await?;
+        if let Some((_, keyring)) = &secured {
+            keyring.find(node.group().into_keys());
+        }
         let (batcher, reports) = Batcher::new();
         let inner = Arc::new(Inner {
             id,
@@ -173,7 +178,7 @@ impl Replica {
             acquaintances,
             changes: tokio::sync::Mutex::default(),
             profile,
-            credentials,
+            secured,
             program,
             batcher,
             ending: watch::Sender::default(),
@@ -187,49 +192,12 @@ impl Replica {
         inner.spawn(catch_up::run(inner.clone()));
         inner.spawn(watch_progress(inner.clone()));
         inner.spawn(removal::watch(inner.clone()));
+        inner.spawn(removal::finish(inner.clone()));
         inner.spawn(upgrade::run(inner.clone()));
-        Ok(Self(inner))
-    }
-
-    /// The routes of the Raft listener.
-    pub fn raft_routes(&self) -> axum::Router {
-        let raft = self.0.node.routes(self.clone());
-        let raft = match &self.0.credentials {
-            Some(_) => {
-                let replica = self.clone();
-                access::only_members(raft, move |node, path| replica.hears(node, path))
-            }
-            None => raft,
-        };
-        raft.merge(join::routes(self.clone()))
-    }
-
-    /// What this member proves itself by; `None` within one process.
-    pub fn credentials(&self) -> Option<&Arc<Credentials>> {
-        self.0.credentials.as_ref()
-    }
-
-    /// Whether a member may ask this. One that was removed may only ask whether it was. One that
-    /// this node has not heard of yet may be the leader that tells of it, and no more than that: it
-    /// changes nothing here and reads nothing.
-    fn hears(&self, node: u64, path: &str) -> bool {
-        const NEWS: [&str; 5] = ["append", "vote", "pre-vote", "snapshot", "transfer"];
-        let asked = path.strip_prefix("/raft/v1/").unwrap_or_default();
-        asked == "belongs"
-            || match self.belongs_here(node) {
-                Some(belongs) => belongs,
-                None => NEWS.contains(&asked),
-            }
-    }
-
-    /// Whether a member belongs to the cluster, as far as this node has heard. Raft's membership
-    /// comes first: who founded the cluster together with others stands in the book of numbers
-    /// only once it has led.
-    fn belongs_here(&self, node: u64) -> Option<bool> {
-        match self.0.node.group().contains_key(&node) {
-            true => Some(true),
-            false => self.read(|state| state.member_belongs(node)),
+        if let Some((_, keyring)) = &inner.secured {
+            inner.spawn(acquaint::run(inner.clone(), keyring.clone()));
         }
+        Ok(Self(inner))
     }
 
     /// Forms a cluster of this member alone, once; on a node that has a log already it does

@@ -41,7 +41,7 @@ pub fn client(
     name: &str,
     proof: Option<Proof>,
 ) -> Result<ClientConfig, Error> {
-    let verifier = Arc::new(Pinned::new(authority, name)?);
+    let verifier = verifier(authority, name)?;
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(VERSIONS)?
         .dangerous()
@@ -52,6 +52,17 @@ pub fn client(
     };
     for_http(&mut config);
     Ok(config)
+}
+
+/// Accepts only who has a certificate of `authority` with the name `name`.
+///
+/// # Errors
+/// The authority's certificate or the name cannot be used.
+pub fn verifier(
+    authority: &CertificateDer<'static>,
+    name: &str,
+) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    Ok(Arc::new(Pinned::new(authority, name)?))
 }
 
 /// Connects only to who shows a certificate whose authority has this fingerprint, and keeps the

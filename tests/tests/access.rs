@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crosscheck_checks::clock;
-use crosscheck_coordinator::access::{Authority, Request};
+use crosscheck_coordinator::access::{Authority, MemberKey, Request};
 use crosscheck_core::identity::{CERTIFICATE_LIFETIME, Certified};
 use crosscheck_model::Timestamp;
 use crosscheck_model::join::{Fingerprint, JoinToken, Joined, coordinator_name, node_name};
@@ -35,6 +35,11 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The authority of a cluster, as its first coordinator keeps it.
 fn authority(cluster: &Cluster) -> Authority {
     Authority::open(&cluster.coordinator(1).data()).expect("an authority")
+}
+
+/// The key of a coordinator, as it keeps it.
+fn member_key(cluster: &Cluster, place: usize) -> MemberKey {
+    MemberKey::open(&cluster.coordinator(place).data()).expect("a key")
 }
 
 /// A client that takes whoever has this name, by this authority, and shows this.
@@ -77,8 +82,11 @@ fn nobody_gets_in_without_the_right_certificate() {
         let elsewhere = tempfile_authority();
         let (now, name) = (clock::wall(), coordinator_name(&ours.fingerprint()));
         let shown = |proof| client(&ours, &name, proof);
-        let member = |from: Timestamp| ours.issue_node(2, from, from.plus(DAY)).expect("signs");
-        let foreign = elsewhere.issue_node(2, now, now.plus(DAY)).expect("signs");
+        let (second, other) = (member_key(cluster, 2), MemberKey::generate().expect("a key"));
+        let day = |from: Timestamp| (from, from.plus(DAY));
+        let member = |from| ours.issue_node(2, &second, day(from)).expect("signs");
+        let another = ours.issue_node(2, &other, day(now)).expect("signs");
+        let foreign = elsewhere.issue_node(2, &second, day(now)).expect("signs");
         let own_key = rcgen::KeyPair::generate().expect("a key");
         let probe = probe_proof(&ours, &own_key, "a1", "a1");
 
@@ -87,6 +95,7 @@ fn nobody_gets_in_without_the_right_certificate() {
         for (who, proof, at_raft, at_probes) in [
             ("a stranger", None, Some(403), Some(403)),
             ("another authority's", Some(foreign), None, None),
+            ("a member's number with another key", Some(another), Some(403), Some(403)),
             ("ended", Some(member(now.minus(3 * DAY))), None, None),
             ("not begun", Some(member(now.plus(3 * DAY))), None, None),
             ("a probe that never joined", Some(probe), Some(403), Some(503)),
@@ -145,15 +154,16 @@ fn a_coordinator_joins_only_the_installation_of_its_token_and_a_removed_one_is_o
         assert_eq!(key.permissions().mode() & 0o777, 0o600);
 
         let now = clock::wall();
-        let third = ours.issue_node(3, now, now.plus(DAY)).expect("signs");
+        let day = (now, now.plus(DAY));
+        let key = MemberKey::open(&newcomer.data()).expect("a key");
+        let third = ours.issue_node(3, &key, day).expect("signs");
         let third = client(&ours, &coordinator_name(&ours.fingerprint()), Some(third));
         assert_eq!(vote(cluster, &third).await, Some(400), "a member");
         assert_eq!(post(cluster, &third, "submit").await, Some(400), "a member");
-        // A number that nobody was given: a leader may bring news of it, and that is all.
-        let nobody = ours.issue_node(77, now, now.plus(DAY)).expect("signs");
+        // A number that nobody was given: no member vouches for whoever comes with it.
+        let nobody = ours.issue_node(77, &key, day).expect("signs");
         let nobody = client(&ours, &coordinator_name(&ours.fingerprint()), Some(nobody));
-        assert_eq!(vote(cluster, &nobody).await, Some(400));
-        for path in ["submit", "history", "clock", "change", "report"] {
+        for path in ["vote", "append", "submit", "history", "clock", "change", "report", "key"] {
             assert_eq!(post(cluster, &nobody, path).await, Some(403), "{path}");
         }
         cluster.coordinator(1).operate(&["cluster", "remove", "3"]);

@@ -92,7 +92,7 @@ fn made(cluster: &Cluster) -> Vec<String> {
         let text = fs::read_to_string(path).expect("a key");
         text.lines().nth(1).expect("the key's first line").to_owned()
     };
-    made.push(key(first.data().join("authority.pem")));
+    made.extend(["authority.pem", "member-key.pem"].map(|file| key(first.data().join(file))));
     made.extend(cluster.probes().iter().map(|probe| key(probe.data().join("identity.pem"))));
     made
 }
@@ -207,7 +207,8 @@ async fn look_everywhere(cluster: &Cluster, markers: &Markers) {
 fn look_at_disks(cluster: &Cluster, markers: &Markers) {
     for node in NODES {
         let coordinator = cluster.coordinator(node);
-        let files = markers.assert_untold_below(&coordinator.data(), &["authority.pem"]);
+        let keys = ["authority.pem", "member-key.pem"];
+        let files = markers.assert_untold_below(&coordinator.data(), &keys);
         assert!(files >= 3, "{files} files");
         markers.assert_untold("a coordinator's log", coordinator.log().as_bytes());
     }

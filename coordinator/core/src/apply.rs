@@ -36,7 +36,7 @@ pub fn apply(state: &mut State, at: Timestamp, command: Command) -> Applied {
 /// Changes what the command asks for.
 fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> Reply {
     match command {
-        Command::Lead { node, term, cluster } => state.lead(node, term, cluster),
+        Command::Lead { node, term, cluster } => state.lead(node, term, cluster, effects),
         Command::Tick => {
             state.on_tick(effects);
             Reply::Done
@@ -71,11 +71,12 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
         Command::Heartbeat { receiver, standing } => {
             state.hear_of_receiver(receiver, standing, effects)
         }
-        Command::HandOver { .. } => Reply::Done,
+        Command::HandOver { .. } | Command::BackUp { .. } => Reply::Done,
         Command::Clock { node, off_ms } => state.note_clock(node, off_ms, effects),
         Command::Push { token, report } => state.take_push(token, report, effects),
         Command::Raise { level } => state.raise_level(level),
         Command::Release { key, attempt } => state.release(key, attempt, effects),
+        Command::Introduce { node, key } => state.introduce_member(node, key),
     }
 }
 
@@ -119,6 +120,8 @@ impl Scope {
             | Command::Clock { .. }
             | Command::Raise { .. }
             | Command::Release { .. }
+            | Command::Introduce { .. }
+            | Command::BackUp { .. }
             | Command::RevokeToken { .. } => Self::Nothing,
         }
     }
@@ -148,7 +151,8 @@ impl State {
         }
     }
 
-    fn lead(&mut self, node: u64, term: u64, cluster: String) -> Reply {
+    fn lead(&mut self, node: u64, term: u64, cluster: String, effects: &mut Vec<Effect>) -> Reply {
+        self.tell_origin(effects);
         self.know_member(node);
         self.lead_since = self.now;
         self.lead_term = self.lead_term.max(term);

@@ -7,7 +7,8 @@
 //! **Invariants**
 //! - An act that changes something leaves an entry in the same log entry; one that is rejected or
 //!   changes nothing leaves none.
-//! - Nothing but `State::act` adds to the trail, and no command takes from it. The state keeps
+//! - Nothing but `State::act`, and the first entry of a restored cluster, adds to the trail, and no
+//!   command takes from it. The state keeps
 //!   the newest entries, the history all of them.
 //! - The hash covers every field and the hash before, so no entry can be changed, left out or
 //!   slipped in without every later hash being another.
@@ -267,6 +268,7 @@ impl Command {
             Self::Reinstate { probe, .. } => Some(("reinstate probe", probe.to_string())),
             Self::Dismiss { node } => Some(("remove coordinator", node.to_string())),
             Self::HandOver { to } => Some(("transfer leadership", format!("coordinator {to}"))),
+            Self::BackUp { node } => Some(("back up", format!("from coordinator {node}"))),
             _ => None,
         }
     }
@@ -303,6 +305,18 @@ impl State {
         if let Reply::Configured(revision) = reply {
             subject = format!("configuration, revision {revision}");
         }
+        self.enter(actor, (act, subject), (before, after), effects);
+        reply
+    }
+
+    /// Adds an entry to the trail.
+    pub(crate) fn enter(
+        &mut self,
+        actor: Actor,
+        (act, subject): (&str, String),
+        (before, after): (Option<Digest>, Option<Digest>),
+        effects: &mut Vec<Effect>,
+    ) {
         let Actor { name, role, from } = actor;
         let head = self.audit.head();
         let mut entry = Entry {
@@ -321,7 +335,6 @@ impl State {
         entry.hash = entry.expected_hash();
         effects.push(Effect::Audited(Box::new(entry.clone())));
         self.audit.push(entry);
-        reply
     }
 }
 
@@ -351,7 +364,7 @@ impl Look {
                 Self::Probe(probe.clone())
             }
             Command::Dismiss { node } => Self::Member(*node),
-            Command::HandOver { .. } => Self::Outside,
+            Command::HandOver { .. } | Command::BackUp { .. } => Self::Outside,
             _ => Self::Nothing,
         }
     }

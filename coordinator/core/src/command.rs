@@ -209,6 +209,19 @@ pub enum Command {
         /// The attempt that the claim's reply named.
         attempt: u32,
     },
+    /// The coordinator that founded the cluster tells its public key; those that join it have told
+    /// theirs by [`Command::EnrolMember`].
+    Introduce {
+        /// Its number.
+        node: u64,
+        /// Its public key.
+        key: Fingerprint,
+    },
+    /// An operator takes a backup. That is no part of the state: this is for the audit trail.
+    BackUp {
+        /// The coordinator that it is taken from.
+        node: u64,
+    },
 }
 
 /// A command within another, as bytes that are read when it is carried out: so bytes from

@@ -78,7 +78,9 @@ impl Command {
             | Self::Heartbeat { .. }
             | Self::HandOver { .. }
             | Self::Clock { .. }
-            | Self::Push { .. } => FIRST,
+            | Self::Push { .. }
+            | Self::Introduce { .. }
+            | Self::BackUp { .. } => FIRST,
             // What it encloses is read when it is carried out, and must be known then.
             Self::Act { command, .. } => command.open().map_or(FIRST, |command| command.level()),
             // A member that does not know the level stops here, and not at the first entry of it.

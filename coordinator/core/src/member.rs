@@ -1,6 +1,8 @@
 //! The coordinators of the cluster: numbers that are never given twice, and their own trouble.
 //!
-//! Who votes is Raft's membership, not this: here is who may ask to get in, and who no more.
+//! Who votes is Raft's membership, not this: here is who may ask to get in, and who no more; and
+//! whose key is whose. A number keeps its key as long as it lives: whoever needs another key joins
+//! anew, under another number.
 
 use crosscheck_model::join::{Fingerprint, JoinRefusal};
 use crosscheck_model::mutant::{self, Mutant};
@@ -23,7 +25,8 @@ pub const DISK_CALM_PERCENT: u8 = 85;
 pub struct MemberState {
     /// When it got its number.
     pub enrolled_at: Timestamp,
-    /// Its public key; `None` for one that founded the cluster.
+    /// Its public key; `None` between the first entry of one that founds the cluster and its
+    /// [`crate::Command::Introduce`].
     pub key: Option<Fingerprint>,
     /// The open incident about its disk.
     pub incident: Option<IncidentId>,
@@ -65,10 +68,37 @@ impl State {
         (node <= self.last_member).then(|| self.members.contains_key(&node))
     }
 
+    /// The public key of a coordinator, also of one that was removed; `None`: this state does not
+    /// know it (yet).
+    pub fn member_key(&self, node: u64) -> Option<Fingerprint> {
+        match self.members.get(&node) {
+            Some(member) => member.key,
+            None => self.dismissed.get(&node).copied().flatten(),
+        }
+    }
+
+    /// A coordinator that founded the cluster tells its key, once.
+    pub(crate) fn introduce_member(&mut self, node: u64, key: Fingerprint) -> Reply {
+        match self.members.get_mut(&node) {
+            None => Reply::Rejected(format!("coordinator {node} does not belong to the cluster")),
+            Some(MemberState { key: Some(known), .. }) if *known != key => Reply::Rejected(
+                format!("coordinator {node} has another key: it must join anew to get a new one"),
+            ),
+            Some(member) => {
+                member.key = Some(key);
+                Reply::Done
+            }
+        }
+    }
+
     /// A leader belongs to the cluster, also one that founded it and never joined.
     pub(crate) fn know_member(&mut self, node: u64) {
         let enrolled_at = self.now;
         self.last_member = self.last_member.max(node);
+        if self.dismissed.contains_key(&node) {
+            // It still votes, and led before it heard that it is to go.
+            return;
+        }
         self.members
             .entry(node)
             .or_insert_with(|| MemberState { enrolled_at, ..MemberState::default() });
@@ -77,7 +107,11 @@ impl State {
     /// Takes a member out of the book; its number stays taken.
     pub(crate) fn dismiss_member(&mut self, node: u64, effects: &mut Vec<Effect>) -> Reply {
         self.last_member = self.last_member.max(node);
-        if let Some(MemberState { incident: Some(id), .. }) = self.members.remove(&node) {
+        let removed = self.members.remove(&node);
+        // Nobody else can speak for it even now, as long as the others still count its vote.
+        let key = removed.as_ref().and_then(|member| member.key);
+        self.dismissed.entry(node).or_insert(key);
+        if let Some(MemberState { incident: Some(id), .. }) = removed {
             let text = format!("coordinator {node} was removed from the cluster");
             self.resolve(id, self.now, text, Vec::new(), Edge::Recovery, effects);
         }

@@ -25,6 +25,7 @@ use crate::outbox::{Key, Owed};
 use crate::push::Reports;
 use crate::quarantine::Suspicions;
 use crate::quorum::Domain;
+use crate::restore::Origin;
 use crate::rival::Rivalry;
 use crate::verdict::{Tally, Verdict};
 use crate::watch::Watch;
@@ -90,6 +91,10 @@ pub struct State {
     pub level: Level,
     /// Probes that were suspect of late; see [`crate::quarantine`].
     pub suspicions: BTreeMap<ProbeId, Suspicions>,
+    /// The coordinators that were taken out of the cluster, by their numbers: their public keys.
+    pub dismissed: BTreeMap<u64, Option<Fingerprint>>,
+    /// What this cluster was restored from, until its first leader has put it on record.
+    pub origin: Option<Origin>,
 }
 
 /// A probe.

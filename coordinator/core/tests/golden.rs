@@ -186,6 +186,8 @@ fn commands() -> Vec<(&'static str, Command)> {
         ),
         ("raise", Command::Raise { level: 2 }),
         ("release", Command::Release { key: KEY, attempt: 3 }),
+        ("introduce", Command::Introduce { node: 1, key: DIGEST }),
+        ("back-up", Command::BackUp { node: 2 }),
     ]
 }
 

@@ -91,6 +91,27 @@ fn a_token_is_good_for_one_newcomer_who_may_ask_again() {
 }
 
 #[test]
+fn a_number_keeps_its_key_also_when_it_is_taken_away() {
+    let mut book = Book::founded();
+    assert_eq!(book.state.member_key(1), None, "it has not told it yet");
+    let introduce = |node, key| Command::Introduce { node, key: digest(key) };
+    assert_eq!(book.ask(introduce(1, 40)), Reply::Done);
+    assert_eq!(book.ask(introduce(1, 40)), Reply::Done, "said again");
+    assert_eq!(book.join(2), 2);
+    for (node, key) in [(1, 41), (2, 41), (3, 41)] {
+        let reply = book.ask(introduce(node, key));
+        assert!(matches!(reply, Reply::Rejected(_)), "{node}: {reply:?}");
+    }
+    book.ask(Command::Dismiss { node: 2 });
+    book.ask(Command::Dismiss { node: 2 });
+    let keys = [1, 2, 3].map(|node| book.state.member_key(node));
+    assert_eq!(keys, [Some(digest(40)), Some(digest(2)), None]);
+    // It had won an election before it heard that it is to go.
+    book.ask(Command::Lead { node: 2, term: 2, cluster: "c".into() });
+    assert_eq!(book.state.member_belongs(2), Some(false));
+}
+
+#[test]
 fn a_full_disk_is_one_incident_an_episode_and_coordinator() {
     let mut book = Book::founded();
     book.join(2);

@@ -12,6 +12,9 @@ use crosscheck_model::config::{Channel, Contact, Route};
 use crosscheck_model::join::Fingerprint;
 use crosscheck_model::{Config, ContactId, Timestamp};
 
+/// The first coordinator's of the restored cluster.
+const KEY: Fingerprint = Fingerprint([13; 32]);
+
 fn config() -> Config {
     let ops = ContactId::new("ops");
     let contact = Contact { mail: vec!["ops@example.com".into()], phone: None };
@@ -69,7 +72,7 @@ impl Cluster {
     }
 
     fn restored(self) -> (Self, usize) {
-        let (state, withheld) = self.state.restored("new".into(), 1);
+        let (state, withheld) = self.state.restored("new".into(), 1, KEY);
         let mut cluster = Self { state, now: self.now };
         cluster.ask(Command::Lead { node: 1, term: 2, cluster: "another".into() });
         (cluster, withheld)
@@ -149,7 +152,21 @@ fn the_first_coordinator_belongs_from_the_beginning_and_the_old_ones_do_not() {
     let old: Vec<u64> = cluster.state.members.keys().copied().collect();
     assert_eq!(old, [1, 2, 3]);
     // As a newcomer gets it, before it has heard of any term.
-    let (state, _) = cluster.state.restored("new".into(), 1);
+    let (state, _) = cluster.state.restored("new".into(), 1, KEY);
     let belong = [1, 2, 3, 4].map(|node| state.member_belongs(node));
     assert_eq!(belong, [Some(true), Some(false), Some(false), None]);
+    // Nobody speaks under its number by an old key, nor for those that have no part in it.
+    let keys = [1, 2, 3, 4].map(|node| state.member_key(node));
+    assert_eq!(keys, [Some(KEY), Some(Fingerprint([11; 32])), Some(Fingerprint([12; 32])), None]);
+}
+
+#[test]
+fn the_audit_trail_goes_on_and_tells_of_the_restore_once() {
+    let (mut cluster, _) = Cluster::alarmed().restored();
+    cluster.ask(Command::Lead { node: 1, term: 3, cluster: "x".into() });
+    let entries: Vec<_> = cluster.state.audit.entries().collect();
+    let [entry] = entries[..] else { panic!("{entries:?}") };
+    assert_eq!((entry.act.as_str(), entry.actor.as_str()), ("restore", "local"));
+    assert!(entry.subject.starts_with("cluster old as it was at "), "{}", entry.subject);
+    assert_eq!(entry.hash, entry.expected_hash());
 }

@@ -18,6 +18,7 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::key::MemberKey;
 use super::peer::probe_uri;
 
 /// In the coordinator's data directory.
@@ -184,23 +185,26 @@ impl Authority {
         Ok(pem("CERTIFICATE", &certificate))
     }
 
-    /// A certificate, and a new key, for member `node`.
+    /// A certificate for member `node` and its key.
     ///
     /// # Errors
-    /// No key can be made.
+    /// The key cannot be used.
     pub fn issue_node(
         &self,
         node: u64,
-        from: Timestamp,
-        until: Timestamp,
+        key: &MemberKey,
+        (from, until): (Timestamp, Timestamp),
     ) -> Result<trust::Proof, AuthorityError> {
-        let key = KeyPair::generate()?;
+        let key = key.pair();
         let names = vec![node_name(&self.fingerprint, node), coordinator_name(&self.fingerprint)];
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, format!("node-{node}"));
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let certificate = self.sign(params, (from, until), &key)?;
+        // An authority gives no number twice (RFC 5280, 4.1.2.2), also not for the same key.
+        params.serial_number =
+            Some(SerialNumber::from_slice(&rand::random::<u128>().to_be_bytes()));
+        let certificate = self.sign(params, (from, until), key)?;
         let key = PrivateKeyDer::try_from(key.serialize_der())
             .map_err(|_| rcgen::Error::CouldNotParseKeyPair)?;
         Ok((vec![certificate, self.certificate.clone()], key))

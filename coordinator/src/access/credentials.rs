@@ -1,11 +1,13 @@
-//! What this member proves itself by: a certificate that it makes for itself, with a key that is
-//! only in memory, renewed long before its end.
+//! What this member proves itself by: a certificate that it makes for itself, for its own key,
+//! renewed long before its end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crosscheck_checks::clock;
-use crosscheck_model::join::node_name;
+use crosscheck_model::Timestamp;
+use crosscheck_model::join::{Fingerprint, node_name};
 use crosscheck_probe::trust;
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::CertificateDer;
@@ -17,6 +19,8 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
 use tokio_util::sync::CancellationToken;
 
 use super::authority::{Authority, AuthorityError};
+use super::key::MemberKey;
+use super::keyring::Keyring;
 
 /// How long a certificate of a member is good for.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -24,11 +28,14 @@ const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Renewed this often: many attempts within the lifetime.
 const RENEW_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// A member's authority and its own certificate.
+/// A member's authority, its key and its own certificate.
 pub struct Credentials {
     authority: Authority,
+    key: MemberKey,
     node: u64,
     own: Arc<Own>,
+    /// The keys of others, as this member was told when it joined.
+    told: BTreeMap<u64, Fingerprint>,
 }
 
 /// The present certificate, for both sides of a handshake.
@@ -58,13 +65,24 @@ impl ResolvesClientCert for Own {
 }
 
 impl Credentials {
-    /// Makes a certificate for member `node`.
+    /// Makes a certificate for member `node`, which was told `told` of others' keys.
     ///
     /// # Errors
     /// Nothing can be signed.
-    pub fn new(authority: Authority, node: u64) -> Result<Self, AuthorityError> {
-        let own = Arc::new(Own(RwLock::new(certify(&authority, node)?)));
-        Ok(Self { authority, node, own })
+    pub fn new(
+        authority: Authority,
+        key: MemberKey,
+        node: u64,
+        told: BTreeMap<u64, Fingerprint>,
+    ) -> Result<Self, AuthorityError> {
+        // Certificates are judged by the wall clocks of hosts, so they are dated by one.
+        let own = certify(&authority, &key, node, clock::wall())?;
+        Ok(Self { authority, key, node, own: Arc::new(Own(RwLock::new(own))), told })
+    }
+
+    /// The keys of other members, as far as this one was told.
+    pub(crate) fn told(&self) -> BTreeMap<u64, Fingerprint> {
+        self.told.clone()
     }
 
     /// The authority.
@@ -79,13 +97,17 @@ impl Credentials {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(RENEW_EVERY) => {}
             }
-            match certify(&self.authority, self.node) {
-                Ok(next) => {
-                    *self.own.0.write().unwrap_or_else(PoisonError::into_inner) = next;
-                }
-                Err(error) => tracing::error!(%error, "this member's certificate is not renewed"),
+            if let Err(error) = self.renew(clock::wall()) {
+                tracing::error!(%error, "this member's certificate is not renewed");
             }
         }
+    }
+
+    /// The next certificate, for the same key.
+    fn renew(&self, now: Timestamp) -> Result<(), AuthorityError> {
+        let next = certify(&self.authority, &self.key, self.node, now)?;
+        *self.own.0.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
     }
 
     /// For a listener: TLS 1.3, and certificates of this authority or none.
@@ -111,13 +133,16 @@ impl Credentials {
         Ok(config)
     }
 
-    /// For connections to member `node`, and to no other.
+    /// For connections to member `node`, and to no other: whoever has another key than `keyring`
+    /// knows is not the member.
     ///
     /// # Errors
     /// The authority's certificate cannot be used.
-    pub fn client(&self, node: u64) -> Result<ClientConfig, rustls::Error> {
+    pub fn client(&self, node: u64, keyring: &Arc<Keyring>) -> Result<ClientConfig, rustls::Error> {
         let name = node_name(&self.authority.fingerprint(), node);
         let mut config = trust::client(self.authority.certificate(), &name, None)?;
+        let named = trust::verifier(self.authority.certificate(), &name)?;
+        config.dangerous().set_certificate_verifier(keyring.verifier(named, node));
         config.client_auth_cert_resolver = self.own.clone();
         // Members talk HTTP/1.1, with a connection for each request under way.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -125,12 +150,75 @@ impl Credentials {
     }
 }
 
-fn certify(authority: &Authority, node: u64) -> Result<Arc<CertifiedKey>, AuthorityError> {
-    // Certificates are judged by the wall clocks of hosts, so they are dated by one.
-    let now = clock::wall();
+fn certify(
+    authority: &Authority,
+    key: &MemberKey,
+    node: u64,
+    now: Timestamp,
+) -> Result<Arc<CertifiedKey>, AuthorityError> {
     let (chain, key): (Vec<CertificateDer<'static>>, _) =
-        authority.issue_node(node, now, now.plus(LIFETIME))?;
+        authority.issue_node(node, key, (now, now.plus(LIFETIME)))?;
     let certified = CertifiedKey::from_der(chain, key, &trust::provider())
         .map_err(|error| AuthorityError::Foreign(error.to_string()))?;
     Ok(Arc::new(certified))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When a certificate ends, in seconds since the Unix epoch; its number and its key.
+    fn told(own: &Own) -> (i64, Vec<u8>, Fingerprint) {
+        let present = own.present();
+        let leaf = present.cert.first().expect("a certificate");
+        let (_, read) = x509_parser::parse_x509_certificate(leaf).expect("a certificate");
+        let key = trust::fingerprint(read.public_key().raw);
+        (read.validity().not_after.timestamp(), read.raw_serial().to_vec(), key)
+    }
+
+    fn credentials() -> Credentials {
+        let directory = tempfile::tempdir().expect("a directory");
+        let authority = Authority::create(directory.path(), clock::wall()).expect("made");
+        let key = MemberKey::generate().expect("a key");
+        Credentials::new(authority, key, 2, BTreeMap::new()).expect("signs")
+    }
+
+    #[test]
+    fn the_next_certificate_is_for_the_same_key_and_ends_later() {
+        let own = credentials();
+        let (first_end, first_number, key) = told(&own.own);
+        assert_eq!(key, own.key.fingerprint());
+        let later = clock::wall().plus(RENEW_EVERY);
+        own.renew(later).expect("signs");
+        let (end, number, same) = told(&own.own);
+        assert_eq!(same, key, "the others would not know it any more");
+        let wanted = i64::try_from(RENEW_EVERY.as_secs()).expect("fits");
+        assert!((wanted..wanted + 60).contains(&(end - first_end)), "{first_end}, {end}");
+        assert_ne!(number, first_number);
+        // The lifetime spans many attempts, so that one that fails harms nobody.
+        assert!(LIFETIME >= RENEW_EVERY * 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_renews_by_itself_and_shows_the_new_one_from_then_on() {
+        let own = Arc::new(credentials());
+        let keyring = Arc::new(Keyring::new(BTreeMap::new(), |_| None));
+        let shown = |own: &Credentials| {
+            let client = own.client(1, &keyring).expect("a configuration");
+            let asked = client.client_auth_cert_resolver.resolve(&[], &[]).expect("one to show");
+            asked.cert.clone()
+        };
+        let first = shown(&own);
+        let stop = CancellationToken::new();
+        let renewal = tokio::spawn(own.clone().keep_fresh(stop.clone()));
+        tokio::time::sleep(RENEW_EVERY - Duration::from_secs(1)).await;
+        assert_eq!(shown(&own), first, "too early");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let second = shown(&own);
+        assert_ne!(second, first);
+        tokio::time::sleep(RENEW_EVERY).await;
+        assert_ne!(shown(&own), second, "again and again");
+        stop.cancel();
+        renewal.await.expect("ends when it is told to");
+    }
 }

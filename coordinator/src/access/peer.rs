@@ -30,8 +30,13 @@ pub enum Peer {
         /// Its public key.
         key: Fingerprint,
     },
-    /// A member of the coordinators.
-    Member(u64),
+    /// Who has a member's certificate. Whether it is the member is told by the key.
+    Member {
+        /// Its number.
+        node: u64,
+        /// Its public key.
+        key: Fingerprint,
+    },
 }
 
 impl Peer {
@@ -44,12 +49,15 @@ impl Peer {
         let Some(certificate) = chain.and_then(<[_]>::first) else { return Some(Self::Stranger) };
         let (_, read) = x509_parser::parse_x509_certificate(certificate).ok()?;
         let names = read.subject_alternative_name().ok()??;
+        let key = trust::fingerprint(read.public_key().raw);
         names.value.general_names.iter().find_map(|name| match name {
             GeneralName::URI(uri) => {
                 let (probe, site) = parse_probe_uri(uri)?;
-                Some(Self::Probe { probe, site, key: trust::fingerprint(read.public_key().raw) })
+                Some(Self::Probe { probe, site, key })
             }
-            GeneralName::DNSName(name) => node_of(authority, name).map(Self::Member),
+            GeneralName::DNSName(name) => {
+                node_of(authority, name).map(|node| Self::Member { node, key })
+            }
             _ => None,
         })
     }
@@ -67,14 +75,14 @@ fn parse_probe_uri(uri: &str) -> Option<(ProbeId, SiteId)> {
     Some((ProbeId::new(decoded(probe)?), SiteId::new(decoded(site)?)))
 }
 
-/// Lets only members in, for what `admits` says of a member and a path.
+/// Lets only members in, for what `admits` says of a member's number, its key and a path.
 pub fn only_members(
     routes: Router,
-    admits: impl Fn(u64, &str) -> bool + Clone + Send + Sync + 'static,
+    admits: impl Fn(u64, &Fingerprint, &str) -> bool + Clone + Send + Sync + 'static,
 ) -> Router {
     routes.layer(middleware::from_fn(move |request: Request, next: Next| {
         let admitted = match request.extensions().get() {
-            Some(Peer::Member(node)) => admits(*node, request.uri().path()),
+            Some(Peer::Member { node, key }) => admits(*node, key, request.uri().path()),
             _ => false,
         };
         pass(admitted, request, next)

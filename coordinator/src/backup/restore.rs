@@ -9,7 +9,7 @@ use crosscheck_checks::clock;
 use crosscheck_core::{State, snapshot};
 
 use super::{BackupError, Frame, Head, Reader, everything};
-use crate::access::{Authority, AuthorityError};
+use crate::access::{Authority, AuthorityError, KeyError, MemberKey};
 use crate::cluster::identity::{Identity, IdentityError};
 use crate::cluster::init::FIRST;
 use crate::fatal::Fatal;
@@ -40,6 +40,9 @@ pub enum RestoreError {
     /// The authority cannot be made or taken over.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The member's key cannot be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The log or the snapshot cannot be written.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -66,12 +69,14 @@ pub async fn restore(
         Some(kept) => Authority::adopt(&settings.data, kept)?,
         None => Authority::create(&settings.data, clock::wall())?,
     };
+    let key = MemberKey::generate()?;
+    key.keep(&settings.data)?;
     let mut read = 0;
     let counted = Counted { inner: open(file)?, read: &mut read };
     let mut reader = Reader::new(counted)?;
     let (head, state) = beginning(&mut reader)?;
     let cluster = format!("{:032x}", rand::random::<u128>());
-    let (state, withheld) = state.restored(cluster.clone(), FIRST);
+    let (state, withheld) = state.restored(cluster.clone(), FIRST, key.fingerprint());
     let history = History::open(&settings.data, Fatal::exit())?;
     history.lack(head.index).await?;
     let (want, mut first) = (everything(head.index), None);
@@ -87,7 +92,7 @@ pub async fn restore(
     }
     history.flush().await?;
     plant(&settings.data, FIRST, &settings.raft_url(), state, head.index).await?;
-    let identity = Identity::new(FIRST, cluster, BTreeMap::new());
+    let identity = Identity::new(FIRST, cluster, BTreeMap::new(), BTreeMap::new());
     identity.write(&settings.data)?;
     Ok(Restored { head, identity, withheld })
 }

@@ -96,8 +96,10 @@ fn not_leader(inner: &Inner) -> Changed {
 async fn admit(inner: &Arc<Inner>, node: u64, url: &str) -> Result<Changed, ChangeError> {
     let group = inner.node.group();
     let known = group.get(&node);
-    let enrolled = inner.shared.read(|state| state.members.contains_key(&node));
-    if known.is_none() && !enrolled {
+    let (enrolled, dismissed) = inner
+        .shared
+        .read(|state| (state.members.contains_key(&node), state.dismissed.contains_key(&node)));
+    if dismissed || (known.is_none() && !enrolled) {
         return Ok(Changed::Removed(removed(node)));
     }
     if let Some((other, _)) = group.iter().find(|(id, known)| **id != node && known.url == url) {
@@ -124,30 +126,77 @@ async fn admit(inner: &Arc<Inner>, node: u64, url: &str) -> Result<Changed, Chan
 async fn remove(inner: &Arc<Inner>, node: u64, by: Actor) -> Result<Changed, ChangeError> {
     let group = inner.node.group();
     let enrolled = inner.shared.read(|state| state.members.contains_key(&node));
-    let Some(known) = group.get(&node) else {
-        return match enrolled {
-            true => Ok(record(inner, by, &Command::Dismiss { node }).await),
-            false => Ok(Changed::Refused(format!(
-                "there is no coordinator {node}: `crosscheck cluster status` lists them"
-            ))),
-        };
-    };
-    if known.role == Role::Voter {
-        if let Some(refusal) = why_not_without(inner, &group, node).await {
-            return Ok(Changed::Refused(refusal));
-        }
-        if node == inner.id {
-            inner.node.hand_over().await;
-            return Ok(match inner.node.standing().is_leader {
-                true => Changed::Unknown("no other coordinator has taken over: try again".into()),
-                false => Changed::NotLeader(None),
-            });
-        }
+    if !group.contains_key(&node) && !enrolled {
+        return Ok(Changed::Refused(format!(
+            "there is no coordinator {node}: `crosscheck cluster status` lists them"
+        )));
     }
+    if let Some(kept) = keep(inner, &group, node).await {
+        return Ok(kept);
+    }
+    // On record first, with who said so: a leader that is lost in between has a successor that goes
+    // on from there (`finish_removals`). From now on nobody of that number gets in.
+    let recorded = record(inner, by, &Command::Dismiss { node }).await;
+    if recorded != Changed::Done || !group.contains_key(&node) {
+        return Ok(recorded);
+    }
+    expel(inner, node).await.map(|()| Changed::Done)
+}
+
+/// Why a node cannot be taken out of the group here and now.
+async fn keep(inner: &Inner, group: &BTreeMap<u64, Known>, node: u64) -> Option<Changed> {
+    if group.get(&node)?.role != Role::Voter {
+        return None;
+    }
+    if let Some(refusal) = why_not_without(inner, group, node).await {
+        return Some(Changed::Refused(refusal));
+    }
+    if node != inner.id {
+        return None;
+    }
+    inner.node.hand_over().await;
+    Some(match inner.node.standing().is_leader {
+        true => Changed::Unknown("no other coordinator has taken over: try again".into()),
+        false => Changed::NotLeader(None),
+    })
+}
+
+async fn expel(inner: &Inner, node: u64) -> Result<(), ChangeError> {
     inner.node.expel(node).await?;
     tracing::warn!(node, "a coordinator was removed from the cluster");
-    // From now on nobody of that number gets in.
-    Ok(record(inner, by, &Command::Dismiss { node }).await)
+    Ok(())
+}
+
+/// Takes out of the group whoever is on record as removed and is still in it, because the leader
+/// that put it on record was lost before it had come to that.
+pub(crate) async fn finish_removals(inner: &Arc<Inner>) {
+    let left = || {
+        let mut group = inner.node.group();
+        inner.shared.read(|state| group.retain(|node, _| state.dismissed.contains_key(node)));
+        group.into_keys().next()
+    };
+    if left().is_none() || !inner.leadership.borrow().is_leader {
+        return;
+    }
+    let _turn = inner.changes.lock().await;
+    // Somebody may have done it meanwhile.
+    let Some(node) = left() else { return };
+    let work = async {
+        if !inner.node.confirm_leadership().await {
+            return Ok(());
+        }
+        inner.node.finish_change().await?;
+        match keep(inner, &inner.node.group(), node).await {
+            None => expel(inner, node).await,
+            Some(Changed::Refused(reason)) => Err(ChangeError::Failed(reason)),
+            Some(_) => Ok(()),
+        }
+    };
+    match timeout(inner.profile.submit_limit(), work).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(node, %error, "a removal is not finished yet"),
+        Err(_) => tracing::warn!(node, "a removal is not finished yet: no majority in time"),
+    }
 }
 
 /// Commits an operator's act, which leaves its entry in the audit trail.

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use crosscheck_model::join::Fingerprint;
 use serde::{Deserialize, Serialize};
 
 /// The version of the file; a change of its meaning gets the next.
@@ -29,6 +30,8 @@ pub struct Identity {
     pub cluster: String,
     /// Coordinators that it can ask as long as it has no log: number to Raft URL.
     pub members: BTreeMap<u64, String>,
+    /// The public keys of those coordinators.
+    pub keys: BTreeMap<u64, Fingerprint>,
     /// Why it must not run any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<String>,
@@ -78,9 +81,14 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// A coordinator that knows those others.
-    pub fn new(node: u64, cluster: String, members: BTreeMap<u64, String>) -> Self {
-        Self { format: FORMAT, node, cluster, members, removed: None }
+    /// A coordinator that knows those others, where they are and their public keys.
+    pub fn new(
+        node: u64,
+        cluster: String,
+        members: BTreeMap<u64, String>,
+        keys: BTreeMap<u64, Fingerprint>,
+    ) -> Self {
+        Self { format: FORMAT, node, cluster, members, keys, removed: None }
     }
 
     /// The coordinator of a data directory that may run.
@@ -169,7 +177,9 @@ mod tests {
     use super::*;
 
     fn identity() -> Identity {
-        Identity::new(4, "c".into(), BTreeMap::from([(1, "http://10.0.0.1:7401".into())]))
+        let members = BTreeMap::from([(1, "https://10.0.0.1:7401".into())]);
+        let keys = BTreeMap::from([(1, Fingerprint([9; 32]))]);
+        Identity::new(4, "0123456789abcdef0123456789abcdef".into(), members, keys)
     }
 
     #[test]
@@ -195,6 +205,35 @@ mod tests {
         fs::write(data.join("log.db"), "a log").expect("written");
         identity().remove(data, "removed by an operator").expect("written");
         assert_eq!(refused(), "removed by an operator");
+    }
+
+    /// What `node.json` looks like, as text in `golden/`: every later release must read it.
+    ///
+    /// A failure here after a release says: give the new form the next `format`, and read the old
+    /// one. Before the first release, write the files anew: `CROSSCHECK_GOLDEN=write`.
+    #[test]
+    fn the_file_has_the_golden_form_that_it_was_written_in() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cluster/golden");
+        let removed = Identity { removed: Some("removed by li".into()), ..identity() };
+        for (name, identity) in [("node.json", identity()), ("removed.json", removed)] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let data = directory.path();
+            fs::write(data.join("log.db"), "a log").expect("written");
+            identity.write(data).expect("written");
+            let written = fs::read_to_string(data.join(NAME)).expect("there");
+            let path = golden.join(name);
+            if std::env::var_os("CROSSCHECK_GOLDEN").is_some_and(|value| value == "write") {
+                fs::write(&path, &written).expect("written");
+            }
+            let kept = fs::read_to_string(&path).expect("a golden file");
+            assert_eq!(kept, written, "{name}: this is written otherwise than it was");
+            fs::write(data.join(NAME), kept).expect("written");
+            match (Identity::read(data), &identity.removed) {
+                (Ok(read), None) => assert_eq!(read, identity),
+                (Err(IdentityError::Removed(why)), Some(wanted)) => assert_eq!(why, *wanted),
+                (other, _) => panic!("{name}: {other:?}"),
+            }
+        }
     }
 
     #[test]

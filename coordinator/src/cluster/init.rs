@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_checks::clock;
+use crosscheck_core::Command;
 
 use super::Program;
 use super::identity::{Identity, IdentityError};
-use crate::access::{Authority, AuthorityError};
+use crate::access::{Authority, AuthorityError, KeyError, MemberKey};
 use crate::fatal::Fatal;
 use crate::leader::SystemClock;
-use crate::replica::{Replica, ReplicaConfig, SNAPSHOT_EVERY, StartError};
+use crate::replica::{Replica, ReplicaConfig, SNAPSHOT_EVERY, StartError, SubmitError};
 use crate::settings::Settings;
 use crate::surroundings::Surroundings;
 
@@ -30,9 +31,15 @@ pub enum InitError {
     /// The authority cannot be made.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The member's key cannot be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The replica does not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Its first entries are not written.
+    #[error("begin the log: {0}")]
+    Begin(#[from] SubmitError),
     /// The node does not come to lead itself.
     #[error("the new cluster has no leader after {} s; is the disk very slow?", FORMING_LIMIT.as_secs())]
     NoLeader,
@@ -45,6 +52,8 @@ pub enum InitError {
 pub async fn form(settings: &Settings, program: Program) -> Result<Identity, InitError> {
     Identity::claim(&settings.data)?;
     Authority::create(&settings.data, clock::wall())?;
+    let key = MemberKey::generate()?;
+    key.keep(&settings.data)?;
     let config = ReplicaConfig {
         id: FIRST,
         url: settings.raft_url(),
@@ -68,9 +77,12 @@ pub async fn form(settings: &Settings, program: Program) -> Result<Identity, Ini
         return Err(InitError::NoLeader);
     }
     drop(led);
+    // Before anybody can join: from now on nobody is number 1 by another key.
+    let introduced = Command::Introduce { node: FIRST, key: key.fingerprint() };
+    replica.submit(introduced).await?;
     let cluster = replica.read(|state| state.cluster.clone());
     replica.shutdown().await;
-    let identity = Identity::new(FIRST, cluster, BTreeMap::new());
+    let identity = Identity::new(FIRST, cluster, BTreeMap::new(), BTreeMap::new());
     identity.write(&settings.data)?;
     Ok(identity)
 }

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use super::Program;
 use super::change::too_old;
 use super::identity::{Identity, IdentityError};
-use crate::access::{Authority, AuthorityError};
+use crate::access::{Authority, AuthorityError, KeyError, MemberKey};
 use crate::operator::Caller;
 use crate::raft::{StartError, causes, create_log};
 use crate::replica::{Replica, SubmitError};
@@ -42,7 +42,8 @@ const BODY_LIMIT_BYTES: usize = 16 * 1024;
 pub struct Join {
     /// The one-time token.
     pub token: String,
-    /// The newcomer's own, for which the token is good: asked again with it, the answer is the same.
+    /// The newcomer's public key, for which the token is good: asked again with it, the answer is
+    /// the same. By no other key is anybody taken for it.
     pub key: Fingerprint,
     /// The newest format level that its program reads.
     #[serde(default = "first_level")]
@@ -62,6 +63,8 @@ pub struct Joined {
     pub cluster: String,
     /// Who belongs to the cluster: number to Raft URL.
     pub members: BTreeMap<u64, String>,
+    /// Their public keys.
+    pub keys: BTreeMap<u64, Fingerprint>,
     /// The installation's authority with its key (PEM): a coordinator vouches for probes, too.
     pub authority: Option<String>,
 }
@@ -92,6 +95,9 @@ pub enum JoinError {
     /// The coordinator that was asked cannot be recognised.
     #[error("make a connection: {0}")]
     Tls(#[from] rustls::Error),
+    /// The newcomer's key cannot be made or kept.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// What it handed over cannot be kept, or is not what the token named.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -132,10 +138,13 @@ async fn join(Shared(replica): Shared<Arc<Replica>>, Json(asked): Json<Join>) ->
     }
     match replica.submit(Command::EnrolMember { token, key: asked.key, above }).await {
         Ok(Reply::Member(Ok(node))) => {
-            let cluster = replica.read(|state| state.cluster.clone());
+            let (cluster, keys) = replica.read(|state| {
+                let keys = members.keys().filter_map(|id| Some((*id, state.member_key(*id)?)));
+                (state.cluster.clone(), keys.collect())
+            });
             let credentials = replica.credentials();
             let authority = credentials.map(|own| own.authority().reveal().to_owned());
-            Json(Joined { node, cluster, members, authority }).into_response()
+            Json(Joined { node, cluster, members, keys, authority }).into_response()
         }
         Ok(Reply::Member(Err(refusal))) => refused(StatusCode::FORBIDDEN, refusal.to_string()),
         Ok(other) => {
@@ -213,10 +222,10 @@ pub async fn join_at(
         .timeout(ANSWER_LIMIT)
         .build()
         .map_err(unreached)?;
-    let own = digest(&rand::random::<[u8; 32]>());
+    let own = MemberKey::generate()?;
     let address = format!("{}/raft/v1/join", url.trim_end_matches('/'));
-    let request =
-        client.post(address).json(&Join { token: token.reveal(), key: own, level: program.level });
+    let (key, level) = (own.fingerprint(), program.level);
+    let request = client.post(address).json(&Join { token: token.reveal(), key, level });
     let response = request.send().await.map_err(unreached)?;
     if !response.status().is_success() {
         let status = response.status();
@@ -227,8 +236,9 @@ pub async fn join_at(
     let joined: Joined = response.json().await.map_err(unreached)?;
     let authority = joined.authority.unwrap_or_default();
     Authority::install(data, authority, &token.authority)?;
+    own.keep(data)?;
     create_log(data).await?;
-    let identity = Identity::new(joined.node, joined.cluster, joined.members);
+    let identity = Identity::new(joined.node, joined.cluster, joined.members, joined.keys);
     identity.write(data)?;
     Ok(identity)
 }

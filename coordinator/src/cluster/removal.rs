@@ -1,9 +1,10 @@
-//! How a coordinator learns that it was removed: nobody sends it anything any more, so it asks.
+//! How a removal comes to its end: a leader finishes what another has begun, and a coordinator that
+//! was removed learns of it by asking, since nobody sends it anything any more.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::change::removed;
+use super::change::{finish_removals, removed};
 use crate::raft::Answer;
 use crate::replica::{Ending, Inner};
 
@@ -11,6 +12,14 @@ use crate::replica::{Ending, Inner};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A short question.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// While this node leads, takes out whoever is on record as removed.
+pub(crate) async fn finish(inner: Arc<Inner>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        finish_removals(&inner).await;
+    }
+}
 
 /// While this node hears of no progress, asks the others whether it still belongs to them.
 pub(crate) async fn watch(inner: Arc<Inner>) {

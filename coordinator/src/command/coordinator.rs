@@ -10,7 +10,7 @@ use crosscheck_checks::env::Secrets;
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD_INPUT, FINE, terminal};
-use crate::access::{self, Authority, Credentials};
+use crate::access::{self, Authority, Credentials, MemberKey};
 use crate::cluster::Program;
 use crate::cluster::identity::Identity;
 use crate::courier;
@@ -82,7 +82,8 @@ Disk: from 90 % in use on the operators are told (an incident of the installatio
 member leads; from 95 % on it stops in order, and does not start before there is space again.
 
 Members and probes talk TLS 1.3, with certificates of this installation's own authority, whose key
-is `authority.pem` in the data directory: whoever has it can pretend to be any coordinator.
+is `authority.pem` in the data directory: whoever has it can let probes in, and pretend to probes to
+be a coordinator. Members know each other by keys of their own (`member-key.pem`), too.
 
 Exit status: 0 stopped in order, 1 ours, 2 the settings' or the data directory's: starting it
 again would not help."#;
@@ -116,12 +117,10 @@ pub async fn coordinator(args: &CoordinatorArgs, program: Program) -> anyhow::Re
             return Ok(BAD_INPUT);
         }
     };
-    let credentials = Authority::open(&settings.data)
-        .and_then(|authority| Credentials::new(authority, identity.node));
-    let credentials = match credentials {
+    let credentials = match credentials(&settings, &identity) {
         Ok(credentials) => Arc::new(credentials),
         Err(error) => {
-            writeln!(std::io::stderr(), "error: {}", terminal::lines(&error.to_string()))?;
+            writeln!(std::io::stderr(), "error: {}", terminal::lines(&error))?;
             return Ok(BAD_INPUT);
         }
     };
@@ -139,6 +138,13 @@ pub async fn coordinator(args: &CoordinatorArgs, program: Program) -> anyhow::Re
             Ok(BAD_INPUT)
         }
     }
+}
+
+fn credentials(settings: &Settings, identity: &Identity) -> Result<Credentials, String> {
+    let authority = Authority::open(&settings.data).map_err(|error| error.to_string())?;
+    let key = MemberKey::open(&settings.data).map_err(|error| error.to_string())?;
+    let made = Credentials::new(authority, key, identity.node, identity.keys.clone());
+    made.map_err(|error| error.to_string())
 }
 
 /// What a member has beside its settings.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::catalogue::catalogue;
 use super::exec::ExecArgs;
 use super::{BAD_INPUT, FINE};
-use crate::access::{self, Authority, AuthorityError, Credentials};
+use crate::access::{self, Authority, AuthorityError, Credentials, MemberKey};
 use crate::courier;
 use crate::fatal::Fatal;
 use crate::inside::InsideLink;
@@ -189,7 +189,9 @@ fn credentials(args: &StandaloneArgs) -> anyhow::Result<Option<Arc<Credentials>>
         Err(AuthorityError::Missing(_)) => Authority::create(&args.data, clock::wall())?,
         opened => opened?,
     };
-    Ok(Some(Arc::new(Credentials::new(authority, NODE)?)))
+    // Probes know coordinators by the authority; there is no other member to know this one's key.
+    let key = MemberKey::generate()?;
+    Ok(Some(Arc::new(Credentials::new(authority, key, NODE, BTreeMap::new())?)))
 }
 
 async fn start(

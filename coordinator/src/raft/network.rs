@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crosscheck_core::Reply;
 use crosscheck_core::level::{self, Level};
+use crosscheck_model::join::Fingerprint;
 use http::StatusCode;
 use openraft::alias::{SnapshotMetaOf, SnapshotOf, VoteOf};
 use openraft::errors::{
@@ -29,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::routes::routes;
 use super::wire::{Blob, Types, pack, unpack};
-use crate::access::Credentials;
+use crate::access::{Credentials, Keyring};
 use crate::cluster::report::Own;
 use crate::cluster::{Change, Changed};
 use crate::surroundings::{Lost, Question, Transport};
@@ -60,6 +61,9 @@ pub(crate) trait Asked: Clone + Send + Sync + 'static {
 
     /// Whether a node belongs to the cluster; `None` when this one has not heard of it yet.
     fn belongs(&self, node: u64) -> Option<bool>;
+
+    /// The public key of a node that belongs to the cluster, as far as this one has heard.
+    fn key(&self, node: u64) -> Option<Fingerprint>;
 
     /// How this node is.
     fn report(&self) -> Own;
@@ -115,12 +119,15 @@ pub(crate) enum CallError {
     },
 }
 
+/// What a node proves itself by to others, and recognises them by.
+pub(crate) type Secured = (Arc<Credentials>, Arc<Keyring>);
+
 /// A client for the other nodes of the cluster. Clones share its connections.
 #[derive(Clone)]
 pub(crate) struct Peers {
-    /// One for each node: each accepts that node's certificate only.
+    /// One for each node: each accepts that node's name and key only.
     clients: Arc<Mutex<BTreeMap<u64, reqwest::Client>>>,
-    credentials: Option<Arc<Credentials>>,
+    secured: Option<Secured>,
     /// In place of HTTPS.
     transport: Option<Arc<dyn Transport>>,
     id: u64,
@@ -128,16 +135,16 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// A client of node `id`, by TLS with its credentials, or within one process without any;
+    /// A client of node `id`, by TLS, or within one process without it;
     /// `append_limit` bounds what carries entries, which openraft's own limit (one heartbeat) is
     /// too short for on a slow disk.
     pub(crate) fn new(
         id: u64,
-        credentials: Option<Arc<Credentials>>,
+        secured: Option<Secured>,
         transport: Option<Arc<dyn Transport>>,
         append_limit: Duration,
     ) -> Self {
-        Self { clients: Arc::default(), credentials, transport, id, append_limit }
+        Self { clients: Arc::default(), secured, transport, id, append_limit }
     }
 
     /// The client for a node.
@@ -160,9 +167,10 @@ impl Peers {
             .tcp_nodelay(true)
             // A heartbeat must not wait behind a snapshot in one connection.
             .http1_only();
-        let builder = match &self.credentials {
-            Some(credentials) => {
-                let tls = credentials.client(target).map_err(|error| error.to_string())?;
+        let builder = match &self.secured {
+            Some((credentials, keyring)) => {
+                let tls = credentials.client(target, keyring);
+                let tls = tls.map_err(|error| error.to_string())?;
                 builder.tls_backend_preconfigured(tls)
             }
             None => builder,

@@ -6,6 +6,7 @@ use crosscheck_core::command::Stamped;
 use crosscheck_core::level::Level;
 use crosscheck_core::{Command, Reply, State};
 use crosscheck_model::Timestamp;
+use crosscheck_model::join::Fingerprint;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Inner, Replica};
@@ -128,6 +129,11 @@ impl Asked for Replica {
 
     fn belongs(&self, node: u64) -> Option<bool> {
         self.belongs_here(node)
+    }
+
+    fn key(&self, node: u64) -> Option<Fingerprint> {
+        // Not of one that was removed: whoever asks has not heard of it, and need not follow it.
+        self.read(|state| state.members.get(&node).and_then(|member| member.key))
     }
 
     fn report(&self) -> Own {

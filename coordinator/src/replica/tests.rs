@@ -2,6 +2,7 @@
 
 mod backup;
 mod joining;
+mod keys;
 mod membership;
 
 use std::collections::BTreeMap;

@@ -107,8 +107,11 @@ fn a_request_that_its_key_did_not_sign_is_refused() {
 fn a_members_certificate_names_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let authority = Authority::create(directory.path(), clock::wall()).expect("made");
-    let (chain, _) = authority.issue_node(3, certified().from, certified().until).expect("signs");
-    assert_eq!(Peer::of(Some(&chain), &authority.fingerprint()), Some(Peer::Member(3)));
+    let key = MemberKey::generate().expect("a key");
+    let time = (certified().from, certified().until);
+    let (chain, _) = authority.issue_node(3, &key, time).expect("signs");
+    let wanted = Peer::Member { node: 3, key: key.fingerprint() };
+    assert_eq!(Peer::of(Some(&chain), &authority.fingerprint()), Some(wanted));
     let other = Fingerprint([1; 32]);
     assert_eq!(Peer::of(Some(&chain), &other), None, "a member of another installation");
     assert_eq!(Peer::of(None, &other), Some(Peer::Stranger));

@@ -158,6 +158,7 @@ fn membership(lines: &mut Lines) {
             node: 3,
             cluster: "c".into(),
             members: BTreeMap::from([(1, url)]),
+            keys: BTreeMap::from([(1, key)]),
             authority: Some("PEM".into()),
         },
     );

@@ -42,6 +42,7 @@ pub(in crate::raft) fn routes<A: Asked>(raft: Raft<Types, Machine>, asked: A, id
         .route("/raft/v1/clock", post(clock::<A>))
         .route("/raft/v1/change", post(change::<A>))
         .route("/raft/v1/belongs", post(belongs::<A>))
+        .route("/raft/v1/key", post(key::<A>))
         .route("/raft/v1/report", post(report::<A>))
         .layer(DefaultBodyLimit::max(APPEND_LIMIT_BYTES))
         .merge(
@@ -128,6 +129,10 @@ async fn change<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u
 
 async fn belongs<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
     encode(&Answer(serving.asked.belongs(serving.parse(&body)?)))
+}
+
+async fn key<A: Asked>(State(serving): Serve<A>, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    encode(&Answer(serving.asked.key(serving.parse(&body)?)))
 }
 
 /// As JSON, to which fields can be added: programs of different releases must tell each other

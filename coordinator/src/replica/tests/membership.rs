@@ -26,7 +26,7 @@ fn ada() -> Actor {
     Actor { name: "ada".into(), role: operator::Role::Administrator, from: "here".into() }
 }
 
-fn removal(node: u64) -> Change {
+pub(super) fn removal(node: u64) -> Change {
     Change::Remove { node, by: ada() }
 }
 
@@ -43,7 +43,7 @@ async fn enrol(replica: &Replica, token: u8) -> u64 {
 }
 
 /// Waits until a replica knows exactly these voters.
-async fn votes(replica: &Replica, wanted: &[u64]) {
+pub(super) async fn votes(replica: &Replica, wanted: &[u64]) {
     let mut news = replica.0.node.watch();
     within(async {
         loop {
@@ -157,4 +157,23 @@ async fn the_lead_moves_on_demand_and_with_a_leader_that_is_removed() {
     let ending = within(cluster.replica(others[0]).ended()).await;
     assert!(matches!(ending, Ending::Removed(_)), "{ending:?}");
     submit(replica, Command::Tick).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_is_on_record_first_and_a_later_leader_brings_it_to_its_end() {
+    let cluster = Cluster::start(3).await;
+    let first = cluster.leader().await;
+    let others: Vec<u64> = cluster.members.keys().copied().filter(|id| *id != first).collect();
+    let replica = cluster.replica(first);
+    // As far as a leader had come that was lost then: nobody was taken out of the group yet.
+    let dismiss = Command::Dismiss { node: others[0] };
+    let act =
+        Command::Act { actor: ada(), command: crosscheck_core::command::Enclosed::new(&dismiss) };
+    assert_eq!(submit(replica, act).await, Reply::Done);
+    let mut left = [first, others[1]];
+    left.sort_unstable();
+    votes(replica, &left).await;
+    let ending = within(cluster.replica(others[0]).ended()).await;
+    assert!(matches!(ending, Ending::Removed(_)), "{ending:?}");
+    assert_eq!(replica.read(|state| state.member_belongs(others[0])), Some(false));
 }
