@@ -1,9 +1,11 @@
-//! What only a leader does: stamp the time, tick, expand maintenance windows.
+//! What only a leader does: stamp the time, tick, expand maintenance windows, look after clocks and
+//! followers.
 //!
 //! Nothing here remembers a decision: a new leader begins from the applied state, and every loop
 //! ends with the leadership.
 
 mod clocks;
+mod followers;
 mod time;
 
 use std::convert::Infallible;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use crosscheck_core::command::Stamped;
 use crosscheck_core::{Command, Reply};
 use crosscheck_model::Timestamp;
-use futures_util::future::join;
+use futures_util::future::join3;
 use tokio::time::MissedTickBehavior;
 
 use self::clocks::Clocks;
@@ -101,7 +103,7 @@ async fn lead(inner: &Inner, standing: Standing) -> Infallible {
     time.reach(reached, inner.gate.clock());
     inner.gate.open(time);
     publish(inner, standing, true);
-    join(tick(inner), clocks::keep(inner)).await.0
+    join3(tick(inner), clocks::keep(inner), followers::keep(inner)).await.0
 }
 
 async fn tick(inner: &Inner) -> Infallible {

@@ -73,6 +73,7 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
         }
         Command::HandOver { .. } | Command::BackUp { .. } => Reply::Done,
         Command::Clock { node, off_ms } => state.note_clock(node, off_ms, effects),
+        Command::Follower { node, following } => state.note_follower(node, following, effects),
         Command::Push { token, report } => state.take_push(token, report, effects),
         Command::Raise { level } => state.raise_level(level),
         Command::Release { key, attempt } => state.release(key, attempt, effects),
@@ -118,6 +119,7 @@ impl Scope {
             | Command::Heartbeat { .. }
             | Command::HandOver { .. }
             | Command::Clock { .. }
+            | Command::Follower { .. }
             | Command::Raise { .. }
             | Command::Release { .. }
             | Command::Introduce { .. }

@@ -9,6 +9,7 @@ use crosscheck_model::{CheckId, Config, IncidentId, ProbeId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Effect;
+use crate::follower::Following;
 use crate::heartbeat::Standing;
 use crate::identity::Certified;
 use crate::level::Level;
@@ -221,6 +222,13 @@ pub enum Command {
     BackUp {
         /// The coordinator that it is taken from.
         node: u64,
+    },
+    /// Whether a coordinator follows the log, when that changes; see [`crate::follower`].
+    Follower {
+        /// Its number.
+        node: u64,
+        /// Whether it does.
+        following: Following,
     },
 }
 

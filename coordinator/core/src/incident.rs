@@ -41,6 +41,8 @@ pub enum Subject {
     Heartbeat(String),
     /// A coordinator's clock that differs from the others'; see [`crate::clock`].
     Clock(u64),
+    /// A coordinator that does not follow the log; see [`crate::follower`].
+    Follower(u64),
 }
 
 /// An incident.

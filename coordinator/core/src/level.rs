@@ -27,7 +27,7 @@ pub type Level = u8;
 pub const FIRST: Level = 1;
 
 /// The newest level that this program reads, and writes when the whole cluster does. Level 2 added
-/// [`Command::Release`].
+/// [`Command::Release`] and [`Command::Follower`].
 pub const NEWEST: Level = 2;
 
 /// A record of a level that a program does not know.
@@ -85,7 +85,7 @@ impl Command {
             Self::Act { command, .. } => command.open().map_or(FIRST, |command| command.level()),
             // A member that does not know the level stops here, and not at the first entry of it.
             Self::Raise { level } => *level,
-            Self::Release { .. } => 2,
+            Self::Release { .. } | Self::Follower { .. } => 2,
         }
     }
 }

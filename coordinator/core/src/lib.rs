@@ -33,6 +33,7 @@ pub mod effect;
 pub mod evidence;
 pub mod finding;
 pub mod flapping;
+pub mod follower;
 pub mod heartbeat;
 pub mod identity;
 pub mod incident;

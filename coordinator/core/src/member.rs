@@ -116,7 +116,8 @@ impl State {
             self.resolve(id, self.now, text, Vec::new(), Edge::Recovery, effects);
         }
         let text = format!("coordinator {node} was removed from the cluster");
-        self.forget_clock(node, text, effects);
+        self.forget_clock(node, text.clone(), effects);
+        self.forget_follower(node, text, Edge::Removed, effects);
         Reply::Done
     }
 

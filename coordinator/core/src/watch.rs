@@ -1,6 +1,6 @@
 //! What the installation knows of its own eyes and voice: probes that lapse, sites that are
-//! awaited, channels that deliver nothing, receivers of its heartbeat that do not answer, coordinators whose clocks
-//! are wrong.
+//! awaited, channels that deliver nothing, receivers of its heartbeat that do not answer,
+//! coordinators whose clocks are wrong or that do not follow.
 //!
 //! **Who tells what**, so that one fact is one mail:
 //! - A probe, site, carrier or fleet that falls silent is an incident of [`crate::absence`]. It
@@ -51,6 +51,8 @@ pub struct Watch {
     pub heartbeats: BTreeMap<String, IncidentId>,
     /// The coordinators whose clocks differ from the others', with their open incident.
     pub clocks: BTreeMap<u64, IncidentId>,
+    /// The coordinators that do not follow the log, with their open incident.
+    pub behind: BTreeMap<u64, IncidentId>,
 }
 
 impl State {
@@ -171,6 +173,11 @@ pub(crate) fn advice(subject: &Subject, edge: Edge) -> Option<&'static str> {
             "Look whether the machine's clock is kept by NTP (`timedatectl`), and what it is kept \
              by. Decisions follow the median of all coordinators' clocks, so they are not wrong \
              yet.",
+        ),
+        Subject::Follower(_) => Some(
+            "Look whether its machine and its process run, whether the others reach its Raft \
+             address, and what its log says. One that is lost for good is replaced under a new \
+             number: `crosscheck cluster remove`, and join again.",
         ),
         Subject::Check(_) | Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => None,
     }

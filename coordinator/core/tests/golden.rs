@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crosscheck_core::command::{Enclosed, Reply, Stamped, Window};
+use crosscheck_core::follower::Following;
 use crosscheck_core::heartbeat::Standing;
 use crosscheck_core::identity::Certified;
 use crosscheck_core::operator::{Actor, NewToken, Role};
@@ -188,6 +189,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("release", Command::Release { key: KEY, attempt: 3 }),
         ("introduce", Command::Introduce { node: 1, key: DIGEST }),
         ("back-up", Command::BackUp { node: 2 }),
+        ("follower", Command::Follower { node: 2, following: Following::Behind { since: AT } }),
     ]
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crosscheck_core::command::Reply;
+use crosscheck_core::follower::Following;
 use crosscheck_core::token::Grant;
 use crosscheck_core::{Command, State, apply};
 use crosscheck_model::Timestamp;
@@ -131,6 +132,30 @@ fn a_full_disk_is_one_incident_an_episode_and_coordinator() {
     book.ask(Command::Dismiss { node: 2 });
     assert_eq!(book.edges(), [true, true, false], "who is gone has no trouble");
     assert!(matches!(book.disk(2, 99), Reply::Rejected(_)), "and makes none");
+}
+
+#[test]
+fn a_coordinator_that_does_not_follow_is_one_incident_an_episode_and_its_recovery() {
+    let mut book = Book::founded();
+    book.join(2);
+    let since = Timestamp::ZERO;
+    let mut say = |following| {
+        assert_eq!(book.ask(Command::Follower { node: 2, following }), Reply::Done);
+        book.edges()
+    };
+    assert!(say(Following::Caught).is_empty());
+    assert!(say(Following::Gone).is_empty());
+    assert_eq!(say(Following::Behind { since }), [false]);
+    assert_eq!(say(Following::Behind { since }), [false], "the same episode");
+    assert_eq!(say(Following::Caught), [true]);
+    assert_eq!(say(Following::Behind { since }), [true, false]);
+    assert_eq!(say(Following::Gone), [true, true]);
+    assert_eq!(say(Following::Behind { since }), [true, true, false]);
+    let summary = book.state.incidents.values().next_back().map(|i| i.summary.clone());
+    let summary = summary.expect("it is open");
+    assert!(summary.starts_with("coordinator 2 does not follow the log"), "{summary}");
+    assert_eq!(book.ask(Command::Dismiss { node: 2 }), Reply::Done);
+    assert_eq!(book.edges(), [true, true, true], "it goes with its coordinator");
 }
 
 #[test]

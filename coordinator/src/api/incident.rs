@@ -249,6 +249,7 @@ fn scope(subject: &Subject) -> String {
         Subject::Channel(name) => format!("channel {name}"),
         Subject::Heartbeat(name) => format!("heartbeat {name}"),
         Subject::Clock(node) => format!("clock of coordinator {node}"),
+        Subject::Follower(node) => format!("follower {node}"),
     }
 }
 

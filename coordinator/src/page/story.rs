@@ -143,6 +143,7 @@ pub(crate) fn title(state: &State, incident: &Incident) -> String {
             format!("Heartbeats do not reach {}", text::quote(name))
         }
         Subject::Clock(node) => format!("The clock of coordinator {node} is wrong"),
+        Subject::Follower(node) => format!("Coordinator {node} does not follow"),
     }
 }
 
