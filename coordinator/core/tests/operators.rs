@@ -98,6 +98,16 @@ fn what_changes_nothing_leaves_nothing() {
 }
 
 #[test]
+fn a_backup_changes_nothing_and_is_on_record_each_time() {
+    let mut world = World::default();
+    for node in [2, 3] {
+        assert_eq!(world.act(&Command::BackUp { node }), Reply::Done);
+    }
+    let told: Vec<_> = world.kept.iter().map(|e| (e.act.as_str(), e.subject.as_str())).collect();
+    assert_eq!(told, [("back up", "from coordinator 2"), ("back up", "from coordinator 3")]);
+}
+
+#[test]
 fn acts_do_not_nest() {
     let mut world = World::default();
     let inner = Command::Act {
