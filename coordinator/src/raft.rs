@@ -9,6 +9,7 @@
 mod golden;
 mod log;
 mod machine;
+mod marks;
 mod membership;
 mod network;
 mod node;
@@ -23,6 +24,7 @@ mod wire;
 // themselves; the coordinator uses them through `Node`.
 pub use log::{Log, LogError};
 pub use machine::{Builder, Machine, Shared};
+pub use marks::Marks;
 pub(crate) use membership::{ChangeError, Known, Role};
 pub(crate) use network::{Answer, Asked, CallError, Peers, Submitted, causes};
 pub(crate) use node::{Node, NodeOptions, ProposeError, Standing, create_log};

@@ -40,7 +40,7 @@ use crate::cluster::{Program, acquaint, admission, removal, upgrade};
 use crate::fatal::Fatal;
 use crate::history::History;
 use crate::leader::{self, Clock, Gate};
-use crate::raft::{Node, NodeOptions, Peers, Shared};
+use crate::raft::{Marks, Node, NodeOptions, Peers, Shared};
 pub use crate::raft::{Profile, StartError};
 use crate::surroundings::Surroundings;
 use batch::Batcher;
@@ -253,6 +253,11 @@ impl Replica {
             true
         };
         tokio::time::timeout(limit, learned).await.unwrap_or(false)
+    }
+
+    /// How far this member's log has come.
+    pub fn marks(&self) -> Marks {
+        self.0.node.marks()
     }
 
     /// How many members come before this one: whoever comes first speaks first.

@@ -1,5 +1,6 @@
 //! The invariants of `decisions.md`, section 3.6, that whole coordinators are needed for, one a
-//! file. I16 is in the witness and the harness: Raft's messages are looked at as they are sent.
+//! file. Of I16 there is more in the witness and the harness: Raft's messages are looked at as they
+//! are sent.
 
 use super::sink::Attempt;
 use super::witness::Committed;
@@ -13,7 +14,9 @@ mod i12_time;
 pub(super) mod i13_leader_change;
 mod i14_same_state;
 pub(super) mod i15_kept;
+mod i16_committed_on_quorum;
 mod i16_raft_safety;
+mod i16_state_order;
 mod liveness;
 
 /// What a checker finds: what is wrong, in words.
@@ -26,6 +29,11 @@ pub(super) trait Checker {
 
     /// An entry is committed; the witness' state is the one after it.
     fn entry(&mut self, _world: &World, _entry: &Committed) -> Finding {
+        Ok(())
+    }
+
+    /// All processes have had their turn.
+    fn turn(&mut self, _world: &World) -> Finding {
         Ok(())
     }
 
@@ -54,6 +62,8 @@ pub(super) fn all() -> Vec<Box<dyn Checker>> {
         Box::<i14_same_state::SameState>::default(),
         Box::<i15_kept::Kept>::default(),
         Box::<i16_raft_safety::RaftSafety>::default(),
+        Box::<i16_committed_on_quorum::CommittedOnQuorum>::default(),
+        Box::<i16_state_order::StateOrder>::default(),
         Box::<liveness::Liveness>::default(),
     ]
 }

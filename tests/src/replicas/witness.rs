@@ -1,7 +1,7 @@
 //! Reads what the coordinators say to each other, and follows the log from it: every entry that is
 //! ever led to a follower, what is committed, and the state that follows from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crosscheck_coordinator::raft::Types;
 use crosscheck_core::command::{Applied, Stamped};
@@ -25,6 +25,8 @@ struct Seen {
     prev: Option<Place>,
     hash: u64,
     stamped: Option<Stamped>,
+    /// Who votes from this entry on, when it says so.
+    voters: Option<Vec<BTreeSet<u64>>>,
 }
 
 /// An entry that is committed, and what it gave.
@@ -109,8 +111,24 @@ impl Witness {
             }
             _ => None,
         };
-        self.seen.insert(place, Seen { prev, hash, stamped: stamped.clone() });
+        let voters = match payload {
+            EntryPayload::Membership(membership) => Some(membership.get_joint_config().clone()),
+            _ => None,
+        };
+        self.seen.insert(place, Seen { prev, hash, stamped: stamped.clone(), voters });
         Ok(stamped)
+    }
+
+    /// Who votes by the last membership up to an entry, as far as it was ever led to anybody.
+    pub(super) fn voters_at(&self, place: Place) -> Option<Vec<BTreeSet<u64>>> {
+        let mut at = Some(place);
+        while let Some(seen) = at.and_then(|place| self.seen.get(&place)) {
+            if seen.voters.is_some() {
+                return seen.voters.clone();
+            }
+            at = seen.prev;
+        }
+        None
     }
 
     /// A leader says that everything up to this entry is committed: what is newly so, to be carried

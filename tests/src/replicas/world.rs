@@ -189,6 +189,7 @@ impl World {
         self.now += TURN;
         self.ground.lock().now = self.now;
         self.listen();
+        self.check(|checker, world| checker.turn(world));
         self.run_probes();
         if self.now.as_millis().is_multiple_of(LOOK_EVERY.as_millis()) {
             self.compare_states();

@@ -148,7 +148,7 @@ impl Promises {
 
 /// The last entry that the newest snapshot stands for. One that cannot be read does not let the
 /// process start.
-fn newest_snapshot(folder: &Path) -> Option<u64> {
+pub(super) fn newest_snapshot(folder: &Path) -> Option<u64> {
     let files = std::fs::read_dir(folder).ok()?;
     let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
     let index =
