@@ -17,6 +17,7 @@ mod negate;
 pub mod ntp;
 pub mod page;
 pub mod pop3;
+pub mod presence;
 pub mod push;
 pub mod redis;
 mod service;
@@ -33,11 +34,13 @@ use std::time::Duration;
 
 use crosscheck_model::spec::Source;
 use crosscheck_model::{Cause, Family, Outcome, Severity};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 use self::negate::Negatable;
+use self::presence::Sighting;
 use crate::env::Env;
 use crate::gather::Endpoint;
 
@@ -113,13 +116,6 @@ pub trait Check: Send + Sync {
         Source::Probes
     }
 
-    /// Whether an outcome that is Down says that what the check describes is not there, so that it is
-    /// Up when turned round. Most kinds tell by the cause; where somebody else is asked about the
-    /// target, the kind knows whether that one has answered.
-    fn is_absent(&self, outcome: &Outcome) -> bool {
-        negate::is_absent(outcome)
-    }
-
     /// Where evidence can be gathered when it fails; `None`: nowhere.
     fn endpoint(&self) -> Option<Endpoint> {
         None
@@ -127,6 +123,13 @@ pub trait Check: Send + Sync {
 
     /// Runs it once. Everything it does ends by `deadline`, and it says so in the cause.
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome>;
+
+    /// The same, with what it says of whether the described is there, for a check turned round. Most
+    /// kinds tell by the cause; where somebody stands between or is asked about the target, the kind
+    /// knows who has failed.
+    fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
+        self.run(env, deadline).map(Sighting::by_cause).boxed()
+    }
 }
 
 /// What holds for a kind when people say nothing.

@@ -135,6 +135,8 @@ pub struct Cost {
     pub reached: Duration,
     /// From there until it consented; `None` where no consent is asked for.
     pub consented: Option<Duration>,
+    /// Whether it was the target's end that turned it away, by the proxy's word.
+    pub turned_away: bool,
 }
 
 impl Proxy {
@@ -215,6 +217,7 @@ impl Proxy {
         timer: &mut Timer,
         cost: &mut Cost,
     ) -> Result<TcpStream, Failure> {
+        cost.turned_away = false;
         let place = match self.resolve {
             Resolve::Proxy => host.parse().map_or(Place::Name(host), Place::Address),
             Resolve::Probe => Place::Address(resolved(env, host, family, timer).await?),
@@ -236,8 +239,18 @@ impl Proxy {
         })?;
         let consented = timer.elapsed().saturating_sub(before);
         cost.consented = Some(cost.consented.unwrap_or_default() + consented);
+        cost.turned_away = matches!(asked, Err(Refusal::TurnedAway(..)));
         asked.map_err(|refusal| refusal.failure(&self.at))?;
         Ok(stream)
+    }
+
+    /// What broke on the connection to a proxy that forwards, before an answer's head came: the proxy
+    /// itself answers in any case, be it that it has none of the target (RFC 9110 15.6.3).
+    pub fn broke_off(&self, failure: Failure) -> Failure {
+        match failure.cause {
+            Cause::Reset | Cause::Protocol => self.named(failure),
+            _ => failure,
+        }
     }
 
     /// The failure as one of the proxy.
@@ -281,8 +294,10 @@ enum Refusal {
     Refuses(String),
     /// It speaks another protocol, or broke off.
     Broken(String),
-    /// It wanted to, and this came of it.
+    /// It wanted to, and this came of it: through the target's fault, or its own.
     Target(Cause, String),
+    /// It wanted to, and the target's end turned it away.
+    TurnedAway(Cause, String),
 }
 
 impl Refusal {
@@ -292,7 +307,7 @@ impl Refusal {
                 Failure::new(Cause::Proxy, format!("the proxy {proxy} refuses: {why}"))
             }
             Self::Broken(why) => Failure::new(Cause::Proxy, format!("the proxy {proxy}: {why}")),
-            Self::Target(cause, what) => {
+            Self::Target(cause, what) | Self::TurnedAway(cause, what) => {
                 Failure::new(cause, format!("the proxy {proxy} cannot reach the target: {what}"))
             }
         }

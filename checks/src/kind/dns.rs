@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use self::agreement::Agreement;
 use self::judge::Wanted;
 use self::settings::{Asked, Settings, Way};
+use super::presence::{Presence, Sighting};
 use super::{Check, Kind, SettingsError, causes};
 use crate::clock;
 use crate::dial::status_of;
@@ -84,9 +85,6 @@ impl Kind for Dns {
 /// The most of a detail: it quotes the answer, which may be 64 KiB, and goes into a log entry.
 const DETAIL_LIMIT_BYTES: usize = 512;
 
-/// The size of an answer; there is none without one.
-const BYTES: &str = "bytes";
-
 struct DnsCheck {
     asked: Asked,
     wanted: Wanted,
@@ -133,38 +131,27 @@ impl Check for DnsCheck {
         Some(Endpoint { host, port: None, family: self.family(), tls: None, starttls: None })
     }
 
-    /// The server has answered, and by its answer there is no such thing: whoever does not answer, or
-    /// does not know, leaves it open.
-    fn is_absent(&self, outcome: &Outcome) -> bool {
-        let answered = outcome.values.contains_key(BYTES);
-        let no_such = matches!(
-            outcome.cause,
-            Some(
-                Cause::DnsNxdomain
-                    | Cause::DnsNoAddress
-                    | Cause::Answer
-                    | Cause::DnssecUnsigned
-                    | Cause::DnssecBogus
-            )
-        );
-        answered && no_such
+    fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
+        self.observe(env, deadline).map(|sighting| sighting.outcome).boxed()
     }
 
-    fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(async move {
-            let mut seen = Seen {
-                started: Instant::now(),
-                limit: deadline,
-                phases: Phases::default(),
-                address: None,
-            };
-            let reply = self.ask(env, &mut seen).await;
-            self.outcome(env, seen, reply)
-        })
+    fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
+        self.observe(env, deadline).boxed()
     }
 }
 
 impl DnsCheck {
+    async fn observe(&self, env: &Env, deadline: Duration) -> Sighting {
+        let mut seen = Seen {
+            started: Instant::now(),
+            limit: deadline,
+            phases: Phases::default(),
+            address: None,
+        };
+        let reply = self.ask(env, &mut seen).await;
+        self.sighting(env, seen, reply)
+    }
+
     async fn ask(&self, env: &Env, seen: &mut Seen) -> Result<Answered, Failure> {
         let servers = self.servers(env, seen).await?;
         seen.address = servers.first().copied();
@@ -272,23 +259,25 @@ impl DnsCheck {
         }
     }
 
-    fn outcome(&self, env: &Env, seen: Seen, answered: Result<Answered, Failure>) -> Outcome {
+    fn sighting(&self, env: &Env, seen: Seen, answered: Result<Answered, Failure>) -> Sighting {
         let duration = seen.started.elapsed();
-        let mut outcome = match answered {
+        let (mut outcome, down) = match answered {
             Ok(answered) => {
                 let mut outcome = self.judged(env, &answered, duration);
                 outcome.address = Some(answered.reply.server.to_string());
                 outcome.phases = answered.reply.phases;
-                outcome
+                let down = outcome.cause.map_or(Presence::There, by_answer);
+                (outcome, down)
             }
-            Err(failure) => self.failed(env, Some(failure)),
+            // Whoever does not answer leaves it open.
+            Err(failure) => (self.failed(env, Some(failure)), Presence::Unclear),
         };
         outcome.duration = duration;
         outcome.address = outcome.address.or_else(|| seen.address.map(|a| a.to_string()));
         if let Some(time) = seen.phases.get(Phase::Dns) {
             outcome.phases.add(Phase::Dns, time);
         }
-        outcome
+        Sighting::told(outcome, down)
     }
 
     fn judged(&self, env: &Env, answered: &Answered, duration: Duration) -> Outcome {
@@ -300,7 +289,7 @@ impl DnsCheck {
             outcome.excerpt = excerpt::of(judge::listing(&reply.message).as_bytes(), &env.secrets);
         }
         outcome.values = self.wanted.values(&reply.message);
-        outcome.values.insert(BYTES.to_owned(), reply.bytes as f64);
+        outcome.values.insert("bytes".to_owned(), reply.bytes as f64);
         outcome.values.insert("sent".to_owned(), f64::from(reply.sent));
         if let Some(certificate) = &answered.certificate {
             outcome.values.insert("certificate_days".to_owned(), certificate.days_left);
@@ -324,6 +313,19 @@ impl DnsCheck {
         let detail =
             format!("took {} ms, more than {} ms", duration.as_millis(), limit.as_millis());
         Some(Failure::new(Cause::Slow, detail))
+    }
+}
+
+/// What a server's answer says that is judged so: it may say that there is no such thing, or that it
+/// does not know.
+fn by_answer(cause: Cause) -> Presence {
+    match cause {
+        Cause::DnsNxdomain
+        | Cause::DnsNoAddress
+        | Cause::Answer
+        | Cause::DnssecUnsigned
+        | Cause::DnssecBogus => Presence::NotThere,
+        _ => Presence::Unclear,
     }
 }
 

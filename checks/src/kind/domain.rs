@@ -21,6 +21,7 @@ use super::http::client::{Client, Seen, Visit};
 use super::http::plan::Plan;
 use super::http::target::Target;
 use super::http::words::Words;
+use super::presence::{Presence, Sighting};
 use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::clock;
 use crate::dial::Timer;
@@ -160,14 +161,19 @@ impl Check for DomainCheck {
         self.client.family()
     }
 
-    /// The registry has said so; one that is not there says nothing of the domain.
-    fn is_absent(&self, outcome: &Outcome) -> bool {
-        let said = [Cause::DomainUnregistered, Cause::DomainExpired, Cause::DomainStatus];
-        outcome.cause.is_some_and(|cause| said.contains(&cause))
-    }
-
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
         self.observe(env, deadline).boxed()
+    }
+
+    /// The registry has said so; one that is not there says nothing of the domain.
+    fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
+        let told = |outcome: Outcome| match outcome.cause {
+            Some(Cause::DomainUnregistered | Cause::DomainExpired | Cause::DomainStatus) => {
+                Sighting::told(outcome, Presence::NotThere)
+            }
+            _ => Sighting::told(outcome, Presence::Unclear),
+        };
+        self.observe(env, deadline).map(told).boxed()
     }
 }
 

@@ -41,6 +41,7 @@ use self::client::{Client, Seen, Visit};
 use self::plan::Plan;
 use self::settings::Settings;
 use self::words::Words;
+use super::presence::Sighting;
 use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::Timer;
 use crate::env::Env;
@@ -112,12 +113,16 @@ impl Check for HttpCheck {
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
+        self.observe(env, deadline).map(|sighting| sighting.outcome).boxed()
+    }
+
+    fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
         self.observe(env, deadline).boxed()
     }
 }
 
 impl HttpCheck {
-    async fn observe(&self, env: &Env, deadline: Duration) -> Outcome {
+    async fn observe(&self, env: &Env, deadline: Duration) -> Sighting {
         let client = &self.0;
         // A token is forgotten one day, and must not be looked for ever after.
         let env = &Env { secrets: env.secrets.of_run(), ..env.clone() };
@@ -131,6 +136,6 @@ impl HttpCheck {
             Ok(prepared) => client.walk(env, prepared, &mut visit, &mut timer, &mut seen).await,
             Err(failure) => Err(failure.clone()),
         };
-        seen.outcome(&timer, &env.secrets, result.err())
+        seen.sighting(&timer, &env.secrets, result.err())
     }
 }

@@ -1,9 +1,10 @@
 //! `negate`: a check turned round. What it describes must not be there: the port must be closed,
 //! the name must not resolve, the page must not be served, the login must not succeed.
 //!
-//! It stands here once, around the kinds, and turns their outcomes by the cause. What says nothing
-//! about the target stays Unknown, and so does what leaves open whether it would have answered:
-//! silence of a name server, or of a service that took the connection. Nothing is green by it.
+//! It stands here once, around the kinds, and turns their outcomes by what they say of presence. What
+//! says nothing about the target stays Unknown, and so does what leaves open whether it would have
+//! answered: silence of a name server, or of a service that took the connection, and whatever a
+//! proxy on the way fails at. Nothing is green by it.
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use futures_util::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use super::presence::{Presence, Sighting};
 use super::{Check, Defaults, Kind, SettingsError};
 use crate::env::Env;
 use crate::gather::Endpoint;
@@ -86,24 +88,12 @@ impl Check for Negated {
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
-        let turn = |outcome| {
-            let is_absent = self.0.is_absent(&outcome);
-            turned(outcome, is_absent)
-        };
-        self.0.run(env, deadline).map(turn).boxed()
+        self.0.look(env, deadline).map(turned).boxed()
     }
 }
 
-/// Whether what a check describes is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    There,
-    NotThere,
-    Unclear,
-}
-
-fn turned(mut outcome: Outcome, is_absent: bool) -> Outcome {
-    match (presence(&outcome, is_absent), outcome.cause) {
+fn turned(Sighting { mut outcome, presence }: Sighting) -> Outcome {
+    match (presence, outcome.cause) {
         (Presence::There, why) => {
             outcome.detail = match why {
                 Some(why) => format!("it answers, though with a flaw ({why}: {})", outcome.detail),
@@ -124,37 +114,6 @@ fn turned(mut outcome: Outcome, is_absent: bool) -> Outcome {
         }
     }
     outcome
-}
-
-fn presence(outcome: &Outcome, is_absent: bool) -> Presence {
-    match (outcome.status, outcome.cause) {
-        (Status::Up | Status::Degraded, _) | (_, None) => Presence::There,
-        (Status::Unknown, _) => Presence::Unclear,
-        // Some replies came: it is there, and the path is bad.
-        (Status::Down, Some(Cause::Loss)) if !is_absent => Presence::There,
-        (Status::Down, _) if is_absent => Presence::NotThere,
-        (Status::Down, _) => Presence::Unclear,
-    }
-}
-
-/// What [`Check::is_absent`] says of a kind that speaks to its target itself.
-pub(super) fn is_absent(outcome: &Outcome) -> bool {
-    match outcome.cause {
-        Some(Cause::Loss) => {
-            outcome.values.get("loss_percent").is_none_or(|percent| *percent >= 100.0)
-        }
-        Some(
-            // Nobody is there; a firewall that drops packets is as good as a closed port.
-            Cause::Refused | Cause::Unreachable | Cause::ConnectTimeout | Cause::Reset
-            | Cause::DnsNxdomain | Cause::DnsNoAddress
-            // Somebody is, and does not do what is described.
-            | Cause::Status | Cause::Header | Cause::Body | Cause::Json | Cause::Answer
-            | Cause::Expect | Cause::Protocol | Cause::Login | Cause::NotOffered | Cause::HostKey
-            | Cause::ClockOffset | Cause::ClockQuality | Cause::Unsynchronised | Cause::KissOfDeath
-            | Cause::NotServing | Cause::ServiceUnknown,
-        ) => true,
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -245,14 +204,15 @@ mod tests {
     #[test]
     fn every_outcome_is_turned_by_its_cause() {
         let up = Outcome::new(Status::Up, None, "");
-        assert_eq!(turned(up, false).cause, Some(Cause::Answers));
+        assert_eq!(turned(Sighting::by_cause(up)).cause, Some(Cause::Answers));
         for cause in Cause::ALL {
             let before = Outcome::new(crate::dial::status_of(*cause), Some(*cause), "words");
-            let after = turned(before.clone(), is_absent(&before));
+            let after = turned(Sighting::by_cause(before.clone()));
             let wanted = match before.status {
                 Status::Up | Status::Degraded => Status::Down,
                 Status::Unknown => Status::Unknown,
                 Status::Down => match cause {
+                    Cause::Elements => Status::Down,
                     Cause::DnsServfail
                     | Cause::DnsRefused
                     | Cause::DnsTimeout
@@ -271,7 +231,6 @@ mod tests {
                     | Cause::ServerError
                     | Cause::Token
                     | Cause::Ocsp
-                    | Cause::Elements
                     | Cause::PluginCritical
                     | Cause::ExecTimeout
                     | Cause::NoReport
@@ -290,12 +249,20 @@ mod tests {
             };
             assert_eq!(after.status, wanted, "{cause}");
             assert_eq!(after.cause.is_none(), wanted == Status::Up, "{cause}");
+            assert_eq!(
+                after.cause == Some(Cause::Answers),
+                wanted == Status::Down || *cause == Cause::Answers,
+                "{cause}"
+            );
         }
         for (percent, status) in [(60.0, Status::Down), (100.0, Status::Up)] {
             let mut outcome = Outcome::new(Status::Down, Some(Cause::Loss), "words");
             outcome.values.insert("loss_percent".to_owned(), percent);
-            let absent = is_absent(&outcome);
-            assert_eq!(turned(outcome, absent).status, status, "{percent} % of echo replies lost");
+            assert_eq!(
+                turned(Sighting::by_cause(outcome)).status,
+                status,
+                "{percent} % of echo replies lost"
+            );
         }
     }
 

@@ -75,7 +75,8 @@ fn judge(head: &str, logs_in: bool) -> Result<(), Refusal> {
         }
         407 => Err(Refusal::Refuses(format!("{said}; it wants a user and password"))),
         504 => Err(Refusal::Target(Cause::ConnectTimeout, said.to_owned())),
-        // Most likely the target is not there; it might be the proxy's own trouble.
+        // Most likely the target is not there; it might be the proxy's own trouble, and no status
+        // tells the one from the other.
         500..=599 => Err(Refusal::Target(Cause::ServerError, said.to_owned())),
         _ => Err(Refusal::Refuses(said.to_owned())),
     }

@@ -17,6 +17,7 @@ use super::judge::is_referral;
 use super::{DnsCheck, Seen};
 use crate::env::Env;
 use crate::kind::Check;
+use crate::kind::presence::{Presence, Sighting};
 use crate::resolve::Failure;
 use crate::resolve::exchange::{self, Query, Transport};
 
@@ -102,10 +103,6 @@ impl Check for Agreement {
         self.check.family()
     }
 
-    fn is_absent(&self, outcome: &Outcome) -> bool {
-        outcome.cause == Some(Cause::SerialDisagreement)
-    }
-
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
         async move {
             let (started, phases) = (Instant::now(), Phases::default());
@@ -127,6 +124,15 @@ impl Check for Agreement {
             outcome
         }
         .boxed()
+    }
+
+    /// What must not be is agreement: servers that do not say leave it open.
+    fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
+        let told = |outcome: Outcome| match outcome.cause {
+            Some(Cause::SerialDisagreement) => Sighting::told(outcome, Presence::NotThere),
+            _ => Sighting::told(outcome, Presence::Unclear),
+        };
+        self.run(env, deadline).map(told).boxed()
     }
 }
 

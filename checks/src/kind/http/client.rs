@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crosscheck_model::{Cause, Family};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use super::body::Body;
 use super::exchange::Answer;
@@ -122,6 +122,7 @@ impl Client {
             }
             seen.status = Some(answer.head.status.as_u16());
             seen.version = Some(answer.spoken.number());
+            seen.answer_is_proxys = self.is_forwarded(&hop.target) && is_proxys(answer.head.status);
             let next =
                 if self.plan.redirects == 0 { None } else { hop.next(&answer.head, prepared) };
             let accepts = || self.plan.wanted.accepts(answer.head.status);
@@ -211,13 +212,18 @@ impl Client {
     /// A status that is not wanted, with the proxy that may have answered in the target's place.
     fn by_whom(&self, failure: Failure, from: &Target) -> Failure {
         match &self.plan.proxy {
-            Some(proxy) if proxy.forwards() && !from.is_https() => {
+            Some(proxy) if self.is_forwarded(from) => {
                 let detail =
                     format!("{}; it may be the answer of the proxy {proxy}", failure.detail);
                 Failure { cause: failure.cause, detail }
             }
             _ => failure,
         }
+    }
+
+    /// Whether a proxy takes the request itself, and so may answer it.
+    fn is_forwarded(&self, target: &Target) -> bool {
+        self.plan.proxy.as_ref().is_some_and(|proxy| proxy.forwards()) && !target.is_https()
     }
 
     pub(super) fn tls(&self, at_home: bool) -> Result<&Tls, Failure> {
@@ -235,6 +241,11 @@ impl Client {
             .map_err(|error| Failure { cause: Cause::Setup, detail: error.to_string() })?;
         Ok(cell.get_or_init(|| Box::new(tls)))
     }
+}
+
+/// Whether proxies answer so by themselves: their rules forbid it, or they get no answer.
+fn is_proxys(status: StatusCode) -> bool {
+    status == StatusCode::FORBIDDEN || status.is_server_error()
 }
 
 /// The failure with the place where a redirect has led.

@@ -80,7 +80,11 @@ impl Client {
                 _ => Form::Origin,
             };
             let request = prepared.request(plan, hop, late, form)?;
-            let answer = exchange::ask(stream, form == Form::Whole, request, timer).await?;
+            let answer = exchange::ask(stream, form == Form::Whole, request, timer).await;
+            let answer = answer.map_err(|failure| match &plan.proxy {
+                Some(proxy) if forwards => proxy.broke_off(failure),
+                _ => failure,
+            })?;
             return match answer.head.status {
                 StatusCode::PROXY_AUTHENTICATION_REQUIRED if forwards => Err(self.login_refused()),
                 _ => Ok(answer),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crosscheck_model::{Outcome, Status};
+use crosscheck_model::{Cause, Outcome, Status};
 
 use super::body::Body;
 use super::expect::Numbers;
 use crate::dial::Timer;
 use crate::env::Secrets;
 use crate::excerpt;
+use crate::kind::presence::{Presence, Sighting};
 use crate::proxy::Cost;
 use crate::resolve::Failure;
 
@@ -31,6 +32,8 @@ pub(in crate::kind) struct Seen {
     token: Option<Duration>,
     /// What the way through a proxy took.
     pub(super) proxy: Option<Cost>,
+    /// Whether the last answer may be the proxy's own, instead of the target's.
+    pub(super) answer_is_proxys: bool,
 }
 
 impl Seen {
@@ -119,6 +122,33 @@ impl Seen {
     /// The body, as far as it was kept.
     pub(in crate::kind) fn body(&mut self) -> &[u8] {
         self.body.as_mut().map_or(&[][..], |body| body.kept())
+    }
+
+    /// The outcome, and what it says of whether the described is there.
+    pub(in crate::kind) fn sighting(
+        &mut self,
+        timer: &Timer,
+        secrets: &Secrets,
+        failure: Option<Failure>,
+    ) -> Sighting {
+        let down = failure.as_ref().map_or(Presence::There, |failure| self.presence(failure.cause));
+        Sighting::told(self.outcome(timer, secrets, failure), down)
+    }
+
+    /// What a Down of this cause says of the target. By way of a proxy, only what the target's end has
+    /// said counts: what breaks off or keeps silent may be the proxy, and so may be who answers.
+    pub(in crate::kind) fn presence(&self, cause: Cause) -> Presence {
+        let Some(proxy) = &self.proxy else { return Presence::of(cause) };
+        match cause {
+            Cause::Refused | Cause::Unreachable if proxy.turned_away => Presence::NotThere,
+            Cause::Refused
+            | Cause::Unreachable
+            | Cause::ConnectTimeout
+            | Cause::Reset
+            | Cause::Protocol => Presence::Unclear,
+            _ if self.answer_is_proxys => Presence::Unclear,
+            _ => Presence::of(cause),
+        }
     }
 
     /// The outcome: what the timer measured and what was seen.

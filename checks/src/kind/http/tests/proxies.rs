@@ -5,6 +5,7 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::kind::negate::Negatable;
 
 fn by(proxy: &Server, scheme: &str, url: &str) -> serde_json::Value {
     let proxy = format!("{scheme}://{}", proxy.address);
@@ -172,4 +173,101 @@ async fn the_guard_judges_the_proxy_and_what_it_is_asked_for() {
         assert!(outcome.detail.contains("asked of a proxy"), "{}", outcome.detail);
     }
     assert!(heard.all().is_empty());
+}
+
+/// Runs a check turned round.
+async fn turned(mut settings: serde_json::Value, limit: std::time::Duration) -> Outcome {
+    settings["negate"] = json!(true);
+    Negatable(Http).parse(&settings).expect("well-formed settings").run(&env(), limit).await
+}
+
+#[track_caller]
+fn assert_open(outcome: &Outcome, of: &str) {
+    assert_eq!(outcome.status, Status::Unknown, "{of}: {outcome:?}");
+    assert!(outcome.detail.contains("proxy"), "{of}: {outcome:?}");
+}
+
+#[tokio::test]
+async fn turned_round_a_proxys_own_failure_is_no_absence() {
+    for says in [
+        "HTTP/1.1 403 Forbidden\r\n\r\n",
+        "HTTP/1.1 407 Who\r\n\r\n",
+        "HTTP/1.1 500 Oh\r\n\r\n",
+        "HTTP/1.1 502 Bad\r\n\r\n",
+        "HTTP/1.1 503 Busy\r\n\r\n",
+        "HTTP/1.1 504 Late\r\n\r\n",
+        "220 mail.test\r\n\r\n",
+        "",
+    ] {
+        let (proxy, _) = tunnels(says).await;
+        let outcome = turned(by(&proxy, "http", "https://shop.test/"), AMPLE).await;
+        assert_open(&outcome, says);
+    }
+    let (proxy, _) = tunnels("HTTP/1.1 200 Go\r\n\r\n").await;
+    let outcome = turned(by(&proxy, "http", "https://shop.test/"), AMPLE).await;
+    assert_eq!(outcome.status, Status::Unknown, "the tunnel breaks: {outcome:?}");
+    for reply in [1, 2, 3, 6, 7, 99] {
+        let (proxy, _) = socks(reply).await;
+        let outcome = turned(by(&proxy, "socks5", "http://shop.test/"), AMPLE).await;
+        assert_open(&outcome, &format!("SOCKS reply {reply}"));
+    }
+    let hold = |stream: TcpStream| async move {
+        let _held = stream;
+        std::future::pending().await
+    };
+    let silent = Server::plain("127.0.0.1:0", hold).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let deserted = listener.local_addr().expect("bound");
+    drop(listener);
+    for scheme in ["http", "socks5"] {
+        let outcome = turned(by(&silent, scheme, "https://shop.test/"), SHORT).await;
+        assert_open(&outcome, "silent");
+        let proxy = json!({ "url": format!("{scheme}://{deserted}") });
+        let settings = json!({ "url": "http://shop.test/", "proxy": proxy });
+        let outcome = turned(settings, AMPLE).await;
+        assert_eq!(outcome.cause, Some(Cause::Proxy), "{outcome:?}");
+        assert_open(&outcome, "deserted");
+    }
+}
+
+#[tokio::test]
+async fn turned_round_a_targets_end_that_turns_away_is_absence() {
+    for reply in [4, 5] {
+        let (proxy, _) = socks(reply).await;
+        let outcome = turned(by(&proxy, "socks5", "http://shop.test/"), AMPLE).await;
+        assert_eq!((outcome.status, outcome.cause), (Status::Up, None), "{reply}: {outcome:?}");
+    }
+    let (proxy, _) = socks(0).await;
+    let outcome = turned(by(&proxy, "socks5", "http://shop.test/"), AMPLE).await;
+    assert_eq!((outcome.status, outcome.cause), (Status::Down, Some(Cause::Answers)));
+    // What a proxy answers to a request in absolute form.
+    for (says, wanted) in [
+        (ok("the page"), Status::Down),
+        (ok("").replace("200 OK", "404 Not Found"), Status::Up),
+        (ok("").replace("200 OK", "403 Forbidden"), Status::Unknown),
+        (ok("").replace("200 OK", "407 Who"), Status::Unknown),
+        (ok("").replace("200 OK", "502 Bad"), Status::Unknown),
+        (ok("").replace("200 OK", "503 Busy"), Status::Unknown),
+        (ok("").replace("200 OK", "504 Late"), Status::Unknown),
+        ("220 mail.test\r\n\r\n".to_owned(), Status::Unknown),
+        (String::new(), Status::Unknown),
+    ] {
+        let (proxy, _) = server(says.clone(), Then::Close).await;
+        let outcome = turned(by(&proxy, "http", "http://shop.test/"), AMPLE).await;
+        assert_eq!(outcome.status, wanted, "{says}: {outcome:?}");
+        if wanted == Status::Unknown {
+            assert_open(&outcome, &says);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_breaks_off_before_it_answers_is_to_blame() {
+    for says in ["", "220 mail.test\r\n\r\n"] {
+        let (proxy, _) = server(says, Then::Close).await;
+        let outcome = run(&by(&proxy, "http", "http://shop.test/")).await;
+        let blamed = (Status::Unknown, Some(Cause::Proxy));
+        assert_eq!((outcome.status, outcome.cause), blamed, "{says}: {outcome:?}");
+        assert!(outcome.detail.starts_with("the proxy http://"), "{}", outcome.detail);
+    }
 }
