@@ -53,8 +53,8 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(dns::Dns),
     &Negatable(domain::Domain),
     &Negatable(tls::Tls),
-    &journey::Journey,
-    &page::Page,
+    &Negatable(journey::Journey),
+    &Negatable(page::Page),
     &Negatable(websocket::WebSocket),
     &Negatable(grpc::Grpc),
     &Negatable(smtp::Smtp),
@@ -66,7 +66,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(redis::Redis),
     &Negatable(mysql::Mysql),
     &Negatable(ntp::Ntp),
-    &exec::Exec,
+    &Negatable(exec::Exec),
     &push::Push,
 ];
 
@@ -91,6 +91,11 @@ pub trait Kind: Send + Sync {
     /// The causes that its failures may have, for the manual; in groups, for many kinds share some.
     fn causes(&self) -> &'static [&'static [Cause]] {
         &[]
+    }
+
+    /// What `negate` makes of it, for the manual.
+    fn turned_round(&self) -> &'static str {
+        "what is described here must not be there"
     }
 
     /// The JSON Schema of its settings. Unknown keys are found by it, so it must name them all.

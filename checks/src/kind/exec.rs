@@ -24,6 +24,7 @@ use tokio::process::Command;
 
 use self::process::{Ended, Exit};
 use self::settings::Settings;
+use super::presence::{Presence, Sighting};
 use super::{Check, Defaults, Kind, SettingsError};
 use crate::dial::Timer;
 use crate::env::Env;
@@ -64,6 +65,11 @@ impl Kind for Exec {
         ]]
     }
 
+    fn turned_round(&self) -> &'static str {
+        "the plugin must say CRITICAL (exit code 2, with a line that says so); OK and WARNING are \
+         failures, and any other end proves nothing"
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         Settings::json_schema(generator)
     }
@@ -88,19 +94,25 @@ impl Check for ExecCheck {
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
+        self.observe(env, deadline).map(|sighting| sighting.outcome).boxed()
+    }
+
+    fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
         self.observe(env, deadline).boxed()
     }
 }
 
 impl ExecCheck {
-    async fn observe(&self, env: &Env, deadline: Duration) -> Outcome {
+    async fn observe(&self, env: &Env, deadline: Duration) -> Sighting {
         let timer = Timer::start(deadline);
         let ended = match self.command(env) {
             Ok(command) => process::run(command, timer.deadline(), deadline).await,
             Err(failure) => Err(failure),
         };
         match ended {
-            Err(failure) => timer.outcome(&env.secrets, Some(failure)),
+            Err(failure) => {
+                Sighting::told(timer.outcome(&env.secrets, Some(failure)), Presence::Unclear)
+            }
             Ok(ended) => self.judge(&ended, env, &timer),
         }
     }
@@ -126,7 +138,7 @@ impl ExecCheck {
         Ok(command)
     }
 
-    fn judge(&self, ended: &Ended, env: &Env, timer: &Timer) -> Outcome {
+    fn judge(&self, ended: &Ended, env: &Env, timer: &Timer) -> Sighting {
         let output = performance::read(&String::from_utf8_lossy(&ended.output));
         let said = match (output.message.as_str(), ended.first_error()) {
             ("", error) => error,
@@ -157,7 +169,13 @@ impl ExecCheck {
             let shown = if ended.output.is_empty() { &ended.errors } else { &ended.output };
             outcome.excerpt = excerpt::of(shown, &env.secrets);
         }
-        outcome
+        // A plugin that has looked says so in a line. Interpreters end with 2 as well when they do not
+        // understand their script or its arguments, and print that as an error.
+        let down = match outcome.cause {
+            Some(Cause::PluginCritical) if !output.message.trim().is_empty() => Presence::NotThere,
+            _ => Presence::Unclear,
+        };
+        Sighting::told(outcome, down)
     }
 
     fn slow(&self, timer: &Timer) -> Option<Failure> {

@@ -87,6 +87,11 @@ impl Kind for Http {
         ]
     }
 
+    fn turned_round(&self) -> &'static str {
+        "what is described here must not be served; what a proxy on the way may have failed at by \
+         itself proves nothing"
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         Settings::json_schema(generator)
     }

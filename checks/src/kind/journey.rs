@@ -33,6 +33,7 @@ use super::http::client::{Seen, Visit};
 use super::http::jar::Jar;
 use super::http::target::Target;
 use super::http::words::{Saved, SavedValue, Words};
+use super::presence::{Presence, Sighting};
 use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{Timer, status_of};
 use crate::env::Env;
@@ -95,6 +96,11 @@ impl Kind for Journey {
         ]
     }
 
+    fn turned_round(&self) -> &'static str {
+        "the last step that is not `always` must fail, as a login that must not be let in; where the \
+         journey ends before it, nothing is known"
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         Settings::json_schema(generator)
     }
@@ -121,6 +127,10 @@ impl Check for JourneyCheck {
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
+        self.observe(env, deadline).map(|sighting| sighting.outcome).boxed()
+    }
+
+    fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
         self.observe(env, deadline).boxed()
     }
 }
@@ -134,6 +144,8 @@ struct Run<'a> {
     reserve: Duration,
     saved: Saved,
     jar: Jar,
+    /// What the step that decides has shown.
+    presence: Presence,
     /// What ended it; the words grow by what comes after.
     failure: Option<Failure>,
     /// What was not as it should be, but stopped nobody.
@@ -143,7 +155,7 @@ struct Run<'a> {
 }
 
 impl JourneyCheck {
-    async fn observe(&self, env: &Env, deadline: Duration) -> Outcome {
+    async fn observe(&self, env: &Env, deadline: Duration) -> Sighting {
         let plan = &self.0;
         // Its time is not the target's.
         let prepared = plan.steps.iter().try_for_each(|step| step.client.prepare());
@@ -158,6 +170,7 @@ impl JourneyCheck {
             reserve: if always { reserve } else { Duration::ZERO },
             saved: Saved::new(),
             jar: Jar::default(),
+            presence: Presence::Unclear,
             failure: prepared.err(),
             flaws: Vec::new(),
             values: BTreeMap::new(),
@@ -166,7 +179,8 @@ impl JourneyCheck {
         if run.failure.is_none() {
             run.all().await;
         }
-        run.outcome()
+        let presence = run.presence;
+        Sighting { outcome: run.outcome(), presence }
     }
 }
 
@@ -217,6 +231,9 @@ impl Run<'_> {
         self.timer.join(&timer);
         let hides = matches!(&result, Err(missed) if missed.hides);
         let result = result.map_err(|missed| missed.failure);
+        if at == self.plan.decides() {
+            self.presence = presence(&result, &seen);
+        }
         if result.is_err() && self.failure.is_none() && !hides {
             self.excerpt = excerpt::of_first(EXCERPT_WITHIN_BYTES, seen.body(), secrets);
         }
@@ -307,6 +324,16 @@ struct Missed {
 impl From<Failure> for Missed {
     fn from(failure: Failure) -> Self {
         Self { failure, hides: false }
+    }
+}
+
+/// What came of the step that decides, as a check of its own would tell it.
+fn presence(result: &Result<(), Failure>, seen: &Seen) -> Presence {
+    let Err(failure) = result else { return Presence::There };
+    match status_of(failure.cause) {
+        Status::Up | Status::Degraded => Presence::There,
+        Status::Unknown => Presence::Unclear,
+        Status::Down => seen.presence(failure.cause),
     }
 }
 

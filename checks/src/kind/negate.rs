@@ -43,11 +43,15 @@ impl<K: Kind> Kind for Negatable<K> {
         self.0.causes()
     }
 
+    fn turned_round(&self) -> &'static str {
+        self.0.turned_round()
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         let mut schema = self.0.schema(generator);
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
         if let Some(properties) = properties {
-            let about = "Turned round: what is described here must not be there.";
+            let about = format!("Turned round: {}.", self.0.turned_round());
             let word = json!({ "type": "boolean", "default": false, "description": about });
             properties.insert(WORD.to_owned(), word);
         }

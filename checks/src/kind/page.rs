@@ -27,6 +27,7 @@ use self::settings::Parts;
 use super::http::client::{Client, Seen, Visit};
 use super::http::target::Target;
 use super::http::words::Words;
+use super::presence::Sighting;
 use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{Timer, status_of};
 use crate::env::Env;
@@ -86,6 +87,10 @@ impl Kind for Page {
         ]
     }
 
+    fn turned_round(&self) -> &'static str {
+        "the document must not load as it is described; a page of which only elements fail is there"
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         settings::schema(generator)
     }
@@ -116,6 +121,10 @@ impl Check for PageCheck {
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
+        self.observe(env, deadline).map(|sighting| sighting.outcome).boxed()
+    }
+
+    fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
         self.observe(env, deadline).boxed()
     }
 }
@@ -147,7 +156,7 @@ impl Loaded {
 }
 
 impl PageCheck {
-    async fn observe(&self, env: &Env, deadline: Duration) -> Outcome {
+    async fn observe(&self, env: &Env, deadline: Duration) -> Sighting {
         let parts = &self.0;
         let env = &Env { secrets: env.secrets.of_run(), ..env.clone() };
         // Its time is not the target's.
@@ -167,12 +176,13 @@ impl PageCheck {
             Err(failure) => (Vec::new(), Some(failure)),
         };
         let is_documents = elements.is_empty();
-        let mut outcome = seen.outcome(&timer, &env.secrets, failure);
+        let mut sighting = seen.sighting(&timer, &env.secrets, failure);
+        let outcome = &mut sighting.outcome;
         tell(&elements, &seen, &timer, &mut outcome.values);
         if outcome.status != Status::Up && !is_documents {
             outcome.excerpt = excerpt::of(waterfall(elements).as_bytes(), &env.secrets);
         }
-        outcome
+        sighting
     }
 
     /// Loads the document, and finds what it needs.

@@ -16,6 +16,7 @@ use super::{Exec, process};
 use crate::env::{Env, Secrets};
 use crate::guard::Guard;
 use crate::kind::Kind;
+use crate::kind::negate::Negatable;
 use crate::programs::Programs;
 use crate::resolve::Resolver;
 
@@ -64,6 +65,11 @@ fn env(programs: Programs) -> Env {
 
 async fn run(env: &Env, settings: &Value, limit: Duration) -> Outcome {
     Exec.parse(settings).expect("well-formed settings").run(env, limit).await
+}
+
+/// Runs a check turned round.
+async fn turned(env: &Env, settings: &Value, limit: Duration) -> Outcome {
+    Negatable(Exec).parse(settings).expect("well-formed settings").run(env, limit).await
 }
 
 #[tokio::test]
@@ -301,4 +307,34 @@ fn wrong_settings_are_told_at_their_places() {
     assert_eq!(errors.expect("is refused")[0].path, ["args", "0"]);
     let check = Exec.parse(&json!({ "plugin": "/usr/lib/check_disk", "args": ["-w", 10] }));
     assert_eq!(check.expect("well-formed").target(), "check_disk -w 10");
+}
+
+#[tokio::test]
+async fn turned_round_only_a_plugin_that_says_critical_is_up() {
+    let scripts = Scripts::new();
+    for (text, status) in [
+        ("echo 'OK'; exit 0", Status::Down),
+        ("exit 0", Status::Down),
+        ("echo 'WARNING: slow'; exit 1", Status::Down),
+        ("echo 'CRITICAL: refused'; exit 2", Status::Up),
+        // As an interpreter ends that does not understand its arguments.
+        ("echo 'usage: plugin [-h]' >&2; exit 2", Status::Unknown),
+        ("exit 2", Status::Unknown),
+        ("echo 'UNKNOWN: no such host'; exit 3", Status::Unknown),
+        ("echo 'CRITICAL'; exit 4", Status::Unknown),
+        ("echo 'not found'; exit 127", Status::Unknown),
+        ("echo 'CRITICAL'; kill -SEGV $$", Status::Unknown),
+    ] {
+        let settings = json!({ "plugin": scripts.write("plugin", text), "negate": true });
+        let outcome = turned(&scripts.env(), &settings, AMPLE).await;
+        assert_eq!(outcome.status, status, "{text}: {outcome:?}");
+        assert_eq!(outcome.cause == Some(Cause::Answers), status == Status::Down, "{text}");
+    }
+    let settings = json!({ "plugin": scripts.write("plugin", "echo CRITICAL; sleep 60"),
+        "negate": true });
+    let outcome = turned(&scripts.env(), &settings, SHORT).await;
+    assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::ExecTimeout)));
+    let settings = json!({ "plugin": "/bin/false", "negate": true });
+    let outcome = turned(&scripts.env(), &settings, AMPLE).await;
+    assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::ExecForbidden)));
 }

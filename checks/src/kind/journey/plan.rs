@@ -41,6 +41,14 @@ pub(super) struct Plan {
     pub(super) reserve: Option<Duration>,
 }
 
+impl Plan {
+    /// The step for which the journey is made: the last of those that do not run in any case.
+    pub(super) fn decides(&self) -> usize {
+        let last = self.steps.len().saturating_sub(1);
+        self.steps.iter().rposition(|step| !step.always).unwrap_or(last)
+    }
+}
+
 /// One request of it.
 pub(super) struct Step {
     pub(super) name: String,

@@ -36,6 +36,7 @@ use crate::env::Env;
 use crate::excerpt;
 use crate::gather::Endpoint;
 use crate::kind::Check;
+use crate::kind::presence::{Presence, Sighting};
 use crate::resolve::Failure;
 
 /// Browsers of this process at the same time: each takes a processor and some 300 MiB.
@@ -75,6 +76,15 @@ impl Check for BrowserCheck {
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
         self.observe(env, deadline).boxed()
+    }
+
+    /// What the browser only has a word of its own for may be its own trouble.
+    fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
+        let told = |outcome: Outcome| match outcome.cause {
+            Some(Cause::Protocol | Cause::Reset) => Sighting::told(outcome, Presence::Unclear),
+            _ => Sighting::by_cause(outcome),
+        };
+        self.observe(env, deadline).map(told).boxed()
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::guard::Guard;
 use crate::kind::http::tests::{env_with, ok, server_to};
+use crate::kind::negate::Negatable;
 use crate::resolve::Resolver;
 
 const AMPLE: Duration = Duration::from_secs(30);
@@ -92,4 +93,34 @@ async fn strangers_get_no_secret_and_forbidden_addresses_no_visit() {
     let outcome = run_in(&public, &settings).await;
     assert_eq!(outcome.cause, Some(Cause::BlockedAddress));
     assert_eq!(heard.all().len(), 1);
+}
+
+#[tokio::test]
+async fn turned_round_the_document_must_not_load() {
+    let html = format!("{HTML}<img src=gone.png>");
+    let (server, _) = server_to(move |asked| site(asked, &html)).await;
+    let deserted = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let closed = deserted.local_addr().expect("bound");
+    drop(deserted);
+    let (there, turned_away) = ((Status::Down, Some(Cause::Answers)), (Status::Up, None));
+    for (address, path, more, wanted) in [
+        (server.address, "/", json!({ "skip": "gone" }), there),
+        (server.address, "/", json!({ "skip": "gone", "slower_than": "0s" }), there),
+        (server.address, "/", json!({}), there), // An element fails: the page is there.
+        (server.address, "/", json!({ "body": { "contains": "nothing" } }), turned_away),
+        (server.address, "/gone", json!({}), turned_away),
+        (closed, "/", json!({}), turned_away),
+    ] {
+        let mut settings = more.clone();
+        settings["url"] = json!(format!("http://{address}{path}"));
+        settings["negate"] = json!(true);
+        let check = Negatable(Page).parse(&settings).expect("well-formed settings");
+        let outcome = check.run(&env(), AMPLE).await;
+        assert_eq!((outcome.status, outcome.cause), wanted, "{settings}: {outcome:?}");
+    }
+    // No browser is allowed on this probe: nobody has looked.
+    let settings = json!({ "url": "http://127.0.0.1/", "browser": true, "negate": true });
+    let check = Negatable(Page).parse(&settings).expect("well-formed settings");
+    let outcome = check.run(&env(), AMPLE).await;
+    assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::ExecForbidden)));
 }

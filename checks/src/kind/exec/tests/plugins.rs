@@ -6,6 +6,11 @@ use super::*;
 
 const PLUGINS: &str = "/usr/lib/nagios/plugins";
 
+/// The environment of a probe that allows them.
+fn allowed() -> Env {
+    env(Programs::new(vec![PLUGINS.into()], Vec::new()))
+}
+
 /// Runs a plugin with these arguments.
 async fn plugin(name: &str, arguments: Value) -> Outcome {
     let path = format!("{PLUGINS}/{name}");
@@ -13,8 +18,7 @@ async fn plugin(name: &str, arguments: Value) -> Outcome {
         fs::exists(&path).expect("readable"),
         "{path} is missing: install monitoring-plugins-basic"
     );
-    let programs = Programs::new(vec![PLUGINS.into()], Vec::new());
-    run(&env(programs), &json!({ "plugin": path, "args": arguments }), AMPLE).await
+    run(&allowed(), &json!({ "plugin": path, "args": arguments }), AMPLE).await
 }
 
 #[tokio::test]
@@ -24,7 +28,13 @@ async fn check_tcp_sees_an_open_and_a_closed_port() {
     let open = plugin("check_tcp", json!(["-H", "127.0.0.1", "-p", port])).await;
     assert_eq!((open.status, open.cause), (Status::Up, None), "{open:?}");
     assert!(open.values["time_ms"] > 0.0 && open.values["time_ms"] < 60_000.0, "{open:?}");
+    let negated = json!({ "plugin": format!("{PLUGINS}/check_tcp"), "negate": true,
+        "args": ["-H", "127.0.0.1", "-p", port] });
+    let outcome = turned(&allowed(), &negated, AMPLE).await;
+    assert_eq!((outcome.status, outcome.cause), (Status::Down, Some(Cause::Answers)));
     drop(listener);
+    let outcome = turned(&allowed(), &negated, AMPLE).await;
+    assert_eq!((outcome.status, outcome.cause), (Status::Up, None), "{outcome:?}");
     let closed = plugin("check_tcp", json!(["-H", "127.0.0.1", "-p", port])).await;
     assert_eq!((closed.status, closed.cause), (Status::Down, Some(Cause::PluginCritical)));
     assert!(closed.detail.contains("refused"), "{}", closed.detail);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::guard::Guard;
+use crate::kind::negate::Negatable;
 
 #[tokio::test]
 async fn a_failing_step_is_named_and_the_ones_that_always_run_still_run() {
@@ -156,4 +157,50 @@ async fn throttling_is_no_verdict_either() {
     let outcome = run(&settings(&server, vec![json!({ "url": "/" })])).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::Throttled)));
     assert!(outcome.detail.starts_with("step 1 `GET /`: status 429"), "{}", outcome.detail);
+}
+
+/// Runs a journey turned round.
+async fn turned(mut settings: Value) -> Outcome {
+    settings["negate"] = json!(true);
+    let check = Negatable(Journey).parse(&settings).expect("well-formed settings");
+    let outcome = check.run(&env(), AMPLE).await;
+    assert_discreet(&outcome);
+    outcome
+}
+
+#[tokio::test]
+async fn turned_round_the_last_step_must_fail() {
+    let (server, _) = server_to(application).await;
+    let form = steps().swap_remove(0);
+    let log_in = |password: &str| {
+        let form = json!({ "csrf": "{{csrf}}", "password": password });
+        json!({ "name": "log in", "url": "/login", "form": form })
+    };
+    let gone = json!({ "name": "form", "url": "/gone", "save": { "csrf": "$.csrf" } });
+    let log_out = json!({ "name": "log out", "url": "/gone", "always": true });
+    let (right, wrong) = (log_in("${env:PW}"), log_in("wrong"));
+    for (steps, wanted, words) in [
+        (vec![form.clone(), wrong.clone()], Status::Up, ""),
+        (vec![form.clone(), wrong.clone(), log_out.clone()], Status::Up, ""),
+        (vec![form.clone(), right.clone()], Status::Down, "it answers"),
+        // Let in all the same, whatever comes after it.
+        (vec![form.clone(), right, log_out.clone()], Status::Down, "step 3 `log out`: status 403"),
+        // Nobody has tried it.
+        (vec![gone, wrong.clone(), log_out], Status::Unknown, "step 1 `form`: status 403"),
+    ] {
+        let shown = format!("{steps:?}");
+        let outcome = turned(settings(&server, steps)).await;
+        assert_eq!(outcome.status, wanted, "{shown}: {outcome:?}");
+        assert!(outcome.detail.contains(words), "{shown}: {outcome:?}");
+        let cause = (wanted == Status::Down).then_some(Cause::Answers);
+        assert!(wanted == Status::Unknown || outcome.cause == cause, "{outcome:?}");
+    }
+    let deserted = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", deserted.local_addr().expect("bound"));
+    drop(deserted);
+    let first = json!({ "name": "look", "url": "/" });
+    let outcome = turned(json!({ "base": base, "steps": [first] })).await;
+    assert_eq!(outcome.status, Status::Up, "{outcome:?}");
+    let outcome = turned(json!({ "base": base, "steps": [form, wrong] })).await;
+    assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::Refused)));
 }
