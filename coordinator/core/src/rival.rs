@@ -4,8 +4,8 @@
 //!
 //! A restart is one new life, and the old one never comes back. Of two that are alive at once,
 //! each comes back after the other, again and again; a thief who begins a new life each time only
-//! makes the other one come back. One that begins anew more often than [`STARTS`] in [`WINDOW`] does
-//! not run: operators hear of it ([`crate::absence`]).
+//! makes the other one come back. One that begins anew more than three times in ten minutes
+//! does not run: operators hear of it ([`crate::absence`]).
 
 use std::time::Duration;
 
