@@ -1,6 +1,6 @@
 //! A name server for tests that answers as it is told, over UDP and TCP on one port.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,9 +29,17 @@ impl NameServer {
     pub(crate) async fn scripted(
         script: impl Fn(&Message, Transport) -> Vec<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
+        Self::scripted_at(Ipv4Addr::LOCALHOST.into(), script).await
+    }
+
+    /// The same at another address.
+    pub(crate) async fn scripted_at(
+        ip: IpAddr,
+        script: impl Fn(&Message, Transport) -> Vec<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
         let script: Arc<Script> = Arc::new(script);
         let asked = Arc::new(AtomicU32::new(0));
-        let (udp, tcp) = both().await;
+        let (udp, tcp) = both(ip).await;
         let address = tcp.local_addr().expect("bound");
         let tasks = [
             tokio::spawn(serve_udp(udp, Arc::clone(&script), Arc::clone(&asked))),
@@ -45,6 +53,14 @@ impl NameServer {
         answer: impl Fn(&Message) -> Message + Send + Sync + 'static,
     ) -> Self {
         Self::scripted(move |query, over| vec![framed(&answer(query), over)]).await
+    }
+
+    /// The same at another address.
+    pub(crate) async fn answering_at(
+        ip: IpAddr,
+        answer: impl Fn(&Message) -> Message + Send + Sync + 'static,
+    ) -> Self {
+        Self::scripted_at(ip, move |query, over| vec![framed(&answer(query), over)]).await
     }
 
     /// How many questions came.
@@ -87,9 +103,9 @@ pub(crate) fn framed(message: &Message, over: Transport) -> Vec<u8> {
 }
 
 /// Both transports on one port; a port that is free for one may be taken for the other.
-async fn both() -> (UdpSocket, TcpListener) {
+async fn both(ip: IpAddr) -> (UdpSocket, TcpListener) {
     loop {
-        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let tcp = TcpListener::bind((ip, 0)).await.expect("a free port");
         if let Ok(udp) = UdpSocket::bind(tcp.local_addr().expect("bound")).await {
             return (udp, tcp);
         }

@@ -53,6 +53,19 @@ fn refusals(settings: Value) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
+async fn a_server_answers_over_ipv6() {
+    let loopback = std::net::Ipv6Addr::LOCALHOST.into();
+    let server = NameServer::answering_at(loopback, with_address).await;
+    for transport in ["udp", "tcp"] {
+        let more = json!({ "transport": transport, "family": "v6",
+            "answers": { "any": ["192.0.2.1"] } });
+        let outcome = run(&settings(server.address, more), PLENTY).await;
+        assert_eq!((outcome.status, outcome.cause), (Status::Up, None), "{}", outcome.detail);
+        assert_eq!(outcome.address, Some(server.address.to_string()));
+    }
+}
+
+#[tokio::test]
 async fn an_answer_as_wanted_is_up_with_numbers_and_phases() {
     let server = NameServer::answering(with_address).await;
     let wanted = json!({ "answers": { "any": ["192.0.2.1"] }, "ttl": { "min": "1m" } });

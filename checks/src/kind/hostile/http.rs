@@ -10,14 +10,10 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::target::{Act, Target};
-use super::{askers, assert_is, env, run};
+use super::{SAID_AT_MOST, askers, assert_is, env, run};
 
 /// What a target does, in words; its acts; more settings; what it must be taken for.
 type Row<'a> = (&'a str, Vec<Act<'a>>, Value, Option<Cause>);
-
-/// The most that a target gets rid of: the limit of a body, and what the buffers of two sockets
-/// on loopback take.
-const SAID_AT_MOST: u64 = 48 << 20;
 
 const MIB: usize = 1 << 20;
 

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::target::{Act, Target};
-use super::{askers, assert_is, env, run};
+use super::{SAID_AT_MOST, askers, assert_is, env, run};
 
 /// A frame of this type, flags and stream.
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
@@ -65,6 +65,7 @@ async fn frames_that_are_no_answer_are_told_apart() {
         for (kind, settings) in askers(&url, &json!({ "version": 2 })) {
             let outcome = run(&env(), kind, &settings, Some(cause)).await;
             assert_is(&outcome, Some(cause), &format!("{kind}: {name}"));
+            assert!(target.said() <= 2 * SAID_AT_MOST, "{kind}: {name}: {}", target.said());
         }
     }))
     .await;

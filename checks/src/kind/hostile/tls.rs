@@ -1,12 +1,19 @@
 //! TLS that does not come about: what every kind that shakes hands makes of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use Act::{Flood, HearSome, Hold, Reset, Say};
 use crosscheck_model::Cause;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::target::{Act, Target};
-use super::{assert_is, env, run};
+use super::{SAID_AT_MOST, assert_is, env, run};
+use crate::tls::scripted::{Authority, Server};
 
 /// The kinds that shake hands at once, with settings.
 pub(super) fn kinds(place: &str, more: &Value) -> Vec<(&'static str, Value)> {
@@ -26,6 +33,11 @@ pub(super) fn kinds(place: &str, more: &Value) -> Vec<(&'static str, Value)> {
         ("tcp", with("address", place.to_owned(), json!({ "tls": true }))),
         ("smtp", with("address", place.to_owned(), json!({ "tls": true }))),
         ("imap", with("address", place.to_owned(), json!({ "tls": true }))),
+        ("pop3", with("address", place.to_owned(), json!({ "tls": true }))),
+        ("ftp", with("address", place.to_owned(), json!({ "tls": true }))),
+        ("redis", with("address", place.to_owned(), json!({ "tls": true }))),
+        ("grpc", with("address", place.to_owned(), json!({ "tls": true }))),
+        ("websocket", with("url", format!("wss://{place}/"), json!({}))),
         (
             "journey",
             json!({ "base": url(), "each": each, "steps": [{ "name": "look", "url": "/" }] }),
@@ -74,4 +86,42 @@ async fn a_handshake_that_stops_breaks_or_is_none_has_its_cause() {
         }
     }))
     .await;
+}
+
+/// What never ends is cut off behind TLS too, and the target gets rid of no more.
+#[tokio::test]
+async fn what_has_no_end_is_cut_off_over_tls() {
+    let authority = Authority::new();
+    let config = authority.server(&authority.leaf(&["127.0.0.1"]), &[], false);
+    let trusting = json!({ "ca": authority.file() });
+    let large: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n";
+    let rows: [(&str, &[u8], &[u8]); 3] = [
+        ("headers without end", b"HTTP/1.1 200 OK\r\n", b"X-More: of this\r\n"),
+        ("a body without end", b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+        ("a body of 1 GiB", large, b"x"),
+    ];
+    for (name, begins, goes_on) in rows {
+        let said = Arc::new(AtomicU64::new(0));
+        let counts = said.clone();
+        let flood = move |mut stream: TlsStream<TcpStream>| {
+            let counts = counts.clone();
+            let words = goes_on.repeat(512);
+            async move {
+                drop(stream.write_all(begins).await);
+                while stream.write_all(&words).await.is_ok() {
+                    counts.fetch_add(words.len() as u64, Ordering::SeqCst);
+                }
+            }
+        };
+        let server = Server::tls(config.clone(), flood).await;
+        for (kind, settings) in kinds(&server.address.to_string(), &trusting) {
+            if !matches!(kind, "http" | "journey") {
+                continue;
+            }
+            let outcome = run(&env(), kind, &settings, Some(Cause::TooLarge)).await;
+            assert_is(&outcome, Some(Cause::TooLarge), &format!("{kind}: {name}"));
+            let said = said.load(Ordering::SeqCst);
+            assert!(said <= 2 * SAID_AT_MOST, "{kind}: {name}: {said}");
+        }
+    }
 }

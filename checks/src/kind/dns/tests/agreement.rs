@@ -1,6 +1,8 @@
 //! Name servers of a zone that agree, differ, and do not hold it.
 
-use hickory_proto::rr::rdata::{NS, SOA};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use hickory_proto::rr::rdata::{AAAA, NS, SOA};
 
 use super::*;
 use crate::kind::dns::settings::Settings;
@@ -24,9 +26,9 @@ fn soa(serial: u32) -> RData {
     RData::SOA(SOA::new(server, mailbox, serial, 3600, 600, 86_400, 300))
 }
 
-/// A resolver that knows both servers to be at the address of loopback, and a server there.
-async fn servers(answer: Answer) -> (NameServer, NameServer) {
-    let resolver = NameServer::answering(|query| {
+/// A resolver that knows both servers to be at this address of loopback, and a server there.
+async fn servers(answer: Answer, ip: IpAddr) -> (NameServer, NameServer) {
+    let resolver = NameServer::answering_at(ip, move |query| {
         let mut message = reply(query, ResponseCode::NoError);
         let asked = query.queries[0].clone();
         let shown = asked.name().to_ascii();
@@ -37,13 +39,17 @@ async fn servers(answer: Answer) -> (NameServer, NameServer) {
                 }
             }
             _ => {
-                message.add_answer(record(&shown, RData::A(A([127, 0, 0, 1].into()))));
+                let address = match ip {
+                    IpAddr::V4(ip) => RData::A(A(ip)),
+                    IpAddr::V6(ip) => RData::AAAA(AAAA(ip)),
+                };
+                message.add_answer(record(&shown, address));
             }
         }
         message
     })
     .await;
-    let server = NameServer::answering(move |query| {
+    let server = NameServer::answering_at(ip, move |query| {
         assert!(!query.recursion_desired, "it is asked for what it holds");
         let code = if let Answer::Code(code) = answer { code } else { ResponseCode::NoError };
         let mut message = reply(query, code);
@@ -66,8 +72,13 @@ async fn servers(answer: Answer) -> (NameServer, NameServer) {
 }
 
 async fn agree(answer: Answer) -> Outcome {
-    let (resolver, server) = servers(answer).await;
-    let settings = json!({ "name": "example.com", "soa_agreement": true });
+    agree_at(answer, Ipv4Addr::LOCALHOST.into()).await
+}
+
+async fn agree_at(answer: Answer, ip: IpAddr) -> Outcome {
+    let (resolver, server) = servers(answer, ip).await;
+    let family = if ip.is_ipv4() { "v4" } else { "v6" };
+    let settings = json!({ "name": "example.com", "soa_agreement": true, "family": family });
     let settings: Settings = crate::kind::read(&settings).expect("well-formed");
     let (asked, wanted) = settings.into_parts().expect("well-formed");
     let check = Agreement::at_port(DnsCheck { asked, wanted }, server.address.port());
@@ -93,6 +104,14 @@ async fn each_server_is_asked_and_must_hold_the_zone() {
         assert!(outcome.detail.contains(words), "{}", outcome.detail);
         assert!(outcome.detail.contains("ns2.example.com (127.0.0.1): "), "{}", outcome.detail);
     }
+}
+
+#[tokio::test]
+async fn servers_are_found_and_asked_over_ipv6() {
+    let outcome = agree_at(Answer::Serial(7), Ipv6Addr::LOCALHOST.into()).await;
+    assert_eq!((outcome.status, outcome.cause), (Status::Up, None), "{outcome:?}");
+    let outcome = agree_at(Answer::WithoutAuthority, Ipv6Addr::LOCALHOST.into()).await;
+    assert!(outcome.detail.contains("ns2.example.com (::1): "), "{}", outcome.detail);
 }
 
 #[tokio::test]
