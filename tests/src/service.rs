@@ -9,6 +9,7 @@ pub mod mariadb;
 pub mod openssl;
 pub mod proxy;
 pub mod redis;
+pub mod relay;
 pub mod snmpd;
 pub mod sshd;
 pub mod telnetd;

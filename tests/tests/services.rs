@@ -1,6 +1,7 @@
 //! The kinds of check that speak a protocol, against real servers of it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crosscheck_tests::service::dovecot::Dovecot;
 use crosscheck_tests::service::grpc::Grpc;
 use crosscheck_tests::service::mariadb::MariaDb;
 use crosscheck_tests::service::redis::Redis;
+use crosscheck_tests::service::relay::Relay;
 use crosscheck_tests::service::snmpd::Snmpd;
 use crosscheck_tests::service::sshd::Sshd;
 use crosscheck_tests::service::telnetd::Telnetd;
@@ -100,6 +102,35 @@ async fn each(kind: &str, table: Vec<(Value, Option<Cause>)>) {
     }
 }
 
+/// Checks turned round find that it is there at each of these places, as plain ones do.
+async fn is_there(kind: &str, places: &[Value]) {
+    let turned = |place: &Value| with(place.clone(), json!({ "negate": true }));
+    each(kind, places.iter().map(|place| (place.clone(), None)).collect()).await;
+    each(kind, places.iter().map(|place| (turned(place), Some(Cause::Answers))).collect()).await;
+}
+
+/// Checks turned round are Up at each of these places, where nobody listens any more.
+async fn is_gone(kind: &str, places: &[Value]) {
+    let turned = |place: &Value| with(place.clone(), json!({ "negate": true }));
+    each(kind, places.iter().map(|place| (place.clone(), Some(Cause::Refused))).collect()).await;
+    each(kind, places.iter().map(|place| (turned(place), None)).collect()).await;
+}
+
+/// Waits until nobody listens at these ports: processes that a server has left end by themselves.
+async fn closes(ports: &[(&str, u16)]) {
+    for (ip, port) in ports {
+        let address = SocketAddr::new(ip.parse().expect("an address"), *port);
+        eventually(PLENTY, "the port is closed", || async move {
+            let kind = tokio::net::TcpStream::connect(address).await.map_err(|error| error.kind());
+            match kind {
+                Err(std::io::ErrorKind::ConnectionRefused) => Ok(()),
+                other => Err(format!("{address}: {other:?}")),
+            }
+        })
+        .await;
+    }
+}
+
 fn login(secret: &str) -> Value {
     json!({ "login": { "user": "probe", "password": format!("${{env:{secret}}}") } })
 }
@@ -137,6 +168,14 @@ async fn a_real_mail_server_greets_and_begins_tls() {
         { "send": "QUIT\r\n", "expect": "221 2[.]0[.]0" },
     ] });
     each("tcp", vec![(trust.tls(port, script), None)]).await;
+    let relay = Relay::to(port).await;
+    let secure = trust.tls(port, with(json!({ "starttls": true }), at_v6(relay.port)));
+    let places = [at(port), at_v6(relay.port), secure];
+    is_there("smtp", &places).await;
+    drop(postfix);
+    relay.close().await;
+    closes(&[("127.0.0.1", port)]).await;
+    is_gone("smtp", &places).await;
 }
 
 #[tokio::test]
@@ -166,6 +205,23 @@ async fn a_real_mail_store_greets_begins_tls_and_lets_in() {
         )
         .await;
     }
+    let (imap, pop3) = (dovecot.imap, dovecot.pop3);
+    is_there("imap", &[at(imap), at_v6(imap)]).await;
+    is_there("pop3", &[at(pop3), at_v6(pop3)]).await;
+    // A login that must not be let in.
+    let starttls = |port, secret| {
+        let starttls = json!({ "starttls": true, "negate": true });
+        with(trust.tls(port, starttls), login(secret))
+    };
+    for (kind, port) in [("imap", imap), ("pop3", pop3)] {
+        let let_in = (starttls(port, "RIGHT"), Some(Cause::Answers));
+        each(kind, vec![(starttls(port, "WRONG"), None), let_in]).await;
+    }
+    drop(dovecot);
+    let both = |port| [("127.0.0.1", port), ("::1", port)];
+    closes(&[both(imap), both(pop3)].concat()).await;
+    is_gone("imap", &[at(imap), at_v6(imap)]).await;
+    is_gone("pop3", &[at(pop3), at_v6(pop3)]).await;
 }
 
 #[tokio::test]
@@ -185,10 +241,17 @@ async fn a_real_file_server_greets_begins_tls_and_lets_in() {
             (starttls.clone(), None),
             (with(starttls.clone(), anonymous.clone()), None),
             (with(at(vsftpd.port), anonymous), None),
-            (with(starttls, login("RIGHT")), Some(Cause::Login)),
+            (with(starttls.clone(), login("RIGHT")), Some(Cause::Login)),
         ],
     )
     .await;
+    let (port, relay) = (vsftpd.port, Relay::to(vsftpd.port).await);
+    let places = [at(port), at_v6(relay.port), with(starttls, at_v6(relay.port))];
+    is_there("ftp", &places).await;
+    drop(vsftpd);
+    relay.close().await;
+    closes(&[("127.0.0.1", port)]).await;
+    is_gone("ftp", &places).await;
 }
 
 #[tokio::test]
@@ -214,6 +277,11 @@ async fn a_real_ssh_server_shows_and_proves_its_keys() {
     let outcome = run("ssh", &with(at(sshd.port), wrong)).await;
     let detail = format!("host key: the ssh-rsa key is {rsa}, which is not wanted");
     assert_eq!(outcome.detail, detail);
+    let port = sshd.port;
+    is_there("ssh", &[at(port), at_v6(port)]).await;
+    drop(sshd);
+    closes(&[("127.0.0.1", port), ("::1", port)]).await;
+    is_gone("ssh", &[at(port), at_v6(port)]).await;
 }
 
 /// Set in the process that has a network of its own.
@@ -229,14 +297,50 @@ fn a_real_telnet_server_shows_its_prompt() {
             let telnetd = Telnetd::start(&scratch).await;
             let settings = with(at(telnetd.port), json!({ "expect": "^Enter name: $" }));
             each("telnet", vec![(settings, None)]).await;
+            let (port, relay) = (telnetd.port, Relay::to(telnetd.port).await);
+            let places = [at(port), at_v6(relay.port)]
+                .map(|place| with(place, json!({ "expect": "^Enter name: $" })));
+            is_there("telnet", &places).await;
+            drop(telnetd);
+            relay.close().await;
+            closes(&[("127.0.0.1", port)]).await;
+            is_gone("telnet", &places).await;
         });
         return;
     }
+    alone("a_real_telnet_server_shows_its_prompt");
+}
+
+/// Loopback answers, and what has no way to it does not.
+#[test]
+fn an_echo_that_must_not_come_back_is_found_out() {
+    if std::env::var_os(INSIDE).is_some() {
+        for (family, place) in [("-4", "192.0.2.0/24"), ("-6", "2001:db8::/32")] {
+            let route = ["route", "add", "unreachable", place];
+            let added = Command::new("ip").arg(family).args(route).status();
+            assert!(added.expect("ip, of iproute2").success(), "{place}");
+        }
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let at = |host: &str| json!({ "host": host });
+            let at_v6 = |host: &str| json!({ "host": host, "family": "v6" });
+            is_there("icmp", &[at("127.0.0.1"), at_v6("::1")]).await;
+            let turned = |place| with(place, json!({ "negate": true }));
+            let gone = [at("192.0.2.1"), at_v6("2001:db8::1")].map(|place| (turned(place), None));
+            each("icmp", gone.to_vec()).await;
+        });
+        return;
+    }
+    alone("an_echo_that_must_not_come_back_is_found_out");
+}
+
+/// Runs a test of this file again where there is loopback alone.
+fn alone(test: &str) {
     let said = Command::new("unshare")
         .args(["--user", "--map-root-user", "--net"])
         .args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"])
         .arg(std::env::current_exe().expect("this program"))
-        .args(["--exact", "a_real_telnet_server_shows_its_prompt", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
         .output()
         .expect("unshare, of util-linux");
@@ -296,6 +400,15 @@ async fn a_real_database_greets_and_says_when_it_is_full() {
     })
     .await;
     drop(crowd);
+    eventually(PLENTY, "the database has room", || async {
+        let outcome = run("mysql", &at(port)).await;
+        if outcome.cause.is_none() { Ok(()) } else { Err(format!("{outcome:?}")) }
+    })
+    .await;
+    is_there("mysql", &[at(port), at_v6(port)]).await;
+    drop(database);
+    closes(&[("127.0.0.1", port), ("::1", port)]).await;
+    is_gone("mysql", &[at(port), at_v6(port)]).await;
 }
 
 #[tokio::test]
@@ -445,6 +558,42 @@ async fn a_real_server_of_http_3_answers_over_quic() {
     let outcome = run_within("http", &settings, Duration::from_secs(1)).await;
     assert_eq!(outcome.cause, Some(Cause::ConnectTimeout), "{}", outcome.detail);
     assert!(outcome.detail.contains("UDP"), "{}", outcome.detail);
+}
+
+#[tokio::test]
+async fn a_real_web_server_is_there_and_gone_over_both_families() {
+    let trust = Trust::new();
+    let server = Caddy::start(&trust.scratch, &trust.identity, "h1 h2").await;
+    let port = server.port;
+    let hosts = [("127.0.0.1", "v4"), ("[::1]", "v6")];
+    let trusted = json!({ "ca": trust.ca, "server_name": "service.test" });
+    let named = with(trusted.clone(), json!({ "host": "service.test" }));
+    let places = |kind: &str| {
+        hosts.map(|(host, family)| {
+            let base = json!(format!("https://{host}:{port}"));
+            let says = json!({ "body": { "contains": "served by HTTP" }, "family": family });
+            match kind {
+                "tls" => with(
+                    json!({ "address": format!("{host}:{port}"), "family": family }),
+                    trusted.clone(),
+                ),
+                "journey" => {
+                    let step = with(json!({ "name": "look", "url": "/" }), says);
+                    json!({ "base": base, "each": named, "steps": [step] })
+                }
+                _ => with(json!({ "url": base }), with(named.clone(), says)),
+            }
+        })
+    };
+    let kinds = ["http", "tls", "page", "journey"];
+    for kind in kinds {
+        is_there(kind, &places(kind)).await;
+    }
+    drop(server);
+    closes(&[("127.0.0.1", port), ("::1", port)]).await;
+    for kind in kinds {
+        is_gone(kind, &places(kind)).await;
+    }
 }
 
 #[tokio::test]
