@@ -1,5 +1,7 @@
 //! What a target sent, made fit for a mail and a page: without secrets and control characters,
-//! and short.
+//! and short. Fields that carry credentials (`Set-Cookie`) are shown without their values.
+
+mod credentials;
 
 use crosscheck_model::observation::EXCERPT_LIMIT_BYTES;
 
@@ -17,7 +19,8 @@ pub fn of(bytes: &[u8], secrets: &Secrets) -> String {
 /// The same, where secrets may be so long that they are only whole in so many first bytes.
 pub fn of_first(count: usize, bytes: &[u8], secrets: &Secrets) -> String {
     let kept = &bytes[..bytes.len().min(count)];
-    let text = harmless(&String::from_utf8_lossy(kept), secrets);
+    let text = String::from_utf8_lossy(kept);
+    let text = harmless(&credentials::without_values(&text), secrets);
     let text = if bytes.len() < count { text } else { secrets.redact_end(&text) };
     shorten(&text, EXCERPT_LIMIT_BYTES)
 }

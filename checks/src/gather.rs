@@ -12,7 +12,8 @@ use std::time::Duration;
 use crosscheck_model::evidence::{
     ADDRESSES_LIMIT, CHAIN_LIMIT, Found, KNOCKS_LIMIT, Knock, Resolution, Shown, TEXT_LIMIT_BYTES,
 };
-use crosscheck_model::{Family, Timestamp};
+use crosscheck_model::place::About;
+use crosscheck_model::{Family, Place, Timestamp};
 use futures_util::future::join_all;
 use rustls_pki_types::ServerName;
 use tokio::time::Instant;
@@ -40,60 +41,73 @@ const TLS_WITHIN: Duration = Duration::from_secs(2);
 /// Where a check looks, as far as evidence can be gathered there.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// A name or an address.
-    pub host: String,
-    /// The TCP port; `None`: there is none, only packets.
-    pub port: Option<u16>,
-    /// The family that the check uses.
-    pub family: Family,
-    /// The name that TLS asks for, where it is spoken.
-    pub tls: Option<ServerName<'static>>,
-    /// What is spoken until it begins; `None`: it begins at once.
+    /// The place.
+    pub place: Place,
+    /// What is spoken until TLS begins; `None`: it begins at once.
     pub(crate) starttls: Option<Starttls>,
+}
+
+impl From<Place> for Endpoint {
+    fn from(place: Place) -> Self {
+        Self { place, starttls: None }
+    }
 }
 
 /// Gathers what can be found about an endpoint. A second resolver is asked beside the probe's own.
 pub async fn gather(env: &Env, second: Option<&Resolver>, endpoint: &Endpoint) -> Found {
-    let (names, addresses) = resolve(env, second, endpoint).await;
+    let place = &endpoint.place;
+    let env = &Env { secrets: env.secrets.of_run(), ..env.clone() };
+    if place.is_secret {
+        env.secrets.remember(&place.host);
+    }
+    // A name that was told in confidence is nobody else's business.
+    let second = second.filter(|_| !place.is_secret);
+    let (names, addresses) = resolve(env, second, place).await;
     let (knocked, path) = tokio::join!(
         async {
-            let knocks = knock(&env.guard, &addresses, endpoint.port).await;
+            let knocks = knock(&env.guard, &addresses, place.tcp_port()).await;
             let chain = shown(env, &knocks, endpoint).await;
             (knocks, chain)
         },
         async {
-            let first = addresses.iter().find(|ip| is_of(**ip, endpoint.family))?;
+            let first = addresses.iter().find(|ip| is_of(**ip, place.family))?;
             env.guard.allows(*first).ok()?;
-            Some(path::trace(*first, endpoint.port).await)
+            Some(path::trace(*first, place.tcp_port()).await)
         }
     );
     let (knocks, chain) = knocked;
-    Found { names, knocks, chain, path, ..Found::default() }
+    let shown = short(&place.shown(), &env.secrets);
+    let about = Some(About { role: place.role, way: place.way, place: shown });
+    Found { about, names, knocks, chain, path, ..Found::default() }
 }
 
 const fn is_of(ip: IpAddr, family: Family) -> bool {
     matches!((ip, family), (IpAddr::V4(_), Family::V4) | (IpAddr::V6(_), Family::V6))
 }
 
-/// What the resolvers say in both families, and all addresses, those of the check's family first.
+/// What the resolvers say in both families, and all addresses, those of the check's family first. Of
+/// a server that has an address, what they say of the name that it was asked for.
 async fn resolve(
     env: &Env,
     second: Option<&Resolver>,
-    endpoint: &Endpoint,
+    place: &Place,
 ) -> (Vec<Resolution>, Vec<IpAddr>) {
-    if let Ok(address) = endpoint.host.parse() {
-        return (Vec::new(), vec![address]);
+    let resolvers = std::iter::once(&env.resolver).chain(second);
+    if let Ok(address) = place.host.parse() {
+        let asked = place.asks.iter().flat_map(|(name, family)| {
+            resolvers.clone().map(move |resolver| ask(env, resolver, name, *family))
+        });
+        return (join_all(asked).await, vec![address]);
     }
-    let other = match endpoint.family {
+    let other = match place.family {
         Family::V4 => Family::V6,
         Family::V6 => Family::V4,
     };
-    let resolvers = std::iter::once(&env.resolver).chain(second);
-    let asked = [endpoint.family, other]
+    let asked = [place.family, other]
         .into_iter()
         .flat_map(|family| resolvers.clone().map(move |resolver| (resolver, family)));
     let names =
-        join_all(asked.map(|(resolver, family)| ask(env, resolver, endpoint, family))).await;
+        join_all(asked.map(|(resolver, family)| ask(env, resolver, &place.host, family))).await;
     let mut addresses = Vec::new();
     for ip in names.iter().flat_map(|resolution| &resolution.addresses) {
         if addresses.len() < KNOCKS_LIMIT && !addresses.contains(ip) {
@@ -103,9 +117,9 @@ async fn resolve(
     (names, addresses)
 }
 
-async fn ask(env: &Env, resolver: &Resolver, endpoint: &Endpoint, family: Family) -> Resolution {
+async fn ask(env: &Env, resolver: &Resolver, name: &str, family: Family) -> Resolution {
     let begun = Instant::now();
-    let answer = resolver.lookup(&endpoint.host, family, NAME_WITHIN).await;
+    let answer = resolver.lookup(name, family, NAME_WITHIN).await;
     let (mut addresses, cause) = match answer {
         Ok(addresses) => (addresses, None),
         Err(failure) => (Vec::new(), Some(failure.cause)),
@@ -113,7 +127,7 @@ async fn ask(env: &Env, resolver: &Resolver, endpoint: &Endpoint, family: Family
     addresses.truncate(ADDRESSES_LIMIT);
     Resolution {
         resolver: label(resolver),
-        name: short(&endpoint.host, &env.secrets),
+        name: short(name, &env.secrets),
         family,
         addresses,
         cause,
@@ -145,8 +159,10 @@ async fn knock(guard: &Guard, addresses: &[IpAddr], port: Option<u16>) -> Vec<Kn
 
 /// The certificates that the first address shows that takes a connection.
 async fn shown(env: &Env, knocks: &[Knock], endpoint: &Endpoint) -> Vec<Shown> {
-    let open = |knock: &&Knock| knock.cause.is_none() && is_of(knock.address.ip(), endpoint.family);
-    let (Some(name), Some(knock)) = (&endpoint.tls, knocks.iter().find(open)) else {
+    let place = &endpoint.place;
+    let open = |knock: &&Knock| knock.cause.is_none() && is_of(knock.address.ip(), place.family);
+    let name = place.tls.as_ref().and_then(|name| ServerName::try_from(name.clone()).ok());
+    let (Some(name), Some(knock)) = (name, knocks.iter().find(open)) else {
         return Vec::new();
     };
     let mut timer = Timer::start(TLS_WITHIN);
@@ -159,7 +175,7 @@ async fn shown(env: &Env, knocks: &[Knock], endpoint: &Endpoint) -> Vec<Shown> {
             }
             None => connected.stream,
         };
-        tls.handshake(stream, name, &mut timer).await.ok()
+        tls.handshake(stream, &name, &mut timer).await.ok()
     };
     let Some(session) = handshake.await else { return Vec::new() };
     let chain = session.chain();

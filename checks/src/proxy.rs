@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use crosscheck_model::{Cause, Family, Phase, Secret, Status, Text};
+use crosscheck_model::place::Role;
+use crosscheck_model::{self as model, Cause, Family, Phase, Secret, Status, Text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error};
 use tokio::net::TcpStream;
@@ -164,6 +165,21 @@ impl Proxy {
         self.at.speech == Speech::Http
     }
 
+    /// Where it is, for a target of this family.
+    pub fn place(&self, family: Family) -> model::Place {
+        let address = &self.at.address;
+        let (host, port) = (address.host().to_owned(), address.port());
+        model::Place::tcp(host, port, self.own_family(family)).as_role(Role::Proxy)
+    }
+
+    fn own_family(&self, family: Family) -> Family {
+        match self.at.address.ip() {
+            Some(ip) if ip.is_ipv4() => Family::V4,
+            Some(_) => Family::V6,
+            None => family,
+        }
+    }
+
     /// Reads the user and password.
     ///
     /// # Errors
@@ -193,11 +209,7 @@ impl Proxy {
     ) -> Result<TcpStream, Failure> {
         judge(env, target)?;
         let address = &self.at.address;
-        let own_family = match address.ip() {
-            Some(ip) if ip.is_ipv4() => Family::V4,
-            Some(_) => Family::V6,
-            None => family,
-        };
+        let own_family = self.own_family(family);
         let before = timer.elapsed();
         let connecting = dial::connect(env, address.host(), address.port(), own_family, timer);
         let connected = connecting.await.map_err(|failure| self.named(failure))?;

@@ -281,8 +281,8 @@ impl Config {
     }
 }
 
-/// A name server's address, with port 53 unless it has another.
-fn server(text: &str) -> Option<SocketAddr> {
+/// A name server's address, with port 53 unless it has another; `None`: the text is none.
+pub fn server(text: &str) -> Option<SocketAddr> {
     const DNS_PORT: u16 = 53;
     let bare = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, DNS_PORT));
     text.parse().ok().or_else(bare)

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crosscheck_model::evidence::{Found, PhaseTimes};
 use crosscheck_model::wire::Assigned;
-use crosscheck_model::{CheckId, Outcome, Status};
+use crosscheck_model::{Cause, CheckId, Outcome, Place, Status};
 
 use crate::Mono;
 
@@ -30,6 +30,8 @@ pub struct Gathering {
     pub id: u64,
     /// The check that fails.
     pub check: Arc<Assigned>,
+    /// Where its run was; `None`: where the settings say.
+    pub place: Option<Box<Place>>,
 }
 
 /// A gathering that has ended.
@@ -54,7 +56,10 @@ pub(crate) struct Memory {
 struct Flight {
     check: Arc<Assigned>,
     failing_since: Mono,
+    /// Of the failing run.
+    cause: Option<Cause>,
     phases: PhaseTimes,
+    answer: String,
     usual: PhaseTimes,
 }
 
@@ -69,12 +74,13 @@ pub(crate) struct Gatherings {
 }
 
 impl Gatherings {
-    /// A run has ended; since when the check fails, if it does.
+    /// A run has ended, and where, if it failed elsewhere than where the settings say; since when
+    /// the check fails, if it does.
     pub(crate) fn judged(
         &mut self,
         now: Mono,
         check: &Arc<Assigned>,
-        outcome: &Outcome,
+        (outcome, place): (&Outcome, Option<Box<Place>>),
         failing_since: Option<Mono>,
         memory: &mut Memory,
     ) {
@@ -89,11 +95,16 @@ impl Gatherings {
         memory.looked_into = Some(failing_since);
         self.next = self.next.max(now) + EVERY;
         self.begun += 1;
-        let phases = PhaseTimes::of(&outcome.phases);
-        let flight =
-            Flight { check: Arc::clone(check), failing_since, phases, usual: memory.usual };
+        let flight = Flight {
+            check: Arc::clone(check),
+            failing_since,
+            cause: outcome.cause,
+            phases: PhaseTimes::of(&outcome.phases),
+            answer: outcome.excerpt.clone(),
+            usual: memory.usual,
+        };
         self.flights.insert(self.begun, flight);
-        self.to_begin.push(Gathering { id: self.begun, check: Arc::clone(check) });
+        self.to_begin.push(Gathering { id: self.begun, check: Arc::clone(check), place });
     }
 
     fn has_room(&self, now: Mono) -> bool {
@@ -107,8 +118,9 @@ impl Gatherings {
 
     /// A gathering has ended; `None` when nobody wants to know any more.
     pub(crate) fn ended(&mut self, id: u64, found: Found) -> Option<Gathered> {
-        let Flight { check, failing_since, phases, usual } = self.flights.remove(&id)?;
-        let found = Found { phases_us: phases, usual_us: usual, ..found };
+        let flight = self.flights.remove(&id)?;
+        let Flight { check, failing_since, cause, phases, answer, usual } = flight;
+        let found = Found { cause, phases_us: phases, usual_us: usual, answer, ..found };
         Some(Gathered { check, number: id, failing_since, found })
     }
 
@@ -121,7 +133,7 @@ impl Gatherings {
 
 #[cfg(test)]
 mod tests {
-    use crosscheck_model::Cause;
+    use crosscheck_model::Family;
 
     use super::*;
     use crate::sample::assigned;
@@ -141,7 +153,7 @@ mod tests {
         let (mut gatherings, mut memory) = (Gatherings::default(), Memory::default());
         let check = check("a");
         for (now, since, begins) in [(10, 10, 1), (13, 10, 0), (90, 10, 0), (200, 190, 1)] {
-            gatherings.judged(now * S, &check, &down(), Some(since * S), &mut memory);
+            gatherings.judged(now * S, &check, (&down(), None), Some(since * S), &mut memory);
             let begun = gatherings.begin();
             assert_eq!(begun.len(), begins, "at {now}");
             for gathering in begun {
@@ -153,13 +165,27 @@ mod tests {
     }
 
     #[test]
+    fn what_came_back_is_kept_and_where_the_run_was_is_looked_at() {
+        let (mut gatherings, mut memory) = (Gatherings::default(), Memory::default());
+        let outcome = Outcome { excerpt: "<h1>gone".to_owned(), ..down() };
+        let place = Box::new(Place::tcp("elsewhere.test".to_owned(), 443, Family::V4));
+        let failed = (&outcome, Some(place.clone()));
+        gatherings.judged(S, &check("a"), failed, Some(S), &mut memory);
+        let begun = gatherings.begin();
+        assert_eq!(begun[0].place, Some(place));
+        let gathered = gatherings.ended(begun[0].id, Found::default()).expect("wanted");
+        assert_eq!(gathered.found.answer, "<h1>gone");
+        assert_eq!(gathered.found.cause, Some(Cause::Refused));
+    }
+
+    #[test]
     fn what_is_no_failure_is_not_looked_into() {
         let (mut gatherings, mut memory) = (Gatherings::default(), Memory::default());
         for status in [Status::Up, Status::Unknown] {
             let outcome = Outcome::new(status, None, "");
-            gatherings.judged(S, &check("a"), &outcome, Some(S), &mut memory);
+            gatherings.judged(S, &check("a"), (&outcome, None), Some(S), &mut memory);
         }
-        gatherings.judged(S, &check("a"), &down(), None, &mut memory);
+        gatherings.judged(S, &check("a"), (&down(), None), None, &mut memory);
         assert!(gatherings.begin().is_empty());
     }
 
@@ -172,7 +198,7 @@ mod tests {
         for round in 0..60 {
             let now = round * S;
             for (check, memory) in &mut checks {
-                gatherings.judged(now, check, &down(), Some(S), memory);
+                gatherings.judged(now, check, (&down(), None), Some(S), memory);
                 assert!(gatherings.flights.len() <= IN_FLIGHT);
             }
             let these = gatherings.begin();
@@ -187,7 +213,7 @@ mod tests {
     #[test]
     fn a_removed_check_is_not_waited_for() {
         let (mut gatherings, mut memory) = (Gatherings::default(), Memory::default());
-        gatherings.judged(S, &check("a"), &down(), Some(S), &mut memory);
+        gatherings.judged(S, &check("a"), (&down(), None), Some(S), &mut memory);
         let begun = gatherings.begin();
         gatherings.forget(&CheckId::new("a"));
         assert!(gatherings.ended(begun[0].id, Found::default()).is_none());

@@ -286,17 +286,18 @@ impl Probe {
             None => self.beliefs.entry(spec.id.clone()).or_default(),
         };
         let outcome = self.health.judge(outcome, spec.family);
-        let outcome = match &spec.rule {
+        let mut outcome = match &spec.rule {
             rule @ spec::Rule::Average { .. } => {
                 let average = belief.average.get_or_insert_default();
                 average.step(ended, spec.schedule.interval, rule, outcome)
             }
             spec::Rule::Consecutive(_) => outcome,
         };
+        let place = outcome.place.take(); // It is told to nobody.
         let meaning = belief.state.step(started, &outcome, spec.schedule.attempts);
         self.schedule.judged(now, &spec.id, meaning.next);
         let (since, memory) = (meaning.failing_since, &mut belief.evidence);
-        self.gatherings.judged(now, &run.check, &outcome, since, memory);
+        self.gatherings.judged(now, &run.check, (&outcome, place), since, memory);
         self.count(&spec.kind, outcome.status);
         self.seq += 1;
         let anchor = self.uplink.anchor();

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use crosscheck_checks::dial;
 use crosscheck_checks::env::Env;
-use crosscheck_checks::gather;
+use crosscheck_checks::gather::{self, Endpoint};
 use crosscheck_checks::guard::is_documentation;
 use crosscheck_checks::kind::{self, Check};
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_model::evidence::Found;
 use crosscheck_model::wire::Assigned;
-use crosscheck_model::{Cause, CheckId, Family, Outcome};
+use crosscheck_model::{Cause, CheckId, Family, Outcome, Place};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -31,9 +31,10 @@ pub trait Prober: Send + Sync + 'static {
     /// Whether a reference answers, if it may be asked.
     fn ask(&self, reference: &Reference) -> BoxFuture<'static, Answer>;
 
-    /// Gathers evidence about a check that fails.
-    fn gather(&self, check: &Arc<Assigned>) -> BoxFuture<'static, Found> {
-        let _ = check;
+    /// Gathers evidence about a check that fails, at the place where its run was; `None`: where the
+    /// settings say.
+    fn gather(&self, check: &Arc<Assigned>, place: Option<&Place>) -> BoxFuture<'static, Found> {
+        let _ = (check, place);
         std::future::ready(Found::default()).boxed()
     }
 
@@ -171,8 +172,9 @@ impl Prober for KindProber {
         .boxed()
     }
 
-    fn gather(&self, check: &Arc<Assigned>) -> BoxFuture<'static, Found> {
-        let endpoint = self.prepare(check).ok().and_then(|check| check.endpoint());
+    fn gather(&self, check: &Arc<Assigned>, place: Option<&Place>) -> BoxFuture<'static, Found> {
+        let configured = || self.prepare(check).ok().and_then(|check| check.endpoint());
+        let endpoint = place.cloned().map(Endpoint::from).or_else(configured);
         let (env, second) = (Arc::clone(&self.env), self.second.clone());
         async move {
             match endpoint {

@@ -239,7 +239,7 @@ impl Shell {
         match effect {
             Effect::Run(run) => state.waiting.add(run),
             Effect::Gather(gathering) => {
-                let work = self.prober.gather(&gathering.check);
+                let work = self.prober.gather(&gathering.check, gathering.place.as_deref());
                 self.spawn(async move {
                     Event::Gathered { id: gathering.id, found: Box::new(gathered(work).await) }
                 });

@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::observation::EXCERPT_LIMIT_BYTES;
+use crate::place::About;
 use crate::{Cause, CheckId, Family, Phase, Timestamp};
 
 /// Evidence of one episode of failure at one probe. (`boot`, `number`) is unique for the probe and
@@ -28,10 +30,15 @@ pub struct Evidence {
     pub found: Found,
 }
 
-/// What was found. Bounded: 5 KB at most, 500 bytes usually.
+/// What was found. Bounded: 7 KB at most, 600 bytes usually.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Found {
-    /// What each resolver says of the target's name; empty when the target is an address.
+    /// Why the run failed that it was gathered for.
+    pub cause: Option<Cause>,
+    /// Which place was looked at; `None`: there was none to look at.
+    pub about: Option<About>,
+    /// What each resolver says of the place's name, or of the one that a name server was asked for;
+    /// empty when it is an address.
     pub names: Vec<Resolution>,
     /// What became of a connection to each address; at most [`KNOCKS_LIMIT`].
     pub knocks: Vec<Knock>,
@@ -43,6 +50,9 @@ pub struct Found {
     pub phases_us: PhaseTimes,
     /// How long they took in the last run that was up.
     pub usual_us: PhaseTimes,
+    /// The beginning of what came back in the failing run, without secrets and control characters;
+    /// at most [`EXCERPT_LIMIT_BYTES`]. Others wrote it.
+    pub answer: String,
 }
 
 /// The most resolutions: two families at two resolvers.
@@ -177,16 +187,22 @@ impl Path {
 impl Evidence {
     /// Its length in memory and in the log, roughly, in bytes.
     pub fn size(&self) -> usize {
-        let Found { names, knocks, chain, path, .. } = &self.found;
+        let Found { about, names, knocks, chain, path, answer, .. } = &self.found;
+        let about = about.as_ref().map_or(0, |about| about.place.len());
         let names: usize = names.iter().map(|n| 60 + n.name.len() + 17 * n.addresses.len()).sum();
         let chain: usize = chain.iter().map(|s| 40 + s.subject.len() + s.issuer.len()).sum();
         let hops = path.as_ref().map_or(0, |path| 30 * path.hops.len());
-        150 + self.check.as_str().len() + names + 40 * knocks.len() + chain + hops
+        let told = self.check.as_str().len() + about + answer.len();
+        150 + told + names + 40 * knocks.len() + chain + hops
     }
 
     /// Cuts off what is more than a probe of ours gathers.
     pub fn bound(&mut self) {
-        let Found { names, knocks, chain, path, .. } = &mut self.found;
+        let Found { about, names, knocks, chain, path, answer, .. } = &mut self.found;
+        if let Some(about) = about {
+            cut(&mut about.place);
+        }
+        answer.truncate(answer.floor_char_boundary(EXCERPT_LIMIT_BYTES));
         names.truncate(NAMES_LIMIT);
         for resolution in names {
             cut(&mut resolution.resolver);

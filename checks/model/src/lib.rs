@@ -5,7 +5,8 @@
 //! **Invariants**
 //! - Nothing here reads a clock, a file, the environment or a socket.
 //! - Every type has one serde form that both JSON (wire) and postcard (log) can carry:
-//!   no `flatten`, no `untagged`, no skipped fields.
+//!   no `flatten`, no `untagged`; no skipped fields but where a run was ([`Outcome::place`]),
+//!   which no probe tells.
 
 pub mod config;
 pub mod evidence;
@@ -14,6 +15,7 @@ pub mod join;
 pub mod mutant;
 pub mod observation;
 pub mod pattern;
+pub mod place;
 pub mod secret;
 pub mod spec;
 pub mod time;
@@ -23,6 +25,7 @@ pub use config::Config;
 pub use evidence::Evidence;
 pub use ids::{CheckId, ContactId, CustomerId, IncidentId, ProbeId, SiteId};
 pub use observation::{Cause, Observation, Outcome, Phase, Phases, Status};
+pub use place::Place;
 pub use secret::{Secret, Text};
 pub use spec::{CheckSpec, Family, Severity, SiteQuorum};
 pub use time::Timestamp;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckId, Timestamp};
+use crate::{CheckId, Place, Timestamp};
 
 /// The state of an observation, a site and a verdict (the Nagios plugin states 0 to 3).
 #[derive(
@@ -323,6 +323,10 @@ pub struct Outcome {
     pub values: BTreeMap<String, f64>,
     /// The beginning of what came back, when it is not Up; control characters removed.
     pub excerpt: String,
+    /// Where it was when it failed, if that may be elsewhere than where the settings say. It is
+    /// the probe's own: evidence is gathered there, and nobody else is told.
+    #[serde(skip)]
+    pub place: Option<Box<Place>>,
 }
 
 /// The longest excerpt kept, in bytes: enough to recognise an error page, small in a log entry.
@@ -340,6 +344,7 @@ impl Outcome {
             address: None,
             values: BTreeMap::new(),
             excerpt: String::new(),
+            place: None,
         }
     }
 

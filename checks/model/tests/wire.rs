@@ -14,6 +14,7 @@ use crosscheck_model::config::References;
 use crosscheck_model::evidence::{Found, Hop, Knock, Path, PathEnd, PhaseTimes, Resolution, Shown};
 use crosscheck_model::join::{JoinProbe, JoinRefusal, Joined, Renew};
 use crosscheck_model::observation::{Clock, Firmness, Observation, Phase, Trigger};
+use crosscheck_model::place::{About, Role, Way};
 use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::wire::{
     Assigned, Assignment, Fitness, Health, Hello, Order, Receipt, Refusal, Report, Welcome,
@@ -68,7 +69,10 @@ fn spec() -> CheckSpec {
 fn evidence() -> Evidence {
     let address = "192.0.2.1".parse().expect("an address");
     let hop = |ttl, address| Hop { ttl, address, sent: 3, lost: 1, took_us: 900 };
+    let about = About { role: Role::Redirect, way: Way::Tcp, place: "shop.example.com:443".into() };
     let found = Found {
+        cause: Some(Cause::Refused),
+        about: Some(about),
         names: vec![Resolution {
             resolver: "system".into(),
             name: "shop.example.com".into(),
@@ -96,6 +100,7 @@ fn evidence() -> Evidence {
         }),
         phases_us: PhaseTimes([1, 2, 3, 4, 5, 6]),
         usual_us: PhaseTimes([6, 5, 4, 3, 2, 1]),
+        answer: "<h1>gone".into(),
     };
     Evidence {
         check: "acme/shop".into(),

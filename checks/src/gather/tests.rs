@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crosscheck_model::Cause;
+use crosscheck_model::place::Way;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{RData, RecordType};
@@ -43,8 +44,7 @@ async fn names(v4: &'static [[u8; 4]]) -> NameServer {
 }
 
 fn endpoint(host: &str, port: u16) -> Endpoint {
-    let (host, port) = (host.to_owned(), Some(port));
-    Endpoint { host, port, family: Family::V4, tls: None, starttls: None }
+    Place::tcp(host.to_owned(), port, Family::V4).into()
 }
 
 #[tokio::test]
@@ -100,8 +100,8 @@ async fn the_chain_is_told_whether_it_is_trusted_or_not_and_without_secrets() {
     .await;
     let env = asking(Vec::new());
     env.secrets.remember("hunter22");
-    let tls = ServerName::try_from("shop.test").ok();
-    let endpoint = Endpoint { tls, ..endpoint("127.0.0.1", server.address.port()) };
+    let mut endpoint = endpoint("127.0.0.1", server.address.port());
+    endpoint.place.tls = Some("shop.test".to_owned());
     let found = gather(&env, None, &endpoint).await;
     assert_eq!(found.chain[0].subject, "<redacted>.test");
     assert_eq!(found.chain[0].issuer, "Scripted Root");
@@ -149,5 +149,37 @@ async fn the_chain_is_seen_where_tls_begins_in_the_midst() {
         let found = gather(&asking(Vec::new()), None, &check.endpoint().expect("one")).await;
         assert_eq!(found.chain.len(), 1, "{kind}: {found:?}");
         assert_eq!(found.chain[0].subject, "mail.test");
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_is_a_secret_is_not_named_and_asked_for_at_no_second_resolver() {
+    let (first, second) = (names(&[[127, 0, 0, 1]]).await, names(&[[127, 0, 0, 1]]).await);
+    let env = asking(vec![first.address]);
+    let mut endpoint = endpoint("shop.test", 1);
+    endpoint.place.is_secret = true;
+    let found = gather(&env, Some(&Resolver::new(vec![second.address])), &endpoint).await;
+    assert_eq!(found.about.map(|about| about.place).as_deref(), Some("<redacted>:1"));
+    let told: Vec<_> = found.names.iter().map(|name| (&*name.name, &*name.resolver)).collect();
+    let label = first.address.to_string();
+    assert_eq!(told, [("<redacted>", &*label); 2], "both families, at one resolver");
+    assert_eq!(env.secrets.redact("shop.test"), "shop.test", "in this gathering only");
+}
+
+/// The places that checks of kinds without one of their own before it name themselves.
+#[tokio::test]
+async fn what_is_spoken_to_by_datagrams_is_resolved_and_no_port_is_knocked_at() {
+    let names = names(&[[127, 0, 0, 1]]).await;
+    for (kind, settings, at) in [
+        ("udp", json!({ "address": "shop.test:9", "send": "x" }), "shop.test:9"),
+        ("ntp", json!({ "address": "shop.test" }), "shop.test:123"),
+    ] {
+        let check = kind::find(kind).expect("a kind").parse(&settings).expect("valid");
+        let endpoint = check.endpoint().expect("one");
+        let found = gather(&asking(vec![names.address]), None, &endpoint).await;
+        let about = found.about.as_ref().expect("a place");
+        assert_eq!((about.place.as_str(), about.way), (at, Way::Udp), "{kind}");
+        assert_eq!(found.names[0].addresses, [IpAddr::from([127, 0, 0, 1])], "{kind}");
+        assert!(found.knocks.is_empty() && found.path.is_some(), "{kind}: {found:?}");
     }
 }

@@ -5,6 +5,7 @@ mod agreement;
 mod answers;
 mod dnssec;
 mod judge;
+mod place;
 mod secure;
 mod settings;
 
@@ -126,9 +127,8 @@ impl Check for DnsCheck {
     }
 
     fn endpoint(&self) -> Option<Endpoint> {
-        // It is asked over UDP, so there is no port to knock at.
-        let host = self.asked.server.as_ref()?.host().to_owned();
-        Some(Endpoint { host, port: None, family: self.family(), tls: None, starttls: None })
+        let server = self.asked.server.as_ref()?;
+        Some(self.place(server.host().to_owned(), server.port()).into())
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
@@ -274,6 +274,7 @@ impl DnsCheck {
         };
         outcome.duration = duration;
         outcome.address = outcome.address.or_else(|| seen.address.map(|a| a.to_string()));
+        outcome.place = self.failed_at(&seen, &outcome);
         if let Some(time) = seen.phases.get(Phase::Dns) {
             outcome.phases.add(Phase::Dns, time);
         }

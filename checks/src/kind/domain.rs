@@ -8,6 +8,7 @@ mod tests;
 
 use std::time::Duration;
 
+use crosscheck_model::place::Role;
 use crosscheck_model::{Cause, Family, Outcome};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -26,6 +27,7 @@ use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::clock;
 use crate::dial::Timer;
 use crate::env::Env;
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 use crate::text::{Host, List, Span};
 
@@ -161,6 +163,10 @@ impl Check for DomainCheck {
         self.client.family()
     }
 
+    fn endpoint(&self) -> Option<Endpoint> {
+        Some(self.client.place(self.client.target(), Role::Registry).into())
+    }
+
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
         self.observe(env, deadline).boxed()
     }
@@ -194,6 +200,10 @@ impl DomainCheck {
             days = registration.days_left(clock::wall());
             self.judge(&registration, days)
         });
+        seen.place = seen.place.take().map(|place| match place.role {
+            Role::Target => place.as_role(Role::Registry),
+            _ => place,
+        });
         let mut outcome = seen.outcome(&timer, &env.secrets, judged.err().or(flaw));
         outcome.values.extend(days.map(|days| ("domain_days".to_owned(), days)));
         outcome
@@ -212,6 +222,7 @@ impl DomainCheck {
                 let mut first = Seen::default();
                 let bootstrap = self.client.target().clone();
                 let found = self.get(env, bootstrap, timer, &mut first).await;
+                seen.place = first.place.take();
                 let (list, _) = found.map_err(|failure| {
                     let detail = format!("the list of registries: {}", failure.detail);
                     Failure::new(failure.cause, detail)
@@ -225,7 +236,9 @@ impl DomainCheck {
         };
         let target = registration::question(&base, self.settings.name.as_str())
             .map_err(|why| Failure::new(Cause::Protocol, why))?;
+        let registry = self.client.place(&target, Role::Registry);
         let (body, flaw) = self.get(env, target, timer, seen).await?;
+        seen.place.get_or_insert(registry); // Whatever is wrong from here on, it has said so.
         if !seen.is_success() {
             let detail = format!("the registry knows no domain `{}`", self.settings.name);
             return Err(Failure::new(Cause::DomainUnregistered, detail));

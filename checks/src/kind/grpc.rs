@@ -23,6 +23,7 @@ use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{self, Timer};
 use crate::env::{Env, Secrets};
 use crate::excerpt;
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 use crate::tls::Certificate;
 
@@ -149,6 +150,10 @@ impl Check for GrpcCheck {
 
     fn family(&self) -> Family {
         self.place.family
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        Some(self.place.endpoint())
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

@@ -5,7 +5,7 @@ mod echo;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Family, Outcome, Phase};
+use crosscheck_model::{Cause, Family, Outcome, Phase, Place};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -137,8 +137,7 @@ impl Check for IcmpCheck {
     }
 
     fn endpoint(&self) -> Option<Endpoint> {
-        let host = self.settings.host.to_string();
-        Some(Endpoint { host, port: None, family: self.family, tls: None, starttls: None })
+        Some(Place::echo(self.settings.host.to_string(), self.family).into())
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

@@ -20,7 +20,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Family, Outcome, Status};
+use crosscheck_model::place::Role;
+use crosscheck_model::{Cause, Family, Outcome, Place, Status};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
@@ -152,6 +153,8 @@ struct Run<'a> {
     flaws: Vec<Failure>,
     values: BTreeMap<String, f64>,
     excerpt: String,
+    /// Where the first failure was.
+    place: Option<Box<Place>>,
 }
 
 impl JourneyCheck {
@@ -175,6 +178,7 @@ impl JourneyCheck {
             flaws: Vec::new(),
             values: BTreeMap::new(),
             excerpt: String::new(),
+            place: None,
         };
         if run.failure.is_none() {
             run.all().await;
@@ -229,6 +233,9 @@ impl Run<'_> {
             *least = least.min(days);
         }
         self.timer.join(&timer);
+        if let Err(missed) = &result {
+            self.note_place(at, missed.failure.cause, &mut seen);
+        }
         let hides = matches!(&result, Err(missed) if missed.hides);
         let result = result.map_err(|missed| missed.failure);
         if at == self.plan.decides() {
@@ -244,6 +251,22 @@ impl Run<'_> {
             }
             false => failure,
         })
+    }
+
+    /// Keeps where the step was that the outcome tells of: the first that failed, or else the first
+    /// with a flaw.
+    fn note_place(&mut self, at: usize, cause: Cause, seen: &mut Seen) {
+        let is_flaw = status_of(cause) == Status::Degraded;
+        if self.failure.is_some() || (is_flaw && !self.flaws.is_empty()) {
+            return;
+        }
+        self.place = seen.place(&self.env.secrets);
+        if let Some(place) = &mut self.place
+            && at > 0
+            && place.role == Role::Target
+        {
+            place.role = Role::Step;
+        }
     }
 
     async fn ask(&mut self, step: &Step, timer: &mut Timer, seen: &mut Seen) -> Result<(), Missed> {
@@ -291,6 +314,9 @@ impl Run<'_> {
             (Ok(()), Some(missing)) => Err(missing),
             (result, _) => result,
         };
+        if result.is_err() && seen.place.is_none() {
+            seen.place = Some(step.client.place(&from, Role::Target));
+        }
         result.map_err(|failure| Missed { failure, hides })
     }
 
@@ -310,6 +336,7 @@ impl Run<'_> {
         let mut outcome = self.timer.outcome(&self.env.secrets, failure);
         outcome.values = self.values;
         outcome.excerpt = self.excerpt;
+        outcome.place = self.place;
         outcome
     }
 }

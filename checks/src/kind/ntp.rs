@@ -8,7 +8,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Family, Outcome, Phase};
+use crosscheck_model::{Cause, Family, Outcome, Phase, Place};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -21,6 +21,7 @@ use crate::clock;
 use crate::datagram::Datagrams;
 use crate::dial::Timer;
 use crate::env::Env;
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 use crate::text::{Address, HostPort, Span};
 
@@ -137,6 +138,11 @@ impl Check for NtpCheck {
 
     fn family(&self) -> Family {
         self.family
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        let (host, port) = (self.address.host().to_owned(), self.address.port());
+        Some(Place::udp(host, port, self.family).into())
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

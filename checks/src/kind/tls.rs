@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Family, Outcome, Status};
+use crosscheck_model::{Cause, Family, Outcome, Place, Status};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rustls_pki_types::ServerName;
@@ -344,13 +344,9 @@ impl Check for TlsCheck {
     }
 
     fn endpoint(&self) -> Option<Endpoint> {
-        Some(Endpoint {
-            host: self.address.host().to_owned(),
-            port: Some(self.address.port()),
-            family: self.family,
-            tls: Some(self.name.clone()),
-            starttls: self.starttls,
-        })
+        let place = Place::tcp(self.address.host().to_owned(), self.address.port(), self.family);
+        let place = Place { tls: Some(self.name.to_str().into_owned()), ..place };
+        Some(Endpoint { place, starttls: self.starttls })
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

@@ -7,7 +7,7 @@ mod tests;
 
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Family, Outcome, Phase, Status};
+use crosscheck_model::{Cause, Family, Outcome, Phase, Place, Status};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -19,6 +19,7 @@ use crate::datagram::Datagrams;
 use crate::dial::Timer;
 use crate::env::{Env, SecretError, Secrets};
 use crate::excerpt;
+use crate::gather::Endpoint;
 use crate::resolve::Failure;
 
 /// Asks over UDP.
@@ -68,6 +69,11 @@ impl Check for Plan {
 
     fn family(&self) -> Family {
         self.family
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        let (host, port) = (self.address.host().to_owned(), self.address.port());
+        Some(Place::udp(host, port, self.family).into())
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::finding::{Witness, finding};
 use crate::state::{SiteView, State};
 
-/// The most evidence that is kept: usually a quarter of a MiB of state, and 2.5 MB at worst. In a
+/// The most evidence that is kept: usually a quarter of a MiB of state, and 3.5 MB at worst. In a
 /// mass outage the probes' own rates come first, and the oldest goes.
 pub const KEPT_LIMIT: usize = 500;
 

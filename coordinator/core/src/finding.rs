@@ -7,6 +7,7 @@
 mod names;
 mod reach;
 mod slow;
+mod spot;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -14,7 +15,10 @@ mod trust;
 use std::collections::BTreeMap;
 
 use crosscheck_model::evidence::Found;
+use crosscheck_model::place::Role;
 use crosscheck_model::{Cause, Family, Status, Timestamp};
+
+use self::spot::Spot;
 
 /// What one site says of a check, and what it gathered.
 #[derive(Clone, Debug)]
@@ -46,14 +50,23 @@ pub fn finding(witnesses: &[Witness<'_>], family: Family, since: Timestamp) -> O
         return Some(case.mixed());
     }
     Some(match class {
-        Class::Names => names::sentence(&case),
-        Class::Path | Class::Refused | Class::Reset => reach::sentence(&case, class),
-        Class::Hang => case.hangs(),
-        Class::Trust => trust::sentence(&case),
         Class::Slow => slow::sentence(&case),
         Class::Unwanted => case.unwanted(),
         Class::Application => case.application(),
+        Class::Names if case.spot.role() == Role::NameServer => names::at_server(&case),
+        _ if case.spot == Spot::Different => case.scattered(),
+        _ => format!("{}{}", case.spot.preface(), at_one_place(&case, class)),
     })
+}
+
+/// What does not work at the place that the evidence is about.
+fn at_one_place(case: &Case<'_>, class: Class) -> String {
+    match class {
+        Class::Names => names::sentence(case),
+        Class::Hang => case.hangs(),
+        Class::Trust => trust::sentence(case),
+        _ => reach::sentence(case, class),
+    }
 }
 
 /// Causes that point into the same direction.
@@ -150,6 +163,7 @@ impl Scope {
 struct Case<'a> {
     failing: Vec<&'a Witness<'a>>,
     scope: Scope,
+    spot: Spot<'a>,
     family: Family,
     since: Timestamp,
 }
@@ -169,12 +183,19 @@ impl<'a> Case<'a> {
         let well: Vec<_> = witnesses.iter().filter(are(Status::Up)).collect();
         let heard = witnesses.iter().filter(|witness| witness.status != Status::Unknown).count();
         let scope = Scope::of(&failing, heard, &well);
-        Some(Self { failing, scope, family, since })
+        let spot = Spot::of(&failing);
+        Some(Self { failing, scope, spot, family, since })
     }
 
-    /// What the failing sites gathered.
+    /// What the failing sites gathered that explains why they fail.
     fn found(&self) -> impl Iterator<Item = &'a Found> {
-        self.failing.iter().filter_map(|witness| witness.found)
+        let explains = self.spot.explains();
+        self.gathered().filter(move |_| explains)
+    }
+
+    /// What the failing sites gathered about such a failure, wherever that was.
+    fn gathered(&self) -> impl Iterator<Item = &'a Found> {
+        self.failing.iter().filter(|witness| spot::fits(witness)).filter_map(|w| w.found)
     }
 
     fn place(&self) -> String {
@@ -195,6 +216,7 @@ impl<'a> Case<'a> {
     fn hangs(&self) -> String {
         let place = self.place();
         match self.cause() {
+            _ if self.spot.hears_datagrams() => reach::unanswered(self),
             Some(Cause::TlsTimeout) => {
                 format!("TLS handshakes do not end {place}: the server hangs")
             }
@@ -224,9 +246,23 @@ impl<'a> Case<'a> {
             Some(cause) => plain(cause),
             None => return self.mixed(),
         };
-        match &self.scope {
-            Scope::Domain(_) => format!("{what} {}: another answer is served there", self.place()),
-            _ => format!("{what} {}: the application", self.place()),
+        let place = self.place();
+        let whose = match (&self.scope, self.spot.role()) {
+            (Scope::Domain(_), _) => "another answer is served there",
+            (_, Role::Proxy) => "the application, or the proxy",
+            (_, Role::TokenEndpoint) => "the token endpoint",
+            // It is asked about something else, and says how that is.
+            (_, Role::NameServer | Role::Registry) => return format!("{what} {place}"),
+            _ => "the application",
+        };
+        format!("{what} {place}: {whose}")
+    }
+
+    /// The same at places that differ from site to site.
+    fn scattered(&self) -> String {
+        match self.cause() {
+            Some(cause) => format!("{} {}, at different places", plain(cause), self.place()),
+            None => self.mixed(),
         }
     }
 

@@ -65,6 +65,10 @@ pub struct StandaloneArgs {
     /// has none, and only the others look.
     #[arg(long, value_name = "SITE", requires = "probes")]
     pub site: Option<String>,
+    /// A name server to ask beside this host's own when evidence about a failure is gathered, with
+    /// port 53 when left out (`192.0.2.53`).
+    #[arg(long, value_name = "ADDRESS", value_parser = name_server)]
+    pub second_resolver: Option<SocketAddr>,
     /// Programs for checks of kind `exec`.
     #[command(flatten)]
     pub exec: ExecArgs,
@@ -118,6 +122,12 @@ pub async fn standalone(args: &StandaloneArgs, colour: bool) -> anyhow::Result<u
     served.await.context("end the listener")?;
     member.stop().await;
     Ok(FINE)
+}
+
+/// As `second_resolver` of a probe's configuration.
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    crosscheck_probe::config::server(text)
+        .ok_or_else(|| "it is no address; write `192.0.2.53` or `[2001:db8::53]:5353`".to_owned())
 }
 
 fn refuse(errors: &mut dyn Write, why: &str) -> anyhow::Result<u8> {
@@ -231,6 +241,7 @@ fn embedded(
     config.closed = vec![args.data.clone()];
     config.internal = true;
     config.exec = args.exec.programs();
+    config.second_resolver = args.second_resolver.map(|server| server.to_string());
     let link = InsideLink::new(vec![member.gate()]);
     crosscheck_probe::start(&config, link).context("start the probe")
 }
@@ -284,6 +295,7 @@ mod tests {
             data: PathBuf::new(),
             probes: None,
             site: None,
+            second_resolver: None,
             exec: ExecArgs::default(),
         };
         let site = |carrier: &str| Site { region: "r".to_owned(), carrier: carrier.to_owned() };
@@ -296,5 +308,13 @@ mod tests {
         assert_eq!(alone.public_url.as_deref(), Some("http://127.0.0.1:8080"));
         let with_others = StandaloneArgs { probes: Some(args.listen), ..args };
         assert_eq!(fitted(config, &with_others).sites.len(), 2);
+    }
+
+    #[test]
+    fn a_second_resolver_has_port_53_unless_it_says_otherwise() {
+        let of = |text| name_server(text).map(|server| server.to_string());
+        assert_eq!(of("192.0.2.53").as_deref(), Ok("192.0.2.53:53"));
+        assert_eq!(of("[2001:db8::53]:5353").as_deref(), Ok("[2001:db8::53]:5353"));
+        assert!(of("ns1").is_err_and(|why| why.contains("no address")));
     }
 }

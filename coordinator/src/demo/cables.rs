@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crosscheck_model::evidence::Found;
 use crosscheck_model::wire::{Assigned, Hello, Receipt, Report, Welcome};
-use crosscheck_model::{Cause, CheckId, Outcome, ProbeId, Status};
+use crosscheck_model::{Cause, CheckId, Outcome, Place, ProbeId, Status};
 use crosscheck_probe::health::{Answer, Reference};
 use crosscheck_probe::link::{HttpLink, Link, Orders};
 use crosscheck_probe::runner::{KindProber, Prober};
@@ -53,9 +53,12 @@ impl Prober for CutProber {
         if self.is_cut() { ready(Answer::No).boxed() } else { self.inner.ask(reference) }
     }
 
-    fn gather(&self, check: &Arc<Assigned>) -> BoxFuture<'static, Found> {
+    fn gather(&self, check: &Arc<Assigned>, place: Option<&Place>) -> BoxFuture<'static, Found> {
         // Whoever is cut off learns nothing more.
-        if self.is_cut() { ready(Found::default()).boxed() } else { self.inner.gather(check) }
+        match self.is_cut() {
+            true => ready(Found::default()).boxed(),
+            false => self.inner.gather(check, place),
+        }
     }
 
     fn forget(&self, check: &CheckId) {

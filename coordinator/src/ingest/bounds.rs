@@ -109,6 +109,7 @@ mod tests {
     fn evidence(text: &str) -> Evidence {
         use crosscheck_model::Family;
         use crosscheck_model::evidence::{Found, Hop, Knock, Path, PathEnd, Resolution, Shown};
+        use crosscheck_model::place::{About, Role, Way};
         let ip = std::net::IpAddr::from([192, 0, 2, 1]);
         let resolution = Resolution {
             resolver: text.to_owned(),
@@ -122,7 +123,10 @@ mod tests {
         let shown = Shown { subject: text.to_owned(), issuer: text.to_owned(), from, until };
         let hop = Hop { ttl: 1, address: Some(ip), sent: 2, lost: 0, took_us: 1 };
         let knock = Knock { address: (ip, 80).into(), cause: None, took_us: 1 };
+        let about = About { role: Role::Target, way: Way::Tcp, place: text.to_owned() };
         let found = Found {
+            about: Some(about),
+            answer: text.repeat(10),
             names: vec![resolution; 20],
             knocks: vec![knock; 500],
             chain: vec![shown; 20],
@@ -147,7 +151,7 @@ mod tests {
         bound(&mut report);
         assert_eq!(report.observations.len(), 1, "no check has such a name");
         let kept: usize = report.evidence.iter().map(Evidence::size).sum();
-        assert!(kept < 8 * 5_000, "{kept}");
+        assert!(kept < 8 * 7_000, "{kept}");
         report.evidence.clear();
         assert!(serde_json::to_vec(&report).expect("JSON").len() < 10_000);
     }

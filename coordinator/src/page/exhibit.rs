@@ -5,6 +5,7 @@ use std::time::Duration;
 use crosscheck_core::State;
 use crosscheck_core::incident::{Incident, Subject};
 use crosscheck_model::evidence::{Found, Knock, Path, PathEnd, Resolution, Shown};
+use crosscheck_model::place::About;
 use crosscheck_model::{Cause, Evidence, ProbeId, Timestamp};
 
 use super::text;
@@ -34,13 +35,20 @@ impl Exhibit {
 
     fn new(state: &State, probe: &ProbeId, evidence: &Evidence) -> Self {
         let site = state.probes.get(probe).map_or(probe.as_str(), |known| known.site.as_str());
-        let Found { names, knocks, chain, path, .. } = &evidence.found;
-        let mut lines: Vec<_> = names.iter().map(|name| ("Name", resolved(name))).collect();
+        let Found { about, names, knocks, chain, path, answer, .. } = &evidence.found;
+        let mut lines: Vec<_> = about.iter().map(|about| ("Looked at", looked_at(about))).collect();
+        lines.extend(names.iter().map(|name| ("Name", resolved(name))));
         lines.extend(knocks.iter().map(|knock| ("Connection", knocked(knock))));
         lines.extend(chain.iter().map(|shown| ("Certificate", certified(shown))));
         lines.extend(path.iter().map(|path| ("Path", walked(path))));
+        let came = Some(text::quote_all(answer)).filter(|answer| !answer.is_empty());
+        lines.extend(came.map(|answer| ("Answer", answer)));
         Self { site: text::quote(site), lines }
     }
+}
+
+fn looked_at(about: &About) -> String {
+    format!("{}, {}", text::quote(&about.place), about.role.explain())
 }
 
 fn resolved(name: &Resolution) -> String {
@@ -96,6 +104,7 @@ fn took(us: u32) -> String {
 #[cfg(test)]
 mod tests {
     use crosscheck_model::evidence::Hop;
+    use crosscheck_model::place::{Role, Way};
 
     use super::*;
 
@@ -117,5 +126,20 @@ mod tests {
         assert_eq!(walked(&by_port), format!("{wanted} (by requests for port 443)"));
         let none = Path { to, port: None, hops: Vec::new(), end: PathEnd::Untried };
         assert!(walked(&none).starts_with("192.0.2.9: not traced"), "{}", walked(&none));
+    }
+
+    #[test]
+    fn what_came_back_is_one_harmless_line_and_the_place_is_named() {
+        let (role, way) = (Role::Redirect, Way::Tcp);
+        let about = About { role, way, place: "pay.example.com:443".to_owned() };
+        let answer = format!("<script>\u{202e}\u{1b}[2J\n{}", "x".repeat(900));
+        let found = Found { about: Some(about), answer, ..Found::default() };
+        let (failing_since, at) = (Timestamp::ZERO, Timestamp::ZERO);
+        let check = "c".into();
+        let evidence = Evidence { check, rev: 1, boot: 1, number: 1, failing_since, at, found };
+        let exhibit = Exhibit::new(&State::default(), &"p".into(), &evidence);
+        let answer = format!("<script>[2J {}", "x".repeat(900));
+        let place = "pay.example.com:443, where redirects lead".to_owned();
+        assert_eq!(exhibit.lines, [("Looked at", place), ("Answer", answer)]);
     }
 }

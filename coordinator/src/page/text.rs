@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crosscheck_checks::excerpt::is_harmful;
 use crosscheck_model::Timestamp;
+use crosscheck_model::observation::EXCERPT_LIMIT_BYTES;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -97,13 +98,22 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 /// Somebody else's words as one harmless line: no control characters, nothing that turns the
 /// direction of the text around, not without end. The template escapes it.
 pub(crate) fn quote(text: &str) -> String {
+    quote_at_most(QUOTE_LIMIT_CHARS, text)
+}
+
+/// The same, in full: of what is bounded already, and asked for.
+pub(crate) fn quote_all(text: &str) -> String {
+    quote_at_most(EXCERPT_LIMIT_BYTES, text)
+}
+
+fn quote_at_most(limit: usize, text: &str) -> String {
     let line: String = text
         .chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })
         .filter(|c| !is_harmful(*c))
         .collect();
-    let mut quoted: String = line.chars().take(QUOTE_LIMIT_CHARS).collect();
-    if line.chars().nth(QUOTE_LIMIT_CHARS).is_some() {
+    let mut quoted: String = line.chars().take(limit).collect();
+    if line.chars().nth(limit).is_some() {
         quoted.push('…');
     }
     quoted.trim().to_owned()

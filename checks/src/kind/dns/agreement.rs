@@ -121,6 +121,7 @@ impl Check for Agreement {
             outcome.phases = seen.phases;
             outcome.address = seen.address.map(|address| address.to_string());
             outcome.values = values;
+            outcome.place = self.check.failed_at(&seen, &outcome);
             outcome
         }
         .boxed()

@@ -68,6 +68,11 @@ impl Secure {
         Ok(Self { name, authority, path, wanted, warn_days, tls: OnceLock::new() })
     }
 
+    /// The name that TLS asks for.
+    pub(super) fn name(&self) -> String {
+        self.name.to_str().into_owned()
+    }
+
     /// Asks over a connection of its own.
     ///
     /// # Errors

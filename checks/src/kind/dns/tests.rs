@@ -4,6 +4,7 @@ mod agreement;
 mod depth;
 mod secure;
 
+use crosscheck_model::place::{Role, Way};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::{A, TXT};
@@ -299,4 +300,24 @@ fn the_schema_lists_the_names_that_are_understood() {
         let told = unknown.split("write one of ").nth(1).expect("the names");
         assert_eq!(told.split(", ").collect::<Vec<_>>(), *names, "{key}");
     }
+}
+
+#[tokio::test]
+async fn evidence_is_about_the_server_and_not_about_the_name() {
+    let server = NameServer::answering(|query| reply(query, ResponseCode::NXDomain)).await;
+    let asks = Some(("www.example.com".to_owned(), Family::V4));
+    let named = run(&settings(server.address, json!({})), PLENTY).await;
+    let check = Dns.parse(&json!({ "name": "www.example.com" })).expect("well-formed");
+    let own = check.run(&env(Guard::Internal, vec![server.address]), PLENTY).await;
+    for outcome in [named, own] {
+        assert_eq!(outcome.cause, Some(Cause::DnsNxdomain));
+        let place = outcome.place.expect("it fails");
+        assert_eq!((place.role, place.way), (Role::NameServer, Way::Udp));
+        assert_eq!((place.shown(), &place.asks), (server.address.to_string(), &asks));
+    }
+    let lost = json!({ "name": "www.example.com", "server": "ns1.test" });
+    let check = Dns.parse(&lost).expect("well-formed");
+    let outcome = check.run(&env(Guard::Internal, vec![server.address]), PLENTY).await;
+    let place = outcome.place.expect("the server is not found");
+    assert_eq!((place.role, place.host.as_str()), (Role::Target, "ns1.test"));
 }

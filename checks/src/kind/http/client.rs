@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crosscheck_model::{Cause, Family};
+use crosscheck_model::place::Role;
+use crosscheck_model::{Cause, Family, Place};
 use http::{HeaderMap, StatusCode};
 
 use super::body::Body;
@@ -14,6 +15,7 @@ use super::login::Login;
 use super::plan::Plan;
 use super::request::{Hop, Prepared};
 pub(in crate::kind) use super::seen::Seen;
+use super::settings::Version;
 use super::target::Target;
 use super::words::Words;
 use crate::dial::Timer;
@@ -64,15 +66,24 @@ impl Client {
 
     /// Where evidence is gathered.
     pub(in crate::kind) fn endpoint(&self) -> Endpoint {
-        let target = &self.plan.target;
-        let named = || self.plan.server_name.clone().or_else(|| target.host().try_into().ok());
-        Endpoint {
-            host: target.host(),
-            port: Some(target.port()),
-            family: self.plan.family,
-            tls: if target.is_https() { named() } else { None },
-            starttls: None,
+        self.place(&self.plan.target, Role::Target).into()
+    }
+
+    /// Where evidence is gathered about a request to this target: there, or at the proxy where the
+    /// probe goes no further itself.
+    pub(in crate::kind) fn place(&self, target: &Target, role: Role) -> Place {
+        let plan = &self.plan;
+        if let Some(proxy) = &plan.proxy {
+            return proxy.place(plan.family);
         }
+        let (host, port) = (target.host(), target.port());
+        if target.is_https() && plan.version == Some(Version::Http3) {
+            return Place::udp(host, port, plan.family).as_role(role);
+        }
+        let own_name = plan.server_name.as_ref().filter(|_| target.same_origin(&plan.target));
+        let named = || own_name.map_or_else(|| host.clone(), |name| name.to_str().into_owned());
+        let tls = target.is_https().then(named);
+        Place { tls, ..Place::tcp(host, port, plan.family) }.as_role(role)
     }
 
     pub(in crate::kind) fn family(&self) -> Family {
@@ -95,7 +106,7 @@ impl Client {
         Prepared::new(&self.plan, words)
     }
 
-    /// Follows the redirects to the answer that is judged.
+    /// Follows the redirects to the answer that is judged, and notes where that failed.
     pub(in crate::kind) async fn walk(
         &self,
         env: &Env,
@@ -105,6 +116,22 @@ impl Client {
         seen: &mut Seen,
     ) -> Result<(), Failure> {
         let mut hop = Hop::first(&self.plan, visit.target.clone());
+        let walked = self.follow(env, prepared, visit, &mut hop, (timer, seen)).await;
+        if walked.is_err() && seen.place.is_none() {
+            let role = if seen.redirects > 0 { Role::Redirect } else { Role::Target };
+            seen.place = Some(self.place(&hop.target, role));
+        }
+        walked
+    }
+
+    async fn follow(
+        &self,
+        env: &Env,
+        prepared: &Prepared,
+        visit: &mut Visit<'_>,
+        hop: &mut Hop,
+        (timer, seen): (&mut Timer, &mut Seen),
+    ) -> Result<(), Failure> {
         let mut asked = Vec::new();
         loop {
             if self.plan.redirects > 0 {
@@ -112,10 +139,10 @@ impl Client {
             }
             let cookies = visit.jar.as_ref().and_then(|jar| jar.header(&hop.target));
             let asked_with = (prepared, cookies, visit.words.secrets);
-            let answer = self.ask_as_user(env, &hop, asked_with, timer, seen).await;
+            let answer = self.ask_as_user(env, hop, asked_with, timer, seen).await;
             let answer = answer.map_err(|failure| match seen.redirects {
                 0 => failure,
-                _ => after_redirect(failure, &hop),
+                _ => after_redirect(failure, hop),
             })?;
             if let Some(jar) = &mut visit.jar {
                 jar.take(&answer.head.headers, &hop.target, visit.words.secrets);
@@ -130,7 +157,7 @@ impl Client {
                 Some(next) if seen.redirects < self.plan.redirects || !accepts() => next,
                 _ => return self.judge(answer, &hop.target, visit, timer, seen).await,
             };
-            hop = next?;
+            *hop = next?;
             // With another cookie the same question may have another answer.
             let repeats = || asked.iter().any(|question| hop.repeats(question));
             let detail = if visit.jar.is_none() && repeats() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Outcome, Status};
+use crosscheck_model::{Cause, Outcome, Place, Status};
 
 use super::body::Body;
 use super::expect::Numbers;
@@ -34,6 +34,8 @@ pub(in crate::kind) struct Seen {
     pub(super) proxy: Option<Cost>,
     /// Whether the last answer may be the proxy's own, instead of the target's.
     pub(super) answer_is_proxys: bool,
+    /// Where it failed.
+    pub(in crate::kind) place: Option<Place>,
 }
 
 impl Seen {
@@ -151,6 +153,13 @@ impl Seen {
         }
     }
 
+    /// Where it failed, for whoever gathers evidence there.
+    pub(in crate::kind) fn place(&mut self, secrets: &Secrets) -> Option<Box<Place>> {
+        let mut place = self.place.take()?;
+        place.is_secret = secrets.redact(&place.host) != place.host;
+        Some(Box::new(place))
+    }
+
     /// The outcome: what the timer measured and what was seen.
     pub(in crate::kind) fn outcome(
         &mut self,
@@ -176,6 +185,7 @@ impl Seen {
         }
         if outcome.status != Status::Up {
             outcome.excerpt = excerpt::of(self.body(), secrets);
+            outcome.place = self.place(secrets);
         }
         outcome
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Secret, Text};
+use crosscheck_model::place::Role;
+use crosscheck_model::{self as model, Cause, Secret, Text};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
@@ -224,9 +225,24 @@ impl TokenSource {
             Err(failure) => Err(failure),
         };
         seen.note_token(part.elapsed(), &there);
-        asked.map_err(|failure| self.named(failure))?;
-        let given = given.unwrap_or_else(|| Given::read(&[], secrets));
-        given.token(there.status(), Instant::now()).map_err(|failure| self.named(failure))
+        let asked = asked.map_err(|failure| self.named(failure));
+        let given = asked.and_then(|()| {
+            let given = given.unwrap_or_else(|| Given::read(&[], secrets));
+            given.token(there.status(), Instant::now()).map_err(|failure| self.named(failure))
+        });
+        if given.is_err() {
+            seen.place = Some(self.place(there.place.take()));
+        }
+        given
+    }
+
+    /// Where evidence is gathered when there is no token: where the request for it failed.
+    fn place(&self, failed: Option<model::Place>) -> model::Place {
+        let place = failed.unwrap_or_else(|| self.client.endpoint().place);
+        match place.role {
+            Role::Proxy => place,
+            _ => place.as_role(Role::TokenEndpoint),
+        }
     }
 
     /// The failure as one of the token endpoint's.

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Family};
+use crosscheck_model::{self as model, Cause, Family};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
@@ -105,13 +105,9 @@ impl Place {
 
     /// Where evidence is gathered.
     pub(crate) fn endpoint(&self) -> Endpoint {
-        Endpoint {
-            host: self.address.host().to_owned(),
-            port: Some(self.address.port()),
-            family: self.family,
-            tls: self.security.as_ref().map(|security| security.name.clone()),
-            starttls: None,
-        }
+        let (host, port) = (self.address.host().to_owned(), self.address.port());
+        let name = self.security.as_ref().map(|security| security.name.to_str().into_owned());
+        model::Place { tls: name, ..model::Place::tcp(host, port, self.family) }.into()
     }
 
     /// Whether TLS begins in the midst.

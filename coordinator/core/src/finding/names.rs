@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crosscheck_model::Cause;
 
-use super::{Case, Scope, plain};
+use super::{Case, Scope, plain, reach};
 
 pub(super) fn sentence(case: &Case<'_>) -> String {
     let name = case.found().flat_map(|found| &found.names).map(|asked| asked.name.as_str()).next();
@@ -27,6 +27,49 @@ pub(super) fn sentence(case: &Case<'_>) -> String {
         }
         (_, name) => everywhere(case, cause, name),
     }
+}
+
+/// A name server that is checked: what it says of the name that it was asked for, and whether others
+/// say something else.
+pub(super) fn at_server(case: &Case<'_>) -> String {
+    let (place, clock) = (case.place(), case.clock());
+    let who = match case.spot.name() {
+        Some(name) => format!("name server {name}"),
+        None => "the name server".to_owned(),
+    };
+    let cause = case.cause();
+    if cause == Some(Cause::DnsTimeout) {
+        return match reach::path(case) {
+            Some(_) if reach::arrives(case) => {
+                format!("{who} does not answer {place}, and its host answers echoes")
+            }
+            Some(path) => format!("{who} does not answer: {path}"),
+            None => format!("{who} does not answer {place} since {clock}"),
+        };
+    }
+    if let (Some(cause), Some(name)) = (cause, known_elsewhere(case)) {
+        let word = word(cause);
+        return format!("{who} does not resolve {name} ({word}) {place}: other resolvers do");
+    }
+    let what = match cause {
+        Some(Cause::DnsNxdomain) => "knows no such name",
+        Some(Cause::DnsNoAddress) => "has no address for the name",
+        Some(Cause::DnsServfail) => "answers SERVFAIL",
+        Some(Cause::DnsRefused) => "refuses the question",
+        _ => "gives no address",
+    };
+    format!("{who} {what} {place} since {clock}")
+}
+
+/// The name that was asked for, if any resolver has an address for it. What the server itself is
+/// called is another name.
+fn known_elsewhere<'a>(case: &Case<'a>) -> Option<&'a str> {
+    case.gathered().find_map(|found| {
+        let server = found.about.as_ref().map_or("", |about| about.place.as_str());
+        let mut asked = found.names.iter().filter(|asked| !server.starts_with(&asked.name));
+        let known = asked.find(|asked| !asked.addresses.is_empty());
+        known.map(|asked| asked.name.as_str())
+    })
 }
 
 /// No resolver knows it, as far as was seen.

@@ -96,13 +96,28 @@ const fn verb(cause: Option<Cause>) -> &'static str {
     }
 }
 
+/// No answer to datagrams: nobody says whether they have come.
+pub(super) fn unanswered(case: &Case<'_>) -> String {
+    path(case).unwrap_or_else(|| match case.scope {
+        Scope::Domain(_) => format!("no answer {}: the path, or a filter there", case.place()),
+        _ => format!("no answer {}: the service, the host or its network", case.place()),
+    })
+}
+
+/// The ways of the sites that fail, as far as they were traced.
+fn traced<'a>(case: &Case<'a>) -> Vec<&'a Path> {
+    let paths = case.found().filter_map(|found| found.path.as_ref());
+    paths.filter(|path| path.end != PathEnd::Untried).collect()
+}
+
+/// Whether all packets that were traced arrive.
+pub(super) fn arrives(case: &Case<'_>) -> bool {
+    traced(case).iter().all(|path| path.end == PathEnd::Reached)
+}
+
 /// Where the packets of the sites that fail end.
-fn path(case: &Case<'_>) -> Option<String> {
-    let paths: Vec<&Path> = case
-        .found()
-        .filter_map(|found| found.path.as_ref())
-        .filter(|path| path.end != PathEnd::Untried)
-        .collect();
+pub(super) fn path(case: &Case<'_>) -> Option<String> {
+    let paths = traced(case);
     if paths.is_empty() {
         return None;
     }
@@ -111,6 +126,9 @@ fn path(case: &Case<'_>) -> Option<String> {
         // Of requests for a connection: something at the port answers again.
         let is_answered = paths.iter().all(|path| path.port.is_some());
         return Some(match case.cause() {
+            _ if case.spot.hears_datagrams() => {
+                format!("no answer {place}, and the host answers echoes: the service, or a filter")
+            }
             _ if is_answered => format!("no connection {place}, and the port answers again"),
             Some(Cause::Loss) => format!("echoes were lost {place}, and the host answers again"),
             _ => format!(

@@ -1,12 +1,14 @@
 //! A target that answers too slowly: which phase has grown.
 
 use crosscheck_model::Phase;
+use crosscheck_model::place::Role;
 
 use super::{Case, Scope, reach};
 
 pub(super) fn sentence(case: &Case<'_>) -> String {
     let place = case.place();
-    if let Some(addresses) = reach::addresses(case) {
+    let role = case.spot.role();
+    if let Some(addresses) = reach::addresses(case).filter(|_| role == Role::Target) {
         return format!("slow {place}: {addresses}");
     }
     let Some((phase, usual_ms, now_ms)) = grown(case) else { return format!("slow {place}") };
@@ -24,14 +26,19 @@ pub(super) fn sentence(case: &Case<'_>) -> String {
         }
         _ => whose,
     };
-    format!("slow {place}, {what} grew from {usual_ms} ms to {now_ms} ms: {whose}")
+    let grew = format!("slow {place}, {what} grew from {usual_ms} ms to {now_ms} ms");
+    match role {
+        Role::Target => format!("{grew}: {whose}"),
+        // The times are those of all places that a run was at.
+        _ => grew,
+    }
 }
 
 /// The phase that has grown most in all sites together, with what it took usually and takes now on
 /// average, in milliseconds.
 fn grown(case: &Case<'_>) -> Option<(Phase, u64, u64)> {
     let known: Vec<_> = case
-        .found()
+        .gathered()
         .filter(|found| Phase::ALL.iter().any(|phase| found.usual_us.get(*phase) > 0))
         .collect();
     let count = u64::try_from(known.len()).ok().filter(|count| *count > 0)?;

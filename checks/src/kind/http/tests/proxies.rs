@@ -1,5 +1,6 @@
 //! Ways through a proxy, and whose fault it is when there is none.
 
+use crosscheck_model::place::Role;
 use crosscheck_model::{Cause, Phase, Status};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
@@ -270,4 +271,14 @@ async fn a_proxy_that_breaks_off_before_it_answers_is_to_blame() {
         assert_eq!((outcome.status, outcome.cause), blamed, "{says}: {outcome:?}");
         assert!(outcome.detail.starts_with("the proxy http://"), "{}", outcome.detail);
     }
+}
+
+#[tokio::test]
+async fn evidence_about_what_fails_behind_a_proxy_is_about_the_proxy() {
+    let (proxy, _) = server("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", Then::Close).await;
+    let outcome = run(&by(&proxy, "http", "http://shop.test/")).await;
+    assert_eq!(outcome.cause, Some(Cause::Status), "{}", outcome.detail);
+    let place = outcome.place.expect("it fails");
+    assert_eq!((place.role, place.shown()), (Role::Proxy, proxy.address.to_string()));
+    assert_eq!(place.tls, None);
 }

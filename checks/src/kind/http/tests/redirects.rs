@@ -1,5 +1,6 @@
 //! Redirects: followed, counted, and not trusted with credentials.
 
+use crosscheck_model::place::Role;
 use crosscheck_model::{Cause, Phase, Status};
 use serde_json::json;
 
@@ -150,4 +151,26 @@ async fn a_failure_after_a_redirect_says_where() {
     let prefix = "after a redirect to http://127.0.0.1:1/gone: ";
     assert!(outcome.detail.starts_with(prefix), "{}", outcome.detail);
     assert_eq!(outcome.address.as_deref(), Some("127.0.0.1:1"));
+}
+
+#[tokio::test]
+async fn where_it_failed_is_told_so_that_evidence_is_gathered_there() {
+    // Nobody listens there: the port was ours a moment ago.
+    let (gone, _) = server(ok(""), Then::Close).await;
+    let address = gone.address;
+    drop(gone);
+    let there = format!("http://localhost:{}/", address.port());
+    let (server, _) = server_by(move |path| match path {
+        "/away" => to(302, &there),
+        _ => "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_owned(),
+    })
+    .await;
+    let place = async |path| {
+        let outcome = run(&at(&server, path, json!({ "redirects": 1 }))).await;
+        let place = outcome.place.unwrap_or_else(|| panic!("{}", outcome.detail));
+        (place.role, place.shown())
+    };
+    assert_eq!(place("/").await, (Role::Target, server.address.to_string()));
+    let elsewhere = format!("localhost:{}", address.port());
+    assert_eq!(place("/away").await, (Role::Redirect, elsewhere));
 }

@@ -1,5 +1,7 @@
 //! Steps that fail: named in the words, and cleaned up after.
 
+use crosscheck_model::place::Role;
+
 use super::*;
 use crate::guard::Guard;
 use crate::kind::negate::Negatable;
@@ -203,4 +205,16 @@ async fn turned_round_the_last_step_must_fail() {
     assert_eq!(outcome.status, Status::Up, "{outcome:?}");
     let outcome = turned(json!({ "base": base, "steps": [form, wrong] })).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::Refused)));
+}
+
+#[tokio::test]
+async fn where_a_later_step_failed_is_told_and_not_where_the_journey_begins() {
+    let (server, _) = server_to(application).await;
+    let (other, _) = server_to(|_| "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_owned()).await;
+    let address = other.address;
+    let steps = vec![json!({ "url": "/form" }), json!({ "url": format!("http://{address}/") })];
+    let outcome = run(&settings(&server, steps)).await;
+    let place = outcome.place.unwrap_or_else(|| panic!("{}", outcome.detail));
+    assert_eq!((place.role, place.shown()), (Role::Step, address.to_string()));
+    assert!(!place.is_secret);
 }
