@@ -16,6 +16,7 @@ pub mod coordinator;
 pub mod load;
 pub mod network;
 pub mod probe;
+pub mod proposer;
 pub mod record;
 pub mod replicas;
 pub mod target;

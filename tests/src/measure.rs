@@ -24,8 +24,8 @@ pub use commits::Commits;
 pub use outages::{Detection, Fault, Faults, Mails};
 pub use spread::Spread;
 
-use crate::cluster::load::Proposer;
-use crate::cluster::{Cluster, NODES, Plan, SITES, run_of};
+use crate::cluster::proposer::{Member, Proposer};
+use crate::cluster::{NODES, Plan, run_of};
 
 /// How many propose at once, one stretch after the other.
 const PROPOSERS: [usize; 3] = [1, 16, 64];
@@ -82,16 +82,16 @@ pub fn measure(amount: Amount, say: impl Fn(&str) + Sync) -> Figures {
     let load_before = load();
     let (failover, commits) =
         run_of(NODES.len(), Plan { checks: 1, probes: false }, async |cluster| {
-            let proposer = proposer(cluster).await;
+            let proposer = Proposer::new(cluster.coordinator(1));
             say(&format!("failover, {failovers} times"));
             let took = failover::failovers(cluster, &proposer, failovers).await;
             let leader = cluster.ready(&cluster.members()).await;
-            let (url, folder) =
-                (cluster.coordinator(leader).probes_url(), cluster.directory("bare"));
+            let folder = cluster.directory("bare");
+            let leader = Member::new(leader, cluster.coordinator(leader));
             let mut rates = Vec::new();
             for proposers in PROPOSERS {
                 say(&format!("commits, {proposers} at once"));
-                let rate = commits::commits(&proposer, &url, proposers, &folder).await;
+                let rate = commits::commits(&proposer, &leader, proposers, &folder).await;
                 rates.push(rate.expect("a file can be written"));
             }
             (Spread::of(took), rates)
@@ -108,14 +108,6 @@ pub fn measure(amount: Amount, say: impl Fn(&str) + Sync) -> Figures {
         optimised: !cfg!(debug_assertions),
     };
     Figures { machine, failover, commits, detection, faults, seed }
-}
-
-async fn proposer(cluster: &Cluster) -> Proposer {
-    let (site, _, _) = SITES[0];
-    let members = cluster.members().into_iter();
-    let urls: Vec<String> = members.map(|node| cluster.coordinator(node).probes_url()).collect();
-    let token = cluster.coordinator(1).probe_token(site);
-    Proposer::join(site, &urls, &token, cluster.directory("proposer")).await
 }
 
 fn load() -> String {

@@ -67,41 +67,6 @@ fn hello(probe: &str) -> Hello {
     }
 }
 
-/// A client whose every request is one entry of the log: a probe that opens its session again and
-/// again, and reports nothing.
-#[derive(Clone)]
-pub struct Proposer {
-    probe: &'static str,
-    client: reqwest::Client,
-}
-
-impl Proposer {
-    /// As [`Script::join`].
-    ///
-    /// # Panics
-    /// It is not let in.
-    pub async fn join(
-        probe: &'static str,
-        coordinators: &[String],
-        token: &str,
-        data: PathBuf,
-    ) -> Self {
-        Self { probe, client: client(probe, coordinators, token, data).await }
-    }
-
-    /// Has an entry committed by way of a coordinator, wherever the leader is; whether the
-    /// coordinator says that it is.
-    pub async fn commit(&self, coordinator: &str) -> bool {
-        let url = format!("{coordinator}/probe/v1/session");
-        let answer = self.client.post(url).json(&hello(self.probe)).send().await;
-        match answer {
-            // Read to its end, so that the connection can be used again.
-            Ok(answer) => answer.status() == StatusCode::OK && answer.bytes().await.is_ok(),
-            Err(_) => false,
-        }
-    }
-}
-
 impl Script {
     /// A probe of this name, at the site of the same name, that joins by `token` and keeps its
     /// certificate in `data`.

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::spread::Spread;
-use crate::cluster::load::Proposer;
+use crate::cluster::proposer::{Member, Proposer};
 
 /// How long each number of proposers is at work.
 const STRETCH: Duration = Duration::from_secs(4);
@@ -34,16 +34,16 @@ pub struct Commits {
     pub disk_per_second: f64,
 }
 
-/// With so many proposers at once, by way of one coordinator.
+/// With so many proposers at once, by way of the leader.
 pub(super) async fn commits(
     proposer: &Proposer,
-    coordinator: &str,
+    leader: &Member,
     proposers: usize,
     folder: &Path,
 ) -> std::io::Result<Commits> {
     let before = syncs_per_second(folder)?;
     let began = Instant::now();
-    let all = join_all((0..proposers).map(|_| propose(proposer, coordinator, began))).await;
+    let all = join_all((0..proposers).map(|_| propose(proposer, leader, began))).await;
     let took = began.elapsed();
     let after = syncs_per_second(folder)?;
     let waits: Vec<Duration> = all.into_iter().flatten().collect();
@@ -56,11 +56,11 @@ pub(super) async fn commits(
 }
 
 /// One entry after the other; how long each took.
-async fn propose(proposer: &Proposer, coordinator: &str, began: Instant) -> Vec<Duration> {
+async fn propose(proposer: &Proposer, leader: &Member, began: Instant) -> Vec<Duration> {
     let mut waits = Vec::new();
     while began.elapsed() < STRETCH {
         let asked = Instant::now();
-        if proposer.commit(coordinator).await {
+        if proposer.commit(leader).await {
             waits.push(asked.elapsed());
         }
     }

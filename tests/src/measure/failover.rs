@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::select_all;
+use futures_util::future::{join_all, select_all};
 use tokio::time::sleep;
 
-use crate::cluster::load::Proposer;
+use crate::cluster::proposer::{Member, Proposer};
 use crate::cluster::{Cluster, SETTLED};
 use crate::eventually::eventually;
 
@@ -23,25 +23,26 @@ pub(super) async fn failovers(
     for _ in 0..times {
         let leader = cluster.ready(&cluster.members()).await;
         let rest = cluster.members_without(&[leader]).into_iter();
-        let urls: Vec<String> = rest.map(|node| cluster.coordinator(node).probes_url()).collect();
-        for url in &urls {
-            // Connected, as those who ask all the time are.
-            eventually(SETTLED, "a commit while all is well", || async {
-                proposer.commit(url).await.then_some(()).ok_or_else(|| "none".to_owned())
-            })
-            .await;
-        }
+        let rest: Vec<Member> =
+            rest.map(|node| Member::new(node, cluster.coordinator(node))).collect();
+        // Connected, as those who ask all the time are.
+        join_all(rest.iter().map(|member| proposer.commit(member))).await;
+        let led = Member::new(leader, cluster.coordinator(leader));
+        eventually(SETTLED, "a commit while all is well", || async {
+            proposer.commit(&led).await.then_some(()).ok_or_else(|| "none".to_owned())
+        })
+        .await;
         let began = Instant::now();
         cluster.coordinator_mut(leader).kill();
-        select_all(urls.iter().map(|url| Box::pin(committed(proposer, url)))).await;
+        select_all(rest.iter().map(|member| Box::pin(committed(proposer, member)))).await;
         took.push(began.elapsed());
         cluster.coordinator_mut(leader).start();
     }
     took
 }
 
-async fn committed(proposer: &Proposer, url: &str) {
-    while !proposer.commit(url).await {
+async fn committed(proposer: &Proposer, member: &Member) {
+    while !proposer.commit(member).await {
         sleep(PAUSE).await;
     }
 }
