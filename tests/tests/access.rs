@@ -147,7 +147,7 @@ fn a_coordinator_joins_only_the_installation_of_its_token_and_a_removed_one_is_o
             assert!(said.contains(words), "`{words}` in: {said}");
         }
         assert!(!newcomer.data().join("authority.pem").exists(), "nothing was handed over");
-        newcomer.join(cluster.coordinator(1), &token);
+        let number = newcomer.join(cluster.coordinator(1), &token);
         let handed = Authority::open(&newcomer.data()).expect("an authority");
         assert_eq!(handed.fingerprint(), ours.fingerprint());
         let key = fs::metadata(newcomer.data().join("authority.pem")).expect("there");
@@ -156,19 +156,19 @@ fn a_coordinator_joins_only_the_installation_of_its_token_and_a_removed_one_is_o
         let now = clock::wall();
         let day = (now, now.plus(DAY));
         let key = MemberKey::open(&newcomer.data()).expect("a key");
-        let third = ours.issue_node(3, &key, day).expect("signs");
-        let third = client(&ours, &coordinator_name(&ours.fingerprint()), Some(third));
-        assert_eq!(vote(cluster, &third).await, Some(400), "a member");
-        assert_eq!(post(cluster, &third, "submit").await, Some(400), "a member");
+        let fourth = ours.issue_node(number, &key, day).expect("signs");
+        let fourth = client(&ours, &coordinator_name(&ours.fingerprint()), Some(fourth));
+        assert_eq!(vote(cluster, &fourth).await, Some(400), "a member");
+        assert_eq!(post(cluster, &fourth, "submit").await, Some(400), "a member");
         // A number that nobody was given: no member vouches for whoever comes with it.
         let nobody = ours.issue_node(77, &key, day).expect("signs");
         let nobody = client(&ours, &coordinator_name(&ours.fingerprint()), Some(nobody));
         for path in ["vote", "append", "submit", "history", "clock", "change", "report", "key"] {
             assert_eq!(post(cluster, &nobody, path).await, Some(403), "{path}");
         }
-        cluster.coordinator(1).operate(&["cluster", "remove", "3"]);
+        cluster.coordinator(1).operate(&["cluster", "remove", &number.to_string()]);
         eventually(LIMIT, "the removed member is not heard", || async {
-            match vote(cluster, &third).await {
+            match vote(cluster, &fourth).await {
                 Some(403) => Ok(()),
                 other => Err(format!("{other:?}")),
             }

@@ -3,12 +3,13 @@
 
 use std::net::IpAddr;
 
+use crosscheck_core::watch::PATIENCE;
 use crosscheck_tests::cluster::network::{HUB, Way};
 use crosscheck_tests::cluster::{CHECK, Cluster, NODES, Plan, SETTLED, run};
 use crosscheck_tests::eventually::eventually;
 use crosscheck_tests::mailbox::Mailbox;
 use crosscheck_tests::receiver::Receiver;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Where heartbeats go.
 const RECEIVER_PORT: u16 = 9100;
@@ -146,6 +147,38 @@ async fn assert_read_only(cluster: &Cluster, node: usize) {
     assert_eq!(status, 503, "{answer}");
     assert!(answer.contains("has no quorum") && answer.contains("nothing was changed"), "{answer}");
     assert_eq!(cluster.check(node).await.expect("a check")["name"], CHECK);
+}
+
+/// How far the incidents about coordinators that do not follow are, as a member shows them.
+async fn behind(cluster: &Cluster, witness: usize) -> Result<Vec<(String, String)>, String> {
+    let incidents = cluster.coordinator(witness).api.list("/api/v1/incidents").await?;
+    let text =
+        |incident: &Value, field: &str| incident[field].as_str().unwrap_or_default().to_owned();
+    let all = incidents.iter().map(|incident| (text(incident, "scope"), text(incident, "state")));
+    Ok(all.filter(|(scope, _)| scope.starts_with("follower")).collect())
+}
+
+#[test]
+#[ignore = "waits for three minutes: cargo sim --tier 4 runs it"]
+fn a_coordinator_that_is_dead_is_one_incident_until_it_is_back() {
+    run(COORDINATORS, async |cluster| {
+        let leader = cluster.ready(&NODES).await;
+        let dead = cluster.members_without(&[leader])[0];
+        cluster.coordinator_mut(dead).kill();
+        told(cluster, leader, dead, "open").await;
+        cluster.coordinator_mut(dead).start();
+        told(cluster, leader, dead, "resolved").await;
+    });
+}
+
+/// Waits until a member shows one incident about a coordinator that does not follow, at this stage.
+async fn told(cluster: &Cluster, witness: usize, node: usize, stage: &str) {
+    let wanted = [(format!("follower {node}"), stage.to_owned())];
+    eventually(PATIENCE + SETTLED, &format!("coordinator {node}: {stage}"), || async {
+        let found = behind(cluster, witness).await?;
+        if found == wanted { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
 }
 
 #[test]

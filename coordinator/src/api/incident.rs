@@ -46,8 +46,9 @@ pub(crate) struct Incident {
     /// When it was over.
     #[schemars(with = "Option<String>")]
     resolved_at: Option<Timestamp>,
-    /// What it is about: `check`, `blind`, `absent`, `idle`, `awaited`, a failure domain such as
-    /// `carrier china-telecom`, or a `probe`, `channel` or `heartbeat` with its name.
+    /// What it is about: `check`, `blind`, `absent`, `idle`, `unstable`, `awaited`, a failure
+    /// domain such as `carrier china-telecom`, or a `probe`, `coordinator`, `follower`, `channel` or
+    /// `heartbeat` with its name.
     scope: String,
     /// In one sentence.
     summary: String,

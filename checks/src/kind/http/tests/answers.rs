@@ -157,7 +157,7 @@ async fn what_the_settings_say_is_sent() {
 #[tokio::test]
 async fn secrets_do_not_come_back_in_what_is_reported() {
     let echo = "HTTP/1.1 500 No\r\nContent-Length: 68\r\nLocation: /hunter2!\r\n\r\n\
-                Authorization: Basic bGk6aHVudGVyMiE=, password hunter2!, and more...";
+                Authorization: Basic bGk6aHVudGVyMiE=\r\npassword hunter2!, and more...";
     let (server, _) = server(echo, Then::Close).await;
     let settings = json!({ "basic": { "user": "li", "password": "${env:PW}" } });
     let env = env_with(&[("PW", "hunter2!")], Resolver::new(Vec::new()));
