@@ -27,7 +27,7 @@ pub type Level = u8;
 pub const FIRST: Level = 1;
 
 /// The newest level that this program reads, and writes when the whole cluster does. Level 2 added
-/// [`Command::Release`] and [`Command::Follower`].
+/// [`Command::Release`].
 pub const NEWEST: Level = 2;
 
 /// A record of a level that a program does not know.
@@ -80,12 +80,14 @@ impl Command {
             | Self::Clock { .. }
             | Self::Push { .. }
             | Self::Introduce { .. }
-            | Self::BackUp { .. } => FIRST,
+            | Self::BackUp { .. }
+            // It must be told with a coordinator dead, when no level rises.
+            | Self::Follower { .. } => FIRST,
             // What it encloses is read when it is carried out, and must be known then.
             Self::Act { command, .. } => command.open().map_or(FIRST, |command| command.level()),
             // A member that does not know the level stops here, and not at the first entry of it.
             Self::Raise { level } => *level,
-            Self::Release { .. } | Self::Follower { .. } => 2,
+            Self::Release { .. } => 2,
         }
     }
 }
