@@ -119,10 +119,9 @@ fn a_clusters_secrets_are_used_and_told_to_nobody() {
         {
             assert!(heard.contains(used), "{used}: {heard}");
         }
-        let mut markers =
-            Markers::new(OF_PROBES.iter().chain(&IN_FILES).map(|(_, secret)| *secret));
-        markers.plant(MAIL_PASSWORD);
-        made(cluster).into_iter().for_each(|secret| markers.plant(secret));
+        let given = OF_PROBES.iter().chain(&IN_FILES).map(|(_, secret)| *secret);
+        let given = given.chain([MAIL_PASSWORD]).map(str::to_owned);
+        let markers = Markers::new(given.chain(made(cluster)));
 
         look_everywhere(cluster, &markers).await;
         for arrival in mails.arrivals() {
