@@ -224,6 +224,8 @@ impl<'a> Case<'a> {
             Some(Cause::TransferTimeout) => {
                 format!("answers begin and do not end {place}: the application, or the line")
             }
+            // Whoever speaks by datagrams has connected to nobody, and fails in the same words.
+            _ if !self.spot.is_said() => reach::silent(self),
             _ => format!("connects and does not answer {place}: the application hangs"),
         }
     }

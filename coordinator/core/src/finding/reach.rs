@@ -98,10 +98,15 @@ const fn verb(cause: Option<Cause>) -> &'static str {
 
 /// No answer to datagrams: nobody says whether they have come.
 pub(super) fn unanswered(case: &Case<'_>) -> String {
-    path(case).unwrap_or_else(|| match case.scope {
+    path(case).unwrap_or_else(|| silent(case))
+}
+
+/// No answer, and nobody says how far the question came.
+pub(super) fn silent(case: &Case<'_>) -> String {
+    match case.scope {
         Scope::Domain(_) => format!("no answer {}: the path, or a filter there", case.place()),
         _ => format!("no answer {}: the service, the host or its network", case.place()),
-    })
+    }
 }
 
 /// The ways of the sites that fail, as far as they were traced.

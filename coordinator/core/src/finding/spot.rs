@@ -57,6 +57,11 @@ impl<'a> Spot<'a> {
         }
     }
 
+    /// Whether anybody says which place it is, and so how it is spoken to.
+    pub(super) fn is_said(self) -> bool {
+        self != Self::Unsaid
+    }
+
     /// Whether it is spoken to by datagrams.
     pub(super) fn hears_datagrams(self) -> bool {
         matches!(self, Self::Same(about) if about.way == Way::Udp)

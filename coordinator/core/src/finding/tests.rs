@@ -157,8 +157,9 @@ fn causes_alone_say_something() {
             "connections are broken off at all 5 sites: the service, or something before it",
         ),
         (
+            // Nobody says whether anything was connected to.
             at(ALL, Cause::FirstByteTimeout, None),
-            "connects and does not answer at all 5 sites: the application hangs",
+            "no answer at all 5 sites: the service, the host or its network",
         ),
         (
             at(ALL, Cause::TransferTimeout, None),

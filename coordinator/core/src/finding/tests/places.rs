@@ -125,7 +125,18 @@ fn who_answers_no_datagrams_is_not_said_to_have_taken_a_connection() {
     let reached = path(&[Some("192.0.2.9")], PathEnd::Reached);
     let stops = path(&[Some("10.1.0.1")], PathEnd::Silent);
     let late = Cause::FirstByteTimeout;
+    let connected = |found| about(Role::Target, Way::Tcp, "shop.example.com:443", found);
+    // One site's evidence says it for all.
+    let mut one = at(&[0], late, connected(Found::default()));
+    one.extend(at(&[1, 2, 3, 4], late, None));
     assert_told(vec![
+        (
+            at(ALL, late, connected(Found::default())),
+            "connects and does not answer at all 5 sites: the application hangs",
+        ),
+        (one, "connects and does not answer at all 5 sites: the application hangs"),
+        (at(ALL, late, None), "no answer at all 5 sites: the service, the host or its network"),
+        (at(&[4], late, None), "no answer only from site g1: the path, or a filter there"),
         (
             at(ALL, late, by_datagrams(reached)),
             "no answer at all 5 sites, and the host answers echoes: the service, or a filter",
