@@ -26,7 +26,7 @@ use self::settings::{Asked, Settings, Way};
 use super::presence::{Presence, Sighting};
 use super::{Check, Kind, SettingsError, causes};
 use crate::clock;
-use crate::dial::status_of;
+use crate::dial::{Timer, status_of};
 use crate::env::Env;
 use crate::excerpt;
 use crate::gather::Endpoint;
@@ -110,6 +110,11 @@ impl Seen {
     fn remaining(&self) -> Duration {
         self.limit.saturating_sub(self.started.elapsed())
     }
+
+    /// The run's clock.
+    fn timer(&self) -> Timer {
+        Timer::since(self.started, self.limit)
+    }
 }
 
 impl Check for DnsCheck {
@@ -156,7 +161,7 @@ impl DnsCheck {
         let servers = self.servers(env, seen).await?;
         seen.address = servers.first().copied();
         let query = self.query(self.asked.name.clone(), self.asked.record_type);
-        let (reply, certificate) = self.send(env, &servers, &query, seen.remaining()).await?;
+        let (reply, certificate) = self.send(env, &servers, &query, seen.timer()).await?;
         let expiring = match (&self.asked.way, &certificate) {
             (Way::Secure(secure), Some(certificate)) => secure.flaw(certificate),
             _ => None,
@@ -193,15 +198,16 @@ impl DnsCheck {
         env: &Env,
         servers: &[SocketAddr],
         query: &Query,
-        limit: Duration,
+        timer: Timer,
     ) -> Result<(Reply, Option<Certificate>), Failure> {
         match &self.asked.way {
             // Boxed, as what is seldom needed is below: what a plain question keeps is small.
-            Way::Secure(secure) => Box::pin(secure.ask(&env.guard, servers, query, limit)).await,
+            Way::Secure(secure) => Box::pin(secure.ask(&env.guard, servers, query, timer)).await,
             Way::Clear(transport) => {
                 // Whatever a server says is the result: only silence and broken exchanges go on.
                 let any = |_: &_| Ok(());
-                let reply = exchange::ask(servers, query, *transport, limit, any).await?;
+                let reply =
+                    exchange::ask(servers, query, *transport, timer.remaining(), any).await?;
                 Ok((reply, None))
             }
         }
@@ -220,7 +226,7 @@ impl DnsCheck {
         let fetch = move |name: Name, record_type: RecordType| {
             async move {
                 let query = self.query(name, record_type);
-                let (reply, _) = self.send(env, servers, &query, seen.remaining()).await?;
+                let (reply, _) = self.send(env, servers, &query, seen.timer()).await?;
                 Ok(reply.message)
             }
             .boxed()

@@ -5,6 +5,7 @@
 //! connected to, by redirect and by answer, are in `tests/forbidden_addresses.rs`.
 
 mod certificates;
+mod dot;
 mod http;
 mod http2;
 mod names;
@@ -46,17 +47,23 @@ async fn run(env: &Env, kind: &str, settings: &Value, wanted: Option<Cause>) -> 
     let check = check.unwrap_or_else(|errors| panic!("{settings}: {errors:?}"));
     let run = timeout(PLENTY * 2, check.run(env, limit));
     let outcome = run.await.unwrap_or_else(|_| panic!("{kind} does not end: {settings}"));
-    // It is the check's own deadline that has ended it. Name servers have shares of their own.
+    // Name servers have shares of their own.
     if waits && wanted != Some(Cause::DnsTimeout) {
-        let by_deadline = format!("within the run's {limit:?}");
-        assert!(outcome.detail.contains(&by_deadline), "{kind} {settings}: {outcome:?}");
+        assert_ended_by(&outcome, limit, &format!("{kind} {settings}"));
     }
     outcome
 }
 
+/// It is the check's own deadline that has ended it.
+#[track_caller]
+pub(in crate::kind) fn assert_ended_by(outcome: &Outcome, limit: Duration, of: &str) {
+    let by_deadline = format!("within the run's {limit:?}");
+    assert!(outcome.detail.contains(&by_deadline), "{of}: {outcome:?}");
+}
+
 /// The status follows from the cause, and what is told is short.
 #[track_caller]
-fn assert_is(outcome: &Outcome, wanted: Option<Cause>, of: &str) {
+pub(in crate::kind) fn assert_is(outcome: &Outcome, wanted: Option<Cause>, of: &str) {
     assert_eq!(outcome.cause, wanted, "{of}: {outcome:?}");
     let status = wanted.map_or(crosscheck_model::Status::Up, status_of);
     assert_eq!(outcome.status, status, "{of}: {outcome:?}");

@@ -380,9 +380,14 @@ pub(crate) async fn converse(
     sent.await.map_err(|error| broken("send", &error))?;
     let asked = Instant::now();
     phases.add(Phase::Send, asked - connected);
+    let mut is_begun = false;
     for _ in 0..TCP_STRAYS {
         let length = stream.read_u16().await.map_err(|error| broken("receive", &error))?;
         let first_byte = Instant::now();
+        if !is_begun {
+            phases.add(Phase::FirstByte, first_byte - asked);
+            is_begun = true;
+        }
         let mut answer = vec![0; usize::from(length)];
         stream.read_exact(&mut answer).await.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => malformed(&format!(
@@ -392,7 +397,6 @@ pub(crate) async fn converse(
         })?;
         match query.hear(&answer, Transport::Tcp) {
             Heard::Answer(message) => {
-                phases.add(Phase::FirstByte, first_byte - asked);
                 phases.add(Phase::Transfer, first_byte.elapsed());
                 return Ok((*message, answer.len()));
             }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::answers::without_dot;
 use super::judge::is_referral;
 use super::{DnsCheck, Seen};
+use crate::dial::{self, Timer};
 use crate::env::Env;
 use crate::kind::Check;
 use crate::kind::presence::{Presence, Sighting};
@@ -57,8 +58,8 @@ impl Agreement {
         let zone = &self.check.asked.name;
         let query = self.check.query(zone.clone(), RecordType::NS);
         // Names are found within a third of the time: the servers get the rest.
-        let limit = seen.remaining() / 3;
-        let (reply, _) = self.check.send(env, &servers, &query, limit).await?;
+        let timer = Timer::start(seen.remaining() / 3);
+        let (reply, _) = self.check.send(env, &servers, &query, timer).await?;
         seen.phases = reply.phases;
         let names = names(zone, &reply.message)?;
         let limit = seen.remaining();
@@ -72,8 +73,7 @@ impl Agreement {
         let started = Instant::now();
         let found = env.resolver.lookup(&shown, self.check.family(), limit / 2).await;
         let found = found.map(|ips| ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)));
-        let allowed =
-            found.and_then(|found| crate::dial::allowed(&env.guard, &found.collect::<Vec<_>>()));
+        let allowed = found.and_then(|found| dial::allowed(&env.guard, &found.collect::<Vec<_>>()));
         let addresses = match allowed {
             Ok(addresses) => addresses,
             Err(failure) => return Said { server: shown, serial: Err(failure) },

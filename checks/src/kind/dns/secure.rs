@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use bytes::Bytes;
 use crosscheck_model::{Cause, Phase, Phases};
@@ -82,11 +81,10 @@ impl Secure {
         guard: &Guard,
         servers: &[SocketAddr],
         query: &Query,
-        limit: Duration,
+        mut timer: Timer,
     ) -> Result<(Reply, Option<Certificate>), Failure> {
         let tls = self.tls()?;
         let packet = query.packet()?;
-        let mut timer = Timer::start(limit);
         let connected = dial::connect_to(guard, servers, &mut timer).await?;
         let session = tls.handshake(connected.stream, &self.name, &mut timer).await?;
         let certificate = session.certificate();
@@ -181,5 +179,7 @@ async fn over_tls(
     for (phase, time) in phases.iter() {
         timer.add(phase, time);
     }
-    result.unwrap_or_else(|_| Err(timer.ran_out(Phase::FirstByte)))
+    let is_begun = phases.get(Phase::FirstByte).is_some();
+    let late = if is_begun { Phase::Transfer } else { Phase::FirstByte };
+    result.unwrap_or_else(|_| Err(timer.ran_out(late)))
 }

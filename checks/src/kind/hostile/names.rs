@@ -1,17 +1,22 @@
 //! Name servers that lie, and names of which not every address is alive.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use crosscheck_model::{Cause, Status};
+use futures_util::future::join_all;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME};
 use hickory_proto::rr::{Name, RData, RecordType};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 use super::{assert_is, run};
 use crate::env::Env;
+use crate::kind;
 use crate::kind::http::tests::env_with;
 use crate::resolve::Resolver;
 use crate::resolve::exchange::Transport;
@@ -61,13 +66,13 @@ fn bent(message: &Message, from_end: usize, bytes: &[u8]) -> Vec<u8> {
     packet
 }
 
-type Packet = fn(&Message) -> Vec<u8>;
+pub(super) type Packet = fn(&Message) -> Vec<u8>;
 
 /// What the server does, in words; its packet; what names, and what the kind `dns`, make of it.
-type Liar = (&'static str, Packet, Cause, Cause);
+pub(super) type Liar = (&'static str, Packet, Cause, Cause);
 
 /// Servers whose packets are not in order.
-fn liars() -> Vec<Liar> {
+pub(super) fn liars() -> Vec<Liar> {
     vec![
         (
             "a length beyond the packet",
@@ -124,7 +129,7 @@ fn liars() -> Vec<Liar> {
 }
 
 /// The same for packets that are in order.
-fn deniers() -> Vec<Liar> {
+pub(super) fn deniers() -> Vec<Liar> {
     vec![
         (
             "nothing",
@@ -219,6 +224,76 @@ async fn one_address_of_twenty_that_answers_is_found() {
         let outcome = run(&asking(&names), "http", &url(&server, &json!({})), None).await;
         assert_is(&outcome, None, "twenty addresses");
         assert_eq!(outcome.address, Some(server.address.to_string()));
+    }
+}
+
+/// An address of loopback at which the kernel drops what knocks: the queue there is full.
+struct Silent {
+    address: SocketAddr,
+    _listener: TcpListener,
+    _queue: Vec<TcpStream>,
+}
+
+impl Silent {
+    async fn at(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(address).expect("an address of loopback");
+        let listener = socket.listen(1).expect("listens");
+        let address = listener.local_addr().expect("bound");
+        let mut queue = Vec::new();
+        while let Ok(opened) = timeout(KNOCK, TcpStream::connect(address)).await {
+            queue.push(opened.expect("it is taken or left waiting"));
+        }
+        Self { address, _listener: listener, _queue: queue }
+    }
+}
+
+/// Whoever has not got in by then is not let in.
+const KNOCK: Duration = Duration::from_millis(200);
+
+/// Twenty addresses of loopback.
+fn twenty(third: u8) -> impl Iterator<Item = [u8; 4]> {
+    (1..=20).map(move |last| [127, 0, third, last])
+}
+
+async fn twenty_names(third: u8) -> NameServer {
+    NameServer::answering(move |query| with(query, twenty(third).map(|ip| (NAME, a(ip))))).await
+}
+
+/// The addresses are tried one after the other, each for its share of the time.
+#[tokio::test]
+async fn one_address_of_twenty_is_found_among_black_holes() {
+    let limit = Duration::from_secs(8);
+    let runs = [(3, 1), (4, 20)].map(|(third, alive)| async move {
+        let server = web(&format!("127.0.{third}.{alive}:0")).await;
+        let port = server.address.port();
+        let others = twenty(third).filter(|ip| ip[3] != alive);
+        let silent = join_all(others.map(|ip| Silent::at((ip, port).into()))).await;
+        assert_eq!(silent.len(), 19);
+        let names = twenty_names(third).await;
+        let check = kind::find("http").expect("a kind").parse(&url(&server, &json!({})));
+        let outcome = check.expect("fits").run(&asking(&names), limit).await;
+        assert_is(&outcome, None, "nineteen black holes");
+        assert_eq!(outcome.address, Some(server.address.to_string()));
+    });
+    join_all(runs).await;
+}
+
+/// What a refusal says counts for more than silence; where all keep silent there is no connection.
+#[tokio::test]
+async fn twenty_addresses_of_which_none_answers_have_a_cause_within_the_deadline() {
+    let mut ips = twenty(5);
+    let first = Silent::at((ips.next().expect("twenty"), 0).into()).await;
+    let port = first.address.port();
+    let mut silent = join_all(ips.map(|ip| Silent::at((ip, port).into()))).await;
+    silent.insert(0, first);
+    let names = twenty_names(5).await;
+    let settings = json!({ "address": format!("shop.test:{port}") });
+    for (left, cause) in [(20, Cause::ConnectTimeout), (19, Cause::Refused)] {
+        silent.truncate(left);
+        let check = kind::find("tcp").expect("a kind").parse(&settings).expect("fits");
+        let outcome = check.run(&asking(&names), Duration::from_secs(2)).await;
+        assert_is(&outcome, Some(cause), &format!("{left} of 20 are silent"));
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::interval;
+use tokio_rustls::server::TlsStream;
 
 use crate::tls::scripted::Server;
 
@@ -51,6 +53,15 @@ impl Target {
         let counts = said.clone();
         let serve = move |stream| play(stream, acts.clone(), counts.clone());
         Self { server: Server::plain("127.0.0.1:0", serve).await, said }
+    }
+
+    /// The same behind a handshake.
+    pub(super) async fn doing_over_tls(config: Arc<ServerConfig>, acts: &[Act<'_>]) -> Self {
+        let acts: Arc<[Owned]> = acts.iter().map(Owned::of).collect();
+        let said = Arc::new(AtomicU64::new(0));
+        let counts = said.clone();
+        let serve = move |stream| play(stream, acts.clone(), counts.clone());
+        Self { server: Server::tls(config, serve).await, said }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -119,14 +130,31 @@ impl Owned {
     }
 }
 
+/// A connection that can be broken (RST).
+trait Breakable: AsyncRead + AsyncWrite + Unpin {
+    fn connection(&self) -> &TcpStream;
+}
+
+impl Breakable for TcpStream {
+    fn connection(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Breakable for TlsStream<TcpStream> {
+    fn connection(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
 /// Does the acts; a check that has gone ends it.
-async fn play(mut stream: TcpStream, acts: Arc<[Owned]>, said: Arc<AtomicU64>) {
+async fn play(mut stream: impl Breakable, acts: Arc<[Owned]>, said: Arc<AtomicU64>) {
     for act in acts.iter() {
         match act {
             Owned::Hear(until) => hear(&mut stream, *until).await,
             Owned::Say { bytes, times } => {
                 for _ in 0..*times {
-                    if stream.write_all(bytes).await.is_err() {
+                    if !says(&mut stream, bytes).await {
                         return;
                     }
                     said.fetch_add(bytes.len() as u64, Ordering::SeqCst);
@@ -136,12 +164,12 @@ async fn play(mut stream: TcpStream, acts: Arc<[Owned]>, said: Arc<AtomicU64>) {
                 let mut clock = interval(DROP_EVERY);
                 for byte in bytes.iter().cycle() {
                     clock.tick().await;
-                    if stream.write_all(&[*byte]).await.is_err() {
+                    if !says(&mut stream, &[*byte]).await {
                         return;
                     }
                 }
             }
-            Owned::Reset => return stream.set_zero_linger().expect("an option"),
+            Owned::Reset => return stream.connection().set_zero_linger().expect("an option"),
             Owned::Hold => return drop(stream.read_to_end(&mut Vec::new()).await),
         }
     }
@@ -150,7 +178,12 @@ async fn play(mut stream: TcpStream, acts: Arc<[Owned]>, said: Arc<AtomicU64>) {
     drop(stream.read_to_end(&mut Vec::new()).await);
 }
 
-async fn hear(stream: &mut TcpStream, until: Until) {
+/// Whether it could be said.
+async fn says(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> bool {
+    stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok()
+}
+
+async fn hear(stream: &mut (impl AsyncRead + Unpin), until: Until) {
     let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         heard.extend_from_slice(&buffer[..count]);

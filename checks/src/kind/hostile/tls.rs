@@ -39,6 +39,14 @@ pub(super) fn kinds(place: &str, more: &Value) -> Vec<(&'static str, Value)> {
         ("grpc", with("address", place.to_owned(), json!({ "tls": true }))),
         ("websocket", with("url", format!("wss://{place}/"), json!({}))),
         (
+            "dns",
+            with("server", place.to_owned(), json!({ "name": "shop.test", "transport": "tls" })),
+        ),
+        (
+            "dns",
+            with("server", place.to_owned(), json!({ "name": "shop.test", "transport": "https" })),
+        ),
+        (
             "journey",
             json!({ "base": url(), "each": each, "steps": [{ "name": "look", "url": "/" }] }),
         ),

@@ -9,8 +9,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::scripted::check;
+use crate::kind::hostile::{assert_ended_by, assert_is};
 use crate::kind::{Kind, ftp, imap, mysql, pop3, redis, smtp, ssh, tcp, telnet, websocket};
 use crate::tls::scripted::Server;
 
@@ -59,10 +61,12 @@ async fn say(mut stream: TcpStream, words: Vec<u8>) {
     until_closed(stream).await;
 }
 
-/// Runs each kind once; gives its name and what came of it.
+/// Runs each kind once; gives its name and what came of it. Each must end by itself.
 async fn each(address: SocketAddr, limit: Duration) -> Vec<(&'static str, Outcome)> {
     let run = |(kind, settings, _): Row| async move {
-        (kind.name(), check(kind, settings, address, limit).await)
+        let ran = timeout(PLENTY * 2, check(kind, settings, address, limit)).await;
+        let outcome = ran.unwrap_or_else(|_| panic!("{} does not end", kind.name()));
+        (kind.name(), outcome)
     };
     join_all(rows().into_iter().map(run)).await
 }
@@ -71,14 +75,15 @@ async fn each(address: SocketAddr, limit: Duration) -> Vec<(&'static str, Outcom
 async fn silence_and_a_reset_are_told_apart() {
     let silent = Server::plain("127.0.0.1:0", until_closed).await;
     for (kind, outcome) in each(silent.address, SHORT).await {
-        assert_eq!(outcome.cause, Some(Cause::FirstByteTimeout), "{kind}: {outcome:?}");
+        assert_is(&outcome, Some(Cause::FirstByteTimeout), kind);
+        assert_ended_by(&outcome, SHORT, kind);
     }
     let resetting = Server::plain("[::1]:0", |stream| async move {
         stream.set_zero_linger().expect("an option");
     })
     .await;
     for (kind, outcome) in each(resetting.address, PLENTY).await {
-        assert_eq!(outcome.cause, Some(Cause::Reset), "{kind}: {outcome:?}");
+        assert_is(&outcome, Some(Cause::Reset), kind);
     }
 }
 
@@ -92,7 +97,10 @@ async fn one_byte_and_silence_is_no_answer() {
     for (kind, outcome) in each(stuck.address, SHORT).await {
         let wanted =
             if matches!(kind, "tcp" | "telnet") { Cause::Body } else { Cause::TransferTimeout };
-        assert_eq!(outcome.cause, Some(wanted), "{kind}: {outcome:?}");
+        assert_is(&outcome, Some(wanted), kind);
+        if wanted == Cause::TransferTimeout {
+            assert_ended_by(&outcome, SHORT, kind);
+        }
         assert_eq!(outcome.excerpt, "2", "{kind}");
     }
 }
@@ -104,6 +112,7 @@ async fn an_answer_without_end_is_left_soon() {
         for (kind, outcome) in each(flooding.address, PLENTY).await {
             let cause = outcome.cause.expect("it is no answer");
             assert!(matches!(cause, Cause::Protocol | Cause::Body), "{kind}: {outcome:?}");
+            assert_is(&outcome, Some(cause), kind);
             let heard = outcome.values.get("bytes").copied().unwrap_or_default();
             assert!(heard <= f64::from(2 << 16), "{kind} heard {heard} bytes");
         }
@@ -122,8 +131,10 @@ proptest! {
                 let mut words = if greets { greeting.to_vec() } else { Vec::new() };
                 words.extend(&noise);
                 let server = Server::plain("127.0.0.1:0", move |s| say(s, words.clone())).await;
-                let outcome = check(kind, settings, server.address, PLENTY).await;
+                let ran = timeout(PLENTY * 2, check(kind, settings, server.address, PLENTY)).await;
+                let outcome = ran.unwrap_or_else(|_| panic!("{} does not end", kind.name()));
                 assert_eq!(outcome.status, Status::Down, "{}: {outcome:?}", kind.name());
+                assert_is(&outcome, outcome.cause, kind.name());
                 let timeout = outcome.cause.is_some_and(|c| c.as_str().contains("timeout"));
                 assert!(!timeout, "{}: {outcome:?}", kind.name());
             }
