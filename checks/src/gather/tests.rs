@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crosscheck_model::Cause;
-use crosscheck_model::place::Way;
+use crosscheck_model::place::{Role, Way};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{RData, RecordType};
@@ -164,6 +164,118 @@ async fn a_place_that_is_a_secret_is_not_named_and_asked_for_at_no_second_resolv
     let label = first.address.to_string();
     assert_eq!(told, [("<redacted>", &*label); 2], "both families, at one resolver");
     assert_eq!(env.secrets.redact("shop.test"), "shop.test", "in this gathering only");
+}
+
+/// A server that hears a request up to its head's end, and says this.
+async fn saying(words: &'static str) -> Server {
+    Server::plain("127.0.0.1:0", move |mut stream| async move {
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"\r\n\r\n") {
+            let Ok(byte) = stream.read_u8().await else { return };
+            heard.push(byte);
+        }
+        drop(stream.write_all(words.as_bytes()).await);
+        drop(stream.shutdown().await);
+        drop(stream.read_to_end(&mut Vec::new()).await);
+    })
+    .await
+}
+
+/// An address at which nobody listens.
+async fn deserted() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("bound")
+}
+
+/// Runs a check, and gathers where a probe would.
+async fn failing(kind: &str, settings: &serde_json::Value, cause: Cause) -> Found {
+    let check = kind::find(kind).expect("a kind").parse(settings).expect("valid");
+    let secrets = [("SECRET".to_owned(), "s3cret".to_owned())];
+    let env = Env { secrets: Secrets::fixed(secrets.into()), ..asking(Vec::new()) };
+    let outcome = check.run(&env, Duration::from_secs(20)).await;
+    assert_eq!(outcome.cause, Some(cause), "{kind} {settings}: {outcome:?}");
+    let endpoint = outcome.place.map(|place| Endpoint::from(*place)).or_else(|| check.endpoint());
+    gather(&env, None, &endpoint.expect("a place")).await
+}
+
+fn assert_about(found: &Found, role: Role, at: SocketAddr, knock: Option<Cause>) {
+    let about = found.about.as_ref().expect("a place");
+    let seen = (about.role, about.way, about.place.clone());
+    assert_eq!(seen, (role, Way::Tcp, at.to_string()), "{found:?}");
+    let knocks: Vec<_> = found.knocks.iter().map(|knock| (knock.address, knock.cause)).collect();
+    assert_eq!(knocks, [(at, knock)], "{found:?}");
+}
+
+#[tokio::test]
+async fn of_a_domain_the_registry_or_the_list_of_these_is_looked_at() {
+    let (gone, refused) = (deserted().await, Some(Cause::Refused));
+    let busy = saying("HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n").await;
+    let unknown = saying("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n").await;
+    let asked = |key: &str, at: SocketAddr| {
+        let mut settings = json!({ "name": "example.com" });
+        settings[key] = json!(format!("http://{at}/rdap"));
+        settings
+    };
+    for (key, at, cause, knock) in [
+        ("bootstrap", gone, Cause::Refused, refused),
+        ("bootstrap", busy.address, Cause::Status, None),
+        ("server", gone, Cause::Refused, refused),
+        ("server", busy.address, Cause::Status, None),
+        ("server", unknown.address, Cause::DomainUnregistered, None),
+    ] {
+        let found = failing("domain", &asked(key, at), cause).await;
+        assert_about(&found, Role::Registry, at, knock);
+    }
+    // The list leads to a registry that is gone.
+    let list = format!("{{\"services\":[[[\"com\"],[\"http://{gone}/\"]]]}}");
+    let list = format!("HTTP/1.1 200 x\r\nContent-Length: {}\r\n\r\n{list}", list.len());
+    let lists = saying(list.leak()).await;
+    let found = failing("domain", &asked("bootstrap", lists.address), Cause::Refused).await;
+    assert_about(&found, Role::Registry, gone, refused);
+}
+
+#[tokio::test]
+async fn where_no_token_is_given_the_token_endpoint_is_looked_at() {
+    let well = saying("HTTP/1.1 200 x\r\nContent-Length: 0\r\n\r\n").await;
+    let refusing = saying("HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n").await;
+    let gone = deserted().await;
+    for (at, knock) in [(gone, Some(Cause::Refused)), (refusing.address, None)] {
+        let settings = json!({
+            "url": format!("http://{}/", well.address),
+            "oauth2": {
+                "token_url": format!("http://{at}/token"),
+                "client_id": "a", "client_secret": "${env:SECRET}",
+            },
+        });
+        let found = failing("http", &settings, Cause::Token).await;
+        assert_about(&found, Role::TokenEndpoint, at, knock);
+    }
+}
+
+#[tokio::test]
+async fn of_a_grpc_service_its_server_and_certificates_are_looked_at() {
+    let gone = deserted().await;
+    let settings = json!({ "address": gone.to_string() });
+    let found = failing("grpc", &settings, Cause::Refused).await;
+    assert_about(&found, Role::Target, gone, Some(Cause::Refused));
+    let garbling = saying("HTTP/1.1 400 x\r\n\r\n").await;
+    let settings = json!({ "address": garbling.address.to_string() });
+    let found = failing("grpc", &settings, Cause::Protocol).await;
+    assert_about(&found, Role::Target, garbling.address, None);
+    let authority = Authority::new();
+    let leaf = authority.leaf_until(&["stock.test"], 2024, 5, 1);
+    let server = Server::tls(authority.server(&leaf, &[b"h2"], false), |mut stream| async move {
+        drop(stream.read(&mut [0; 1]).await);
+    })
+    .await;
+    let settings = json!({
+        "address": server.address.to_string(), "tls": true,
+        "ca": authority.file(), "server_name": "stock.test",
+    });
+    let found = failing("grpc", &settings, Cause::TlsExpired).await;
+    assert_about(&found, Role::Target, server.address, None);
+    assert_eq!(found.chain[0].subject, "stock.test");
+    assert_eq!(&found.chain[0].until.to_string()[..10], "2024-05-01");
 }
 
 /// The places that checks of kinds without one of their own before it name themselves.
