@@ -1,15 +1,19 @@
 //! Real servers, each of a protocol of its own, on loopback of both families where they can.
 
 pub mod apache;
+pub mod bmc;
 pub mod caddy;
 pub mod chrony;
 pub mod dovecot;
 pub mod grpc;
 pub mod mariadb;
 pub mod openssl;
+pub mod postgres;
+pub mod prosody;
 pub mod proxy;
 pub mod redis;
 pub mod relay;
+pub mod slapd;
 pub mod snmpd;
 pub mod sshd;
 pub mod telnetd;

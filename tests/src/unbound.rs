@@ -55,9 +55,11 @@ impl Unbound {
         anchors: &[String],
     ) -> Resolving {
         let address = port::address();
-        let [tls_port, https_port] = [(); 2].map(|()| port::free());
+        let [port, tls_port, https_port] = [(); 3].map(|()| port::free());
         let interfaces: String = [
             format!("{address}@{DNS_PORT}"),
+            format!("::1@{port}"),
+            format!("127.0.0.1@{port}"),
             format!("::1@{tls_port}"),
             format!("127.0.0.1@{tls_port}"),
             format!("::1@{https_port}"),
@@ -87,7 +89,7 @@ impl Unbound {
             key = tls.key.display(),
         );
         let unbound = Self::run(scratch, address, &text).await;
-        Resolving { unbound, tls_port, https_port }
+        Resolving { unbound, port, tls_port, https_port }
     }
 
     async fn run(scratch: &Scratch, address: Ipv4Addr, text: &str) -> Self {
@@ -110,6 +112,8 @@ impl Unbound {
 pub struct Resolving {
     /// It.
     pub unbound: Unbound,
+    /// Its port for DNS in clear text on loopback of both families.
+    pub port: u16,
     /// Its port for DNS over TLS on loopback of both families.
     pub tls_port: u16,
     /// Its port for DNS over HTTPS there.

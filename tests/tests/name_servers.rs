@@ -185,6 +185,47 @@ async fn the_chain_of_trust_is_walked_through_a_resolver_over_every_transport() 
     .await;
 }
 
+/// Turned round too, over every transport and both families.
+#[tokio::test]
+async fn a_name_is_there_or_is_not_over_both_families() {
+    let scratch = Scratch::new();
+    let authority = Authority::new(&scratch);
+    let identity = authority.sound(&scratch, "dns.test");
+    let address = Knot::address();
+    let text = zone("plain.example", 1, &[address]);
+    let zones = [Zone { name: "plain.example", text: &text, signed: false }];
+    let _knot = Knot::start(&scratch, address, &zones).await;
+    let stubs = [("plain.example", address)];
+    let resolver = Unbound::resolving(&scratch, &identity, &stubs, &[]).await;
+    let ca = authority.file.display().to_string();
+    for (transport, port) in [
+        ("udp", resolver.port),
+        ("tcp", resolver.port),
+        ("tls", resolver.tls_port),
+        ("https", resolver.https_port),
+    ] {
+        for (host, family) in [("127.0.0.1", "v4"), ("[::1]", "v6")] {
+            for (name, negate, cause) in [
+                ("www.plain.example", false, None),
+                ("www.plain.example", true, Some(Cause::Answers)),
+                ("nowhere.plain.example", false, Some(Cause::DnsNxdomain)),
+                ("nowhere.plain.example", true, None),
+            ] {
+                let mut settings = json!({
+                    "name": name, "type": "A", "server": format!("{host}:{port}"),
+                    "family": family, "transport": transport, "negate": negate,
+                });
+                if matches!(transport, "tls" | "https") {
+                    settings["server_name"] = json!("dns.test");
+                    settings["ca"] = json!(ca);
+                }
+                let outcome = run(None, &settings).await;
+                assert_eq!(outcome.cause, cause, "{settings}: {outcome:?}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn servers_of_a_zone_agree_differ_and_do_not_hold_it() {
     let scratch = Scratch::new();

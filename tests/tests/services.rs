@@ -23,12 +23,16 @@ use crosscheck_tests::service::grpc::Grpc;
 use crosscheck_tests::service::mariadb::MariaDb;
 use crosscheck_tests::service::redis::Redis;
 use crosscheck_tests::service::relay::Relay;
-use crosscheck_tests::service::snmpd::Snmpd;
 use crosscheck_tests::service::sshd::Sshd;
 use crosscheck_tests::service::telnetd::Telnetd;
 use crosscheck_tests::service::vsftpd::Vsftpd;
 use crosscheck_tests::service::websockets::WebSockets;
 use serde_json::{Value, json};
+
+mod services {
+    mod plugins;
+    mod starttls;
+}
 
 const PLENTY: Duration = Duration::from_secs(30);
 
@@ -370,17 +374,22 @@ async fn a_real_redis_answers_who_may_ask() {
         ],
     )
     .await;
-    let negated = |more| with(with(at(port), json!({ "negate": true })), more);
-    each("redis", vec![(negated(json!({})), None)]).await;
-    each("redis", vec![(negated(password("RIGHT")), Some(Cause::Answers))]).await;
+    let negated = with(at(port), json!({ "negate": true }));
+    each("redis", vec![(negated, None)]).await;
+    let secure = trust.tls(secure, json!({ "tls": true }));
+    let places = [at(port), at_v6(port), secure].map(|place| with(place, password("RIGHT")));
+    is_there("redis", &places).await;
+    // The same port, of which no more is asked than that it is open.
+    is_there("tcp", &[at(port), at_v6(port)]).await;
     redis.stop();
-    each("redis", vec![(at(port), Some(Cause::Refused)), (negated(json!({})), None)]).await;
+    is_gone("redis", &places).await;
+    is_gone("tcp", &[at(port), at_v6(port)]).await;
 }
 
 #[tokio::test]
 async fn a_real_database_greets_and_says_when_it_is_full() {
-    let scratch = Scratch::new();
-    let database = MariaDb::start(&scratch).await;
+    let trust = Trust::new();
+    let database = MariaDb::start(&trust.scratch, &trust.identity).await;
     let port = database.port;
     each(
         "mysql",
@@ -427,25 +436,22 @@ async fn a_real_time_server_serves_or_is_not_synchronised() {
                 with(at(port), json!({ "stratum_above": chrony::STRATUM - 1 })),
                 Some(Cause::ClockQuality),
             ),
-            (with(at(port), json!({ "negate": true })), Some(Cause::Answers)),
         ],
     )
     .await;
+    let places = [at(port), at_v6(port)];
+    is_there("ntp", &places).await;
     let outcome = run("ntp", &at_v6(port)).await;
     assert_eq!(outcome.values["stratum"], f64::from(chrony::STRATUM));
     assert!(outcome.values["offset_ms"].abs() < outcome.values["delay_ms"] + 1.0, "{outcome:?}");
     // The same server, asked as any other service of datagrams: NTP's answer to NTP's question.
     let question = format!("23{}", "00".repeat(47));
     let script = json!({ "send": { "hex": question }, "expect": { "hex": "24 05" } });
-    each("udp", vec![(with(at(port), script.clone()), None), (with(at_v6(port), script), None)])
-        .await;
+    let asked = [at(port), at_v6(port)].map(|place| with(place, script.clone()));
+    is_there("udp", &asked).await;
     chrony.stop();
-    let closed = vec![
-        (at(port), Some(Cause::Refused)),
-        (at_v6(port), Some(Cause::Refused)),
-        (with(at(port), json!({ "negate": true })), None),
-    ];
-    each("ntp", closed).await;
+    is_gone("ntp", &places).await;
+    is_gone("udp", &asked).await;
     let lost = Chrony::start(&scratch, false).await;
     each("ntp", vec![(at(lost.port), Some(Cause::Unsynchronised))]).await;
 }
@@ -485,6 +491,13 @@ async fn a_real_websocket_server_talks_and_turns_away() {
         )
         .await;
     }
+    let places = ["127.0.0.1", "[::1]"]
+        .map(|host| with(json!({ "url": format!("ws://{host}:{}/", server.port) }), echo.clone()));
+    is_there("websocket", &places).await;
+    let port = server.port;
+    drop(server);
+    closes(&[("127.0.0.1", port), ("::1", port)]).await;
+    is_gone("websocket", &places).await;
 }
 
 #[tokio::test]
@@ -509,11 +522,18 @@ async fn a_real_grpc_server_says_whether_it_serves() {
             (at(server.bare_port), Some(Cause::NotOffered)),
             (over_tls.clone(), None),
             (with(over_tls.clone(), with(at_v6(server.tls_port), service("shop.Orders"))), None),
-            (with(over_tls, json!({ "server_name": "x.test" })), Some(Cause::TlsName)),
+            (with(over_tls.clone(), json!({ "server_name": "x.test" })), Some(Cause::TlsName)),
             (with(at(port), json!({ "tls": true, "ca": trust.ca })), Some(Cause::TlsHandshake)),
         ],
     )
     .await;
+    let tls_port = server.tls_port;
+    let places = [at(port), at_v6(port), with(over_tls, at_v6(tls_port))];
+    is_there("grpc", &places).await;
+    drop(server);
+    let both = |port| [("127.0.0.1", port), ("::1", port)];
+    closes(&[both(port), both(tls_port)].concat()).await;
+    is_gone("grpc", &places).await;
 }
 
 #[tokio::test]
@@ -641,28 +661,4 @@ async fn a_real_provider_gives_out_tokens_and_takes_them_back() {
     provider.forget_tokens();
     let outcome = kept.run(&env, PLENTY).await;
     assert_eq!((outcome.cause, asked(&outcome)), (None, Some(3.0)), "{}", outcome.detail);
-}
-
-/// What has no kind of its own is asked by its Nagios plugin.
-#[tokio::test]
-async fn a_real_snmp_agent_is_asked_by_the_packaged_plugin() {
-    let scratch = Scratch::new();
-    let snmpd = Snmpd::start(&scratch).await;
-    let ask = |oid: &str, more: &[&str]| {
-        let port = snmpd.port.to_string();
-        let mut arguments =
-            vec!["-H", "127.0.0.1", "-p", &port, "-P", "2c", "-C", "public", "-o", oid];
-        arguments.extend(more);
-        json!({ "plugin": format!("{PLUGINS}/check_snmp"), "args": arguments })
-    };
-    each(
-        "exec",
-        vec![
-            (ask("1.3.6.1.2.1.1.5.0", &["-r", "crosscheck.test"]), None),
-            (ask("1.3.6.1.2.1.1.5.0", &["-r", "other"]), Some(Cause::PluginCritical)),
-            // The agent's uptime in hundredths of a second.
-            (ask("1.3.6.1.2.1.1.3.0", &["-w", "0:99999999"]), None),
-        ],
-    )
-    .await;
 }

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 
 use super::{free, listens};
+use crate::authority::Identity;
 use crate::process::Process;
 use crate::scratch::Scratch;
 
@@ -15,7 +16,7 @@ const TABLES: [&str; 2] =
 /// How many connections it takes, the least that it can be told.
 const CONNECTIONS: usize = 10;
 
-/// A MariaDB in which no user exists.
+/// A MariaDB in which no user exists, and which begins TLS when asked to.
 pub struct MariaDb {
     /// Its port.
     pub port: u16,
@@ -27,7 +28,7 @@ impl MariaDb {
     ///
     /// # Panics
     /// It cannot be started, or does not answer.
-    pub async fn start(scratch: &Scratch) -> Self {
+    pub async fn start(scratch: &Scratch, tls: &Identity) -> Self {
         let data = scratch.directory("mariadb");
         let command = || {
             let mut command = Command::new("mariadbd");
@@ -47,6 +48,8 @@ impl MariaDb {
         server.arg(format!("--socket={}/socket", data.display()));
         server.arg(format!("--pid-file={}/pid", data.display()));
         server.arg(format!("--max-connections={CONNECTIONS}"));
+        server.arg(format!("--ssl-cert={}", tls.certificate.display()));
+        server.arg(format!("--ssl-key={}", tls.key.display()));
         let mut process = Process::start("mariadb", &mut server, &scratch.file("mariadb.log"));
         listens(&mut process, port).await;
         Self { port, _process: process }
