@@ -42,6 +42,8 @@ pub(crate) struct Dialogue {
     awaits: bool,
     bytes: u64,
     certificate: Option<Certificate>,
+    /// Of an answer of HTTP.
+    status: Option<u16>,
 }
 
 enum Wire {
@@ -63,12 +65,18 @@ impl Dialogue {
             awaits: true,
             bytes: 0,
             certificate: None,
+            status: None,
         }
     }
 
     /// From here on failures are of this step; empty: of none.
     pub(crate) fn step(&mut self, name: impl Into<Cow<'static, str>>) {
         self.step = name.into();
+    }
+
+    /// The server has answered with this status of HTTP.
+    pub(crate) fn note_status(&mut self, status: u16) {
+        self.status = Some(status);
     }
 
     /// The time since the run's start.
@@ -245,6 +253,9 @@ impl Dialogue {
         }
         if let Some(certificate) = &self.certificate {
             outcome.values.insert("certificate_days".to_owned(), certificate.days_left);
+        }
+        if let Some(status) = self.status {
+            outcome.values.insert("status".to_owned(), f64::from(status));
         }
         if outcome.status != Status::Up {
             outcome.excerpt = excerpt::of(&self.seen, secrets);

@@ -85,6 +85,10 @@ impl Kind for Grpc {
         ]
     }
 
+    fn turned_round(&self) -> &'static str {
+        "what is described here must not be there; an answer of 5xx (but 501 and 505) proves nothing"
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         Settings::json_schema(generator)
     }
@@ -226,6 +230,7 @@ impl GrpcCheck {
         let ended = answer.message(ANSWER_LIMIT_BYTES, &mut seen.body, timer).await;
         if head.status != http::StatusCode::OK {
             let code = head.status.as_u16();
+            seen.values.insert("status".to_owned(), f64::from(code));
             let cause = if code == 429 { Cause::Throttled } else { Cause::Status };
             return Err(Failure::new(cause, format!("the server answered {code}, wanted 200")));
         }

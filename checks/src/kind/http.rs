@@ -88,8 +88,9 @@ impl Kind for Http {
     }
 
     fn turned_round(&self) -> &'static str {
-        "what is described here must not be served; what a proxy on the way may have failed at by \
-         itself proves nothing"
+        "what is described here must not be served; an answer of 5xx (but 501 and 505) proves nothing, \
+         for whoever is broken may serve it again, nor does what a proxy on the way may have failed \
+         at by itself"
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -99,7 +99,7 @@ impl Kind for Journey {
 
     fn turned_round(&self) -> &'static str {
         "the last step that is not `always` must fail, as a login that must not be let in; where the \
-         journey ends before it, nothing is known"
+         journey ends before it, or a server answers 5xx (but 501 and 505), nothing is known"
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

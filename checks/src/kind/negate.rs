@@ -3,8 +3,8 @@
 //!
 //! It stands here once, around the kinds, and turns their outcomes by what they say of presence. What
 //! says nothing about the target stays Unknown, and so does what leaves open whether it would have
-//! answered: silence of a name server, or of a service that took the connection, and whatever a
-//! proxy on the way fails at. Nothing is green by it.
+//! answered: silence of a name server, or of a service that took the connection, an answer of 5xx,
+//! and whatever a proxy on the way fails at. Nothing is green by it.
 
 use std::time::Duration;
 

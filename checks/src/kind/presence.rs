@@ -26,10 +26,11 @@ impl Sighting {
     /// Of a kind that speaks to its target itself: the cause tells.
     pub fn by_cause(outcome: Outcome) -> Self {
         let lost = outcome.values.get("loss_percent").copied();
+        let status = outcome.values.get("status").copied();
         let down = match outcome.cause {
             // Some replies came: it is there, and the path is bad.
             Some(Cause::Loss) if lost.is_some_and(|percent| percent < 100.0) => Presence::There,
-            Some(cause) => Presence::of(cause),
+            Some(cause) => Presence::of_answer(cause, status),
             None => Presence::There,
         };
         Self::told(outcome, down)
@@ -47,6 +48,23 @@ impl Sighting {
 }
 
 impl Presence {
+    /// What a Down of this cause says, where an answer of HTTP came with this status. A server that
+    /// is broken, busy or cut off from what is behind it has not said that it does not serve: it may
+    /// again in a minute.
+    pub fn of_answer(cause: Cause, status: Option<f64>) -> Self {
+        // 501 and 505 say that it does not do such a thing.
+        let is_broken =
+            |status: f64| (500.0..600.0).contains(&status) && ![501.0, 505.0].contains(&status);
+        match cause {
+            Cause::Status | Cause::Header | Cause::Body | Cause::Json | Cause::Expect
+                if status.is_some_and(is_broken) =>
+            {
+                Self::Unclear
+            }
+            _ => Self::of(cause),
+        }
+    }
+
     /// What a Down of this cause says where the target itself is spoken to.
     pub fn of(cause: Cause) -> Self {
         match cause {

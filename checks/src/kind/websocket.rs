@@ -56,6 +56,10 @@ impl Kind for WebSocket {
         ]
     }
 
+    fn turned_round(&self) -> &'static str {
+        "what is described here must not be there; an answer of 5xx (but 501 and 505) proves nothing"
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         Settings::json_schema(generator)
     }

@@ -152,6 +152,17 @@ async fn what_is_no_grpc_server_is_none() {
     .await;
     let outcome = check(&Grpc, json!({}), gone.address, PLENTY).await;
     assert_eq!(outcome.cause, Some(Cause::Status), "{outcome:?}");
+    let turned = json!({ "negate": true });
+    let outcome = check(&Negatable(Grpc), turned.clone(), gone.address, PLENTY).await;
+    assert_eq!(outcome.status, Status::Up, "{outcome:?}");
+    let busy = server(|_, _| {
+        let mut page = answer(&[], "0");
+        *page.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        page
+    })
+    .await;
+    let outcome = check(&Negatable(Grpc), turned, busy.address, PLENTY).await;
+    assert_eq!(outcome.status, Status::Unknown, "it may serve again: {outcome:?}");
     let endless = server(|_, _| {
         let frames = std::iter::repeat_with(|| Ok(Frame::data(Bytes::from(vec![0; 8192]))));
         let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));

@@ -140,7 +140,8 @@ impl Seen {
     /// What a Down of this cause says of the target. By way of a proxy, only what the target's end has
     /// said counts: what breaks off or keeps silent may be the proxy, and so may be who answers.
     pub(in crate::kind) fn presence(&self, cause: Cause) -> Presence {
-        let Some(proxy) = &self.proxy else { return Presence::of(cause) };
+        let told = Presence::of_answer(cause, self.status.map(f64::from));
+        let Some(proxy) = &self.proxy else { return told };
         match cause {
             Cause::Refused | Cause::Unreachable if proxy.turned_away => Presence::NotThere,
             Cause::Refused
@@ -149,7 +150,7 @@ impl Seen {
             | Cause::Reset
             | Cause::Protocol => Presence::Unclear,
             _ if self.answer_is_proxys => Presence::Unclear,
-            _ => Presence::of(cause),
+            _ => told,
         }
     }
 

@@ -5,6 +5,7 @@ mod encrypted;
 mod failures;
 mod http3;
 mod logins;
+mod negated;
 mod payloads;
 mod proxies;
 mod redirects;

@@ -26,7 +26,9 @@ pub(super) async fn ask(
 ) -> Result<(), Failure> {
     let key = BASE64.encode(rand::random::<[u8; 16]>());
     dialogue.say(request(plan, headers, &key)?.as_bytes()).await?;
-    Head::hear(dialogue).await?.verify(plan, &key)
+    let head = Head::hear(dialogue).await?;
+    dialogue.note_status(head.status);
+    head.verify(plan, &key)
 }
 
 fn request(plan: &Plan, headers: &[(String, String)], key: &str) -> Result<String, Failure> {

@@ -197,10 +197,15 @@ async fn turned_round_the_last_step_must_fail() {
         let cause = (wanted == Status::Down).then_some(Cause::Answers);
         assert!(wanted == Status::Unknown || outcome.cause == cause, "{outcome:?}");
     }
+    let first = json!({ "name": "look", "url": "/" });
+    // Whoever is busy may let in again.
+    let busy = |_: &str| ok("").replace("200 OK", "503 Busy");
+    let (busy, _) = server_to(busy).await;
+    let outcome = turned(settings(&busy, vec![first.clone()])).await;
+    assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::Status)));
     let deserted = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", deserted.local_addr().expect("bound"));
     drop(deserted);
-    let first = json!({ "name": "look", "url": "/" });
     let outcome = turned(json!({ "base": base, "steps": [first] })).await;
     assert_eq!(outcome.status, Status::Up, "{outcome:?}");
     let outcome = turned(json!({ "base": base, "steps": [form, wrong] })).await;
