@@ -16,6 +16,7 @@ pub mod mysql;
 mod negate;
 pub mod ntp;
 pub mod page;
+pub mod part;
 pub mod pop3;
 pub mod presence;
 pub mod push;
@@ -40,6 +41,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 use self::negate::Negatable;
+use self::part::Part;
 use self::presence::Sighting;
 use crate::env::Env;
 use crate::gather::Endpoint;
@@ -134,6 +136,12 @@ pub trait Check: Send + Sync {
     /// knows who has failed.
     fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
         self.run(env, deadline).map(Sighting::by_cause).boxed()
+    }
+
+    /// The same as [`Self::run`], with the parts of what it loaded, the slowest first: for whoever
+    /// runs it by hand.
+    fn tell<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, (Outcome, Vec<Part>)> {
+        self.run(env, deadline).map(|outcome| (outcome, Vec::new())).boxed()
     }
 }
 

@@ -27,10 +27,11 @@ use self::settings::Parts;
 use super::http::client::{Client, Seen, Visit};
 use super::http::target::Target;
 use super::http::words::Words;
+use super::part::Part;
 use super::presence::Sighting;
 use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::{Timer, status_of};
-use crate::env::Env;
+use crate::env::{Env, Secrets};
 use crate::excerpt;
 use crate::gather::Endpoint;
 use crate::resolve::Failure;
@@ -41,7 +42,7 @@ const PARALLEL_AT_MOST: usize = 16;
 /// More elements than nearly every page has; each costs its server a request.
 const ELEMENTS_AT_MOST: usize = 500;
 
-/// How many failed elements a detail names.
+/// How many failed or slow elements a detail names.
 const NAMED: usize = 3;
 
 /// Loads a page with all that it needs.
@@ -88,7 +89,8 @@ impl Kind for Page {
     }
 
     fn turned_round(&self) -> &'static str {
-        "the document must not load as it is described; a page of which only elements fail is there"
+        "the document must not load as it is described; a page of which only elements fail is there, \
+         and an answer of 5xx (but 501 and 505) proves nothing"
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
@@ -121,11 +123,15 @@ impl Check for PageCheck {
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
-        self.observe(env, deadline).map(|sighting| sighting.outcome).boxed()
+        self.observe(env, deadline).map(|(sighting, _)| sighting.outcome).boxed()
     }
 
     fn look<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Sighting> {
-        self.observe(env, deadline).boxed()
+        self.observe(env, deadline).map(|(sighting, _)| sighting).boxed()
+    }
+
+    fn tell<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, (Outcome, Vec<Part>)> {
+        self.observe(env, deadline).map(|(sighting, parts)| (sighting.outcome, parts)).boxed()
     }
 }
 
@@ -153,10 +159,24 @@ impl Loaded {
             None => format!("{} {target}", role.as_str()),
         }
     }
+
+    fn part(&self, secrets: &Secrets) -> Part {
+        let failure =
+            self.failure.as_ref().map(|failure| excerpt::harmless(&failure.detail, secrets));
+        Part {
+            role: self.element.role.as_str().to_owned(),
+            url: secrets.redact(&self.element.target.to_string()),
+            took: self.took,
+            bytes: self.bytes.1,
+            wire_bytes: self.bytes.0,
+            blocking: Some(self.element.blocks),
+            failure,
+        }
+    }
 }
 
 impl PageCheck {
-    async fn observe(&self, env: &Env, deadline: Duration) -> Sighting {
+    async fn observe(&self, env: &Env, deadline: Duration) -> (Sighting, Vec<Part>) {
         let parts = &self.0;
         let env = &Env { secrets: env.secrets.of_run(), ..env.clone() };
         // Its time is not the target's.
@@ -179,10 +199,11 @@ impl PageCheck {
         let mut sighting = seen.sighting(&timer, &env.secrets, failure);
         let outcome = &mut sighting.outcome;
         tell(&elements, &seen, &timer, &mut outcome.values);
+        let parts = elements.iter().map(|one| one.part(&env.secrets)).collect();
         if outcome.status != Status::Up && !is_documents {
             outcome.excerpt = excerpt::of(waterfall(elements).as_bytes(), &env.secrets);
         }
-        sighting
+        (sighting, parts)
     }
 
     /// Loads the document, and finds what it needs.
@@ -259,11 +280,9 @@ impl PageCheck {
         }
         let took = timer.elapsed();
         if let Some(limit) = own.slower_than.filter(|limit| took > limit.get()) {
-            let slowest =
-                loaded.first().map(|one| format!(", {:.1?} of it {}", one.took, one.named()));
-            let slowest = slowest.unwrap_or_default();
-            let limit = limit.get();
-            let detail = format!("the page took {took:.1?}{slowest}; wanted at most {limit:?}");
+            let slowest = loaded.iter().map(|one| (one.took, one.named()));
+            let (slowest, limit) = (slowest_named(slowest), limit.get());
+            let detail = format!("the page took {took:.1?}, wanted at most {limit:?}{slowest}");
             flaws.push(Failure::new(Cause::Slow, detail));
         }
         let cause = flaws.first()?.cause;
@@ -315,6 +334,15 @@ fn tell(loaded: &[Loaded], seen: &Seen, timer: &Timer, values: &mut BTreeMap<Str
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
+}
+
+/// The slowest of the elements, which come in that order, with their times.
+fn slowest_named(elements: impl Iterator<Item = (Duration, String)>) -> String {
+    let named: Vec<String> = elements
+        .take(NAMED)
+        .map(|(took, name)| format!("{} ms {name}", took.as_millis()))
+        .collect();
+    if named.is_empty() { String::new() } else { format!("; slowest: {}", named.join(", ")) }
 }
 
 /// The failed elements, and then the slowest, each with its time and size.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crosscheck_checks::document::{self, Catalogue, Disk, Document, Level};
 use crosscheck_checks::env::Env;
 use crosscheck_checks::kind::Check;
+use crosscheck_checks::kind::part::Part;
 use crosscheck_model::{Cause, CheckSpec, Config, Outcome, Status, pattern};
 use futures_util::stream::{self, StreamExt};
 
@@ -86,7 +87,7 @@ pub async fn run(
     let mut results = stream::iter(jobs).map(|job| job.run(env)).buffered(AT_ONCE);
     let mut redraw = tokio::time::interval(REDRAW);
     while done < total {
-        let (spec, outcome) = tokio::select! {
+        let (spec, (outcome, parts)) = tokio::select! {
             result = results.next() => match result {
                 Some(result) => result,
                 None => break,
@@ -106,8 +107,11 @@ pub async fn run(
             screen.notes.flush()?;
         }
         match args.json {
-            true => line::write(screen.out, spec, &outcome)?,
-            false => drawing::result(screen.out, spec, &outcome, width, screen.colour)?,
+            true => line::write(screen.out, spec, &outcome, &parts)?,
+            false => {
+                drawing::result(screen.out, spec, &outcome, width, screen.colour)?;
+                drawing::parts(screen.out, &parts, width)?;
+            }
         }
         screen.out.flush()?;
     }
@@ -122,16 +126,17 @@ struct Job<'a> {
 
 impl<'a> Job<'a> {
     /// Runs it as a task of its own, so that no other check's work falls into its times.
-    async fn run(self, env: &Env) -> (&'a CheckSpec, Outcome) {
+    async fn run(self, env: &Env) -> (&'a CheckSpec, (Outcome, Vec<Part>)) {
         let (check, own, timeout) = (self.check, env.clone(), self.spec.schedule.timeout);
-        let task = tokio::spawn(async move { check.run(&own, timeout).await });
+        let task = tokio::spawn(async move { check.tell(&own, timeout).await });
         let ended = task.await;
-        let mut outcome = ended.unwrap_or_else(|error| {
-            Outcome::unknown(Cause::Setup, format!("the check did not end as it should: {error}"))
+        let (mut outcome, parts) = ended.unwrap_or_else(|error| {
+            let detail = format!("the check did not end as it should: {error}");
+            (Outcome::unknown(Cause::Setup, detail), Vec::new())
         });
         outcome.detail = env.secrets.redact(&outcome.detail);
         outcome.excerpt = env.secrets.redact(&outcome.excerpt);
-        (self.spec, outcome)
+        (self.spec, (outcome, parts))
     }
 }
 

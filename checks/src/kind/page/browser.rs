@@ -36,6 +36,7 @@ use crate::env::Env;
 use crate::excerpt;
 use crate::gather::Endpoint;
 use crate::kind::Check;
+use crate::kind::part::Part;
 use crate::kind::presence::{Presence, Sighting};
 use crate::resolve::Failure;
 
@@ -75,6 +76,10 @@ impl Check for BrowserCheck {
     }
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
+        self.observe(env, deadline).map(|(outcome, _)| outcome).boxed()
+    }
+
+    fn tell<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, (Outcome, Vec<Part>)> {
         self.observe(env, deadline).boxed()
     }
 
@@ -84,7 +89,7 @@ impl Check for BrowserCheck {
             Some(Cause::Protocol | Cause::Reset) => Sighting::told(outcome, Presence::Unclear),
             _ => Sighting::by_cause(outcome),
         };
-        self.observe(env, deadline).map(told).boxed()
+        self.observe(env, deadline).map(move |(outcome, _)| told(outcome)).boxed()
     }
 }
 
@@ -98,7 +103,7 @@ struct Seen {
 }
 
 impl BrowserCheck {
-    async fn observe(&self, env: &Env, deadline: Duration) -> Outcome {
+    async fn observe(&self, env: &Env, deadline: Duration) -> (Outcome, Vec<Part>) {
         let began = Instant::now();
         // Nothing of what the probe's other browsers take is the page's.
         let turn = timeout_at(began + deadline / 2, TURNS.acquire()).await;
@@ -115,14 +120,17 @@ impl BrowserCheck {
             Ok((seen, failure)) => (Some(seen), failure),
             Err(failure) => (None, Some(failure)),
         };
-        let Some(seen) = seen else { return timer.outcome(&env.secrets, failure) };
+        let Some(seen) = seen else {
+            return (timer.outcome(&env.secrets, failure), Vec::new());
+        };
         self.add_phases(&seen, &mut timer);
         let mut outcome = timer.outcome(&env.secrets, failure);
         self.tell(&seen, &mut outcome);
         if outcome.status != Status::Up {
             outcome.excerpt = excerpt::of(self.drawn(&seen).as_bytes(), &env.secrets);
         }
-        outcome
+        let parts = seen.visit.elements().into_iter().map(|one| one.part(&env.secrets)).collect();
+        (outcome, parts)
     }
 
     /// Starts the browser, has it load the page, and ends it. A failure beside what was seen is the

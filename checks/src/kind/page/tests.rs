@@ -78,6 +78,34 @@ async fn elements_that_fail_are_named() {
 }
 
 #[tokio::test]
+async fn each_element_has_its_time_and_the_slowest_are_named() {
+    let html = format!("{HTML}<img src='gone.png?key=s3cret-token'>");
+    let (server, _) = server_to(move |asked| site(asked, &html)).await;
+    let url = format!("http://{}/", server.address);
+    let settings = json!({ "url": url, "bearer": "${env:TOKEN}", "elements_failed_above": 1,
+        "slower_than": "0s" });
+    let check = Page.parse(&settings).expect("well-formed settings");
+    let (outcome, parts) = check.tell(&env(), AMPLE).await;
+    assert_eq!(outcome.cause, Some(Cause::Slow), "{outcome:?}");
+    assert_eq!(parts.len(), 6, "all but the document");
+    assert!(parts.is_sorted_by_key(|part| std::cmp::Reverse(part.took)), "{parts:?}");
+    assert!(parts.iter().all(|part| !part.took.is_zero()), "{parts:?}");
+    assert_eq!(outcome.values["slowest_ms"], ms(parts[0].took));
+    for part in parts.iter().take(3) {
+        let failure = part.failure.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let named = format!("{} ms {} {}{failure}", part.took.as_millis(), part.role, part.url);
+        assert!(outcome.detail.contains(&named), "{named}: {}", outcome.detail);
+    }
+    let part = |name: &str| parts.iter().find(|part| part.url.contains(name)).expect("one");
+    assert_eq!((part("a.css").blocking, part("c.png").blocking), (Some(true), Some(false)));
+    assert_eq!((part("b.js").bytes, part("b.js").wire_bytes), (100, 100));
+    assert_eq!(part("b.js").failure, None);
+    let gone = part("gone.png");
+    assert!(gone.failure.as_ref().is_some_and(|why| why.contains("status 404")), "{gone:?}");
+    assert!(!format!("{parts:?} {outcome:?}").contains("s3cret"), "{parts:?} {outcome:?}");
+}
+
+#[tokio::test]
 async fn strangers_get_no_secret_and_forbidden_addresses_no_visit() {
     let (stranger, heard) = server_to(|asked| site(asked, "")).await;
     let html = format!("<img src='http://{}/x.png'>", stranger.address);

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crosscheck_checks::kind::part::Part;
 use crosscheck_model::{CheckSpec, Outcome, Phase, Phases, Status};
 use unicode_width::UnicodeWidthStr;
 
@@ -101,6 +102,27 @@ pub(super) fn result(
         for line in outcome.excerpt.lines() {
             writeln!(out, "{:width$}  | {}", "", cut(&shown(line)))?;
         }
+    }
+    Ok(())
+}
+
+/// The slowest parts of what a check loaded, each with its time and size.
+///
+/// # Errors
+/// What the writer says.
+pub(super) fn parts(out: &mut dyn Write, parts: &[Part], width: usize) -> io::Result<()> {
+    /// As many as are read at a glance; JSON has all.
+    const SHOWN: usize = 10;
+    for part in parts.iter().take(SHOWN) {
+        let time = milliseconds(part.took);
+        let size = format!("{} B", part.bytes);
+        let failure = part.failure.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let what = cut(&shown(&format!("{} {}{failure}", part.role, part.url)));
+        writeln!(out, "{:width$}  {time:>10} {size:>11}  {what}", "")?;
+    }
+    let more = parts.len().saturating_sub(SHOWN);
+    if more > 0 {
+        writeln!(out, "{:width$}  and {more} that took less; --json names all", "")?;
     }
     Ok(())
 }

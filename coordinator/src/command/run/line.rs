@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crosscheck_checks::kind::part::Part;
 use crosscheck_model::{Cause, CheckSpec, Outcome, Phase, Phases, Status};
 use serde::Serialize;
 
@@ -21,6 +22,9 @@ struct Line<'a> {
     address: Option<&'a str>,
     values: &'a BTreeMap<String, f64>,
     excerpt: &'a str,
+    /// What the check loaded besides, as a page's elements; left out where there is no such thing.
+    #[serde(skip_serializing_if = "<[Part]>::is_empty")]
+    elements: &'a [Part],
 }
 
 #[derive(Serialize)]
@@ -57,7 +61,12 @@ fn milliseconds(time: Duration) -> f64 {
 ///
 /// # Errors
 /// What the writer says.
-pub(super) fn write(out: &mut dyn Write, spec: &CheckSpec, outcome: &Outcome) -> io::Result<()> {
+pub(super) fn write(
+    out: &mut dyn Write,
+    spec: &CheckSpec,
+    outcome: &Outcome,
+    elements: &[Part],
+) -> io::Result<()> {
     let line = Line {
         name: &spec.name,
         kind: &spec.kind,
@@ -69,6 +78,7 @@ pub(super) fn write(out: &mut dyn Write, spec: &CheckSpec, outcome: &Outcome) ->
         address: outcome.address.as_deref(),
         values: &outcome.values,
         excerpt: &outcome.excerpt,
+        elements,
     };
     json::line(out, &line)
 }

@@ -8,6 +8,7 @@ use crosscheck_checks::kind::{self, Kind, SettingsError};
 use crosscheck_checks::programs::Programs;
 use crosscheck_checks::resolve::Resolver;
 use crosscheck_model::{Cause, Family, Phase};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
@@ -20,6 +21,9 @@ struct Made;
 #[serde(deny_unknown_fields)]
 struct Settings {
     status: Status,
+    /// How many parts it loads.
+    #[serde(default)]
+    parts: u32,
 }
 
 impl Kind for Made {
@@ -64,6 +68,20 @@ impl Check for Settings {
             outcome.excerpt = "<h1>oh\u{1b}[31m no</h1>\nsorry".to_owned();
         }
         Box::pin(std::future::ready(outcome))
+    }
+
+    fn tell<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, (Outcome, Vec<Part>)> {
+        let part = |number: u32| Part {
+            role: "script".to_owned(),
+            url: format!("https://shop.test/{number}.js"),
+            took: Duration::from_micros(1500 * u64::from(self.parts - number)),
+            bytes: 700,
+            wire_bytes: 300,
+            blocking: Some(number == 0),
+            failure: (number == 1).then(|| "status 404\u{1b}[31m".to_owned()),
+        };
+        let parts = (0..self.parts).map(part).collect();
+        self.run(env, deadline).map(|outcome| (outcome, parts)).boxed()
     }
 }
 
@@ -138,6 +156,31 @@ fn json_has_one_line_per_check() {
             "\n"
         )
     );
+}
+
+#[test]
+fn the_parts_of_what_was_loaded_have_their_times() {
+    let document = |parts: u32| {
+        let check = format!("{{ name: page, made: {{ status: up, parts: {parts} }} }}");
+        format!("defaults: {{ timeout: 7s }}\nchecks: [{check}]\n")
+    };
+    let json = ran(&document(2), &[], true).out;
+    let elements = concat!(
+        r#","elements":[{"role":"script","url":"https://shop.test/0.js","ms":3.0,"bytes":700,"#,
+        r#""wire_bytes":300,"blocking":true},{"role":"script","url":"https://shop.test/1.js","#,
+        r#""ms":1.5,"bytes":700,"wire_bytes":300,"blocking":false,"#,
+        r#""failure":"status 404\u001b[31m"}]}"#,
+    );
+    assert!(json.trim_end().ends_with(elements), "{json}");
+    let drawn = ran(&document(12), &[], false).out;
+    let lines: Vec<&str> = drawn.lines().skip(5).collect();
+    assert_eq!(lines.len(), 11, "{drawn}");
+    assert_eq!(lines[0], "         18.0 ms       700 B  script https://shop.test/0.js");
+    assert_eq!(
+        lines[1],
+        "         16.5 ms       700 B  script https://shop.test/1.js: status 404 [31m"
+    );
+    assert_eq!(lines[10], "      and 2 that took less; --json names all");
 }
 
 #[test]

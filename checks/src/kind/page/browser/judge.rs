@@ -9,7 +9,7 @@ use super::visit::{Element, Visit};
 use super::{BrowserCheck, NAVIGATIONS_AT_MOST, Seen, failure};
 use crate::dial::Timer;
 use crate::env::Env;
-use crate::kind::page::NAMED;
+use crate::kind::page::{NAMED, slowest_named};
 use crate::resolve::Failure;
 
 impl BrowserCheck {
@@ -82,17 +82,19 @@ impl BrowserCheck {
             let detail = format!("the page has {} bytes, wanted at most {limit}", visit.bytes);
             flaws.push(Failure::new(Cause::Heavy, detail));
         }
-        let mut slow = |what: &str, took: Option<Duration>, limit: Option<Duration>| {
+        let slowest = visit.elements().into_iter().map(|one| (one.took(), one.named()));
+        let slowest = slowest_named(slowest);
+        let mut slow = |what: &str, took: Option<Duration>, limit: Option<Duration>, more: &str| {
             if let (Some(took), Some(limit)) = (took, limit)
                 && took > limit
             {
-                let detail = format!("{what} took {took:.1?}, wanted at most {limit:?}");
+                let detail = format!("{what} took {took:.1?}, wanted at most {limit:?}{more}");
                 flaws.push(Failure::new(Cause::Slow, detail));
             }
         };
         let limit = own.first_paint_slower_than.map(|limit| limit.get());
-        slow("the first paint", visit.painted(), limit);
-        slow("the page", visit.loaded(), own.slower_than.map(|limit| limit.get()));
+        slow("the first paint", visit.painted(), limit, "");
+        slow("the page", visit.loaded(), own.slower_than.map(|limit| limit.get()), &slowest);
         let nothing_painted = limit.is_some() && visit.painted().is_none();
         if nothing_painted {
             flaws.push(Failure::new(Cause::Slow, "nothing was painted"));

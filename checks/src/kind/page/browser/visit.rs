@@ -9,6 +9,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::devtools::Event;
+use crate::env::Secrets;
+use crate::excerpt;
+use crate::kind::part::Part;
 
 /// Elements that are remembered; of more, only the bytes are counted.
 const ELEMENTS_AT_MOST: usize = 2000;
@@ -65,6 +68,9 @@ pub(super) struct Element {
     began: f64,
     ended: Option<f64>,
     pub(super) failed: Option<String>,
+    /// Unpacked and as received.
+    bytes: u64,
+    wire_bytes: u64,
 }
 
 impl Element {
@@ -80,6 +86,19 @@ impl Element {
         match &self.failed {
             Some(why) => format!("{} {}: {why}", self.role, self.url),
             None => format!("{} {}", self.role, self.url),
+        }
+    }
+
+    pub(super) fn part(&self, secrets: &Secrets) -> Part {
+        let harmless = |text: &String| excerpt::harmless(text, secrets);
+        Part {
+            role: harmless(&self.role),
+            url: harmless(&self.url),
+            took: self.took(),
+            bytes: self.bytes,
+            wire_bytes: self.wire_bytes,
+            blocking: None,
+            failure: self.failed.as_ref().map(harmless),
         }
     }
 }
@@ -146,10 +165,18 @@ impl Visit {
             "Network.requestWillBeSent" => self.asked(params),
             "Network.responseReceived" => self.answered(params),
             "Network.dataReceived" => {
-                self.bytes += params["dataLength"].as_f64().unwrap_or_default();
+                let bytes = &params["dataLength"];
+                self.bytes += bytes.as_f64().unwrap_or_default();
+                if let Some(element) = self.elements.get_mut(&text(&params["requestId"])) {
+                    element.bytes += bytes.as_u64().unwrap_or_default();
+                }
             }
             "Network.loadingFinished" => {
-                self.wire_bytes += params["encodedDataLength"].as_f64().unwrap_or_default();
+                let bytes = &params["encodedDataLength"];
+                self.wire_bytes += bytes.as_f64().unwrap_or_default();
+                if let Some(element) = self.elements.get_mut(&text(&params["requestId"])) {
+                    element.wire_bytes += bytes.as_u64().unwrap_or_default();
+                }
                 self.ended(params, None);
             }
             "Network.loadingFailed" => self.failed(params),
@@ -182,7 +209,15 @@ impl Visit {
             element.url = url;
         } else if self.elements.len() < ELEMENTS_AT_MOST {
             let role = text(&params["type"]).to_lowercase();
-            let element = Element { role, url, began: at, ended: None, failed: None };
+            let element = Element {
+                role,
+                url,
+                began: at,
+                ended: None,
+                failed: None,
+                bytes: 0,
+                wire_bytes: 0,
+            };
             self.elements.insert(id, element);
         }
     }
@@ -334,6 +369,9 @@ mod tests {
             (1, "script http://shop.test/a.js")
         );
         assert_eq!(visit.wire_bytes, 200.0);
+        let part = elements[0].part(&Secrets::default());
+        assert_eq!((part.role.as_str(), part.wire_bytes), ("script", 100));
+        assert_eq!(part.took.as_millis(), 150);
     }
 
     #[test]
