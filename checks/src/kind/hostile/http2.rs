@@ -101,10 +101,27 @@ fn broken(code: u8) -> Vec<u8> {
     frame(RST_STREAM, 0, 1, &[0, 0, 0, code])
 }
 
+/// What comes instead of settings, or never goes beyond them.
+fn without_settings() -> Vec<Row> {
+    let just = Words::Just;
+    let settings = || frame(SETTINGS, 0, 0, &[]);
+    vec![
+        ("HTTP/1.1", vec![just(Hear), just(Say(b"HTTP/1.1 200 OK\r\n\r\n"))], Cause::Protocol),
+        ("nothing at all", vec![just(Hold)], Cause::FirstByteTimeout),
+        (
+            "settings in drops",
+            vec![just(HearSome), Words::Drip(settings())],
+            Cause::FirstByteTimeout,
+        ),
+        ("a reset at once", vec![just(Reset)], Cause::Reset),
+        ("a reset instead of settings", vec![just(HearFrame(HEADERS)), just(Reset)], Cause::Reset),
+        ("settings without end", vec![just(Hear), Words::Flood(settings())], Cause::TooLarge),
+    ]
+}
+
 /// Frames before the head of an answer, or instead of it.
 fn without_head() -> Vec<Row> {
     let just = Words::Just;
-    let settings = || frame(SETTINGS, 0, 0, &[]);
     let ping = frame(PING, 0, 0, &[0; 8]);
     let endless = frame(CONTINUATION, 0, 1, &[0x40, 1, b'a', 1, b'b']);
     let open = || frame(HEADERS, 0, 1, STATUS_200);
@@ -113,14 +130,7 @@ fn without_head() -> Vec<Row> {
     let early = frame(HEADERS, END_HEADERS, 1, STATUS_103);
     let pushed = frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2, 0x82, 0x84, 0x86]);
     vec![
-        ("HTTP/1.1", vec![just(Hear), just(Say(b"HTTP/1.1 200 OK\r\n\r\n"))], Cause::Protocol),
-        ("nothing at all", vec![just(Hold)], Cause::FirstByteTimeout),
         ("nothing but settings", after_request(vec![just(Hold)]), Cause::FirstByteTimeout),
-        (
-            "settings in drops",
-            vec![just(HearSome), Words::Drip(settings())],
-            Cause::FirstByteTimeout,
-        ),
         (
             "a head in drops",
             after_request(vec![
@@ -129,8 +139,6 @@ fn without_head() -> Vec<Row> {
             ]),
             Cause::FirstByteTimeout,
         ),
-        ("a reset at once", vec![just(Reset)], Cause::Reset),
-        ("a reset instead of settings", vec![just(HearFrame(HEADERS)), just(Reset)], Cause::Reset),
         ("a reset after settings", after_request(vec![just(Reset)]), Cause::Reset),
         (
             "a reset within the head",
@@ -151,7 +159,6 @@ fn without_head() -> Vec<Row> {
             Cause::Reset,
         ),
         ("fails inside", after_request(vec![Words::Say(broken(2)), just(Hold)]), Cause::Reset),
-        ("settings without end", vec![just(Hear), Words::Flood(settings())], Cause::TooLarge),
         ("pings without end", after_request(vec![Words::Flood(ping)]), Cause::TooLarge),
         ("hints without end", after_request(vec![Words::Flood(early)]), Cause::TooLarge),
         ("windows without end", after_request(vec![Words::Flood(window(0))]), Cause::Protocol),
@@ -288,6 +295,7 @@ fn trusted() -> (Authority, Arc<ServerConfig>, String) {
 
 #[tokio::test]
 async fn frames_that_are_no_answer_are_told_apart() {
+    play(without_settings(), None).await;
     play(without_head(), None).await;
 }
 
@@ -299,6 +307,7 @@ async fn frames_that_are_no_body_are_told_apart() {
 #[tokio::test]
 async fn frames_that_are_no_answer_are_told_apart_over_tls() {
     let (_authority, config, ca) = trusted();
+    play(without_settings(), Some((config.clone(), ca.clone()))).await;
     play(without_head(), Some((config, ca))).await;
 }
 
