@@ -9,10 +9,12 @@
 //! only a part could be carried over says so.
 
 mod blackbox;
+mod check;
 mod cloudprober;
 mod draft;
 mod gatus;
 mod json;
+mod notes;
 mod textproto;
 mod time;
 mod tree;
@@ -69,7 +71,8 @@ pub struct ImportArgs {
     pub source: String,
     /// The configuration.
     pub file: PathBuf,
-    /// With `blackbox`: the configuration of Prometheus, which names the targets.
+    /// With `blackbox`: the configuration of Prometheus, which names the targets, itself or in
+    /// files beside it.
     #[arg(long, value_name = "FILE")]
     pub targets: Option<PathBuf>,
     /// Where the YAML goes; left out: to standard output. A file that is there is not overwritten.
@@ -85,9 +88,9 @@ crosscheck import cloudprober cloudprober.cfg -o checks.yaml\n\n\
 Then look at it, and try it from here:\n\n  \
 crosscheck validate checks.yaml\n  \
 crosscheck run checks.yaml\n\n\
-A line on standard error is either `FILE:LINE: WHAT: WHY` for something that was left out, or the \
-sum at the end. Passwords and tokens are never copied: a reference (`${env:NAME}`) stands in \
-their place, and its name is told.\n\n\
+A line on standard error is either `FILE:LINE: WHAT: WHY` for something that was left out or has \
+another meaning here, or the sum at the end. Every key is in the YAML or in the list. Passwords and \
+tokens are never copied: a reference (`${env:NAME}`) stands in their place, and its name is told.\n\n\
 Exit status: 0 done, also when something was left out; 1 the output cannot be written; 2 the \
 input cannot be used.";
 
@@ -136,6 +139,32 @@ fn drafted(args: &ImportArgs, catalogue: &Catalogue<'_>) -> Result<Draft, String
     source.read(&file, targets.as_ref(), &mut draft)?;
     draft.settle(catalogue);
     Ok(draft)
+}
+
+/// Files that a configuration names, from where it stands: by a path, or by a `*` in its last part.
+///
+/// # Errors
+/// None can be read.
+fn beside(file: &Input, pattern: &str) -> Result<Vec<Input>, String> {
+    let path = Path::new(&file.name).parent().unwrap_or(Path::new("")).join(pattern);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let Some((begin, end)) = name.split_once('*') else { return Ok(vec![input(&path)?]) };
+    let directory = path.parent().filter(|path| !path.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    let entries = fs::read_dir(directory);
+    let entries = entries.map_err(|why| format!("read `{}`: {why}", directory.display()))?;
+    let fits = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_long_enough = name.len() >= begin.len() + end.len();
+        path.is_file() && is_long_enough && name.starts_with(begin) && name.ends_with(end)
+    };
+    let mut found: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(fits).collect();
+    found.sort();
+    if found.is_empty() {
+        return Err(format!("no file in `{}` is called so", directory.display()));
+    }
+    found.iter().map(|path| input(path)).collect()
 }
 
 fn input(path: &Path) -> Result<Input, String> {

@@ -1,13 +1,20 @@
-//! cloudprober: probes with their targets and validators, in the text format of protocol buffers.
+//! cloudprober: probes with their targets and validators, in the text format of protocol buffers,
+//! or in YAML or JSON with the same names.
 
+mod alert;
 mod http;
+mod kinds;
+mod schedule;
+mod target;
+mod validator;
 
 use std::time::Duration;
 
-use super::draft::{Check, Draft};
-use super::tree::{Input, Node};
+use super::check::Check;
+use super::draft::{Draft, variable, why};
+use super::tree::{self, Input, Node, Value};
 use super::written::Out;
-use super::{Source, textproto, time};
+use super::{Source, json, textproto, time};
 
 /// cloudprober's own defaults.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -32,25 +39,103 @@ impl Source for Cloudprober {
                  `cloudprober --configtest --dumpconfig`"
             ));
         }
-        let root = textproto::read(file)?;
-        let mut reading = Reading { file: &file.name, draft, root: &root };
+        let root = read(file)?;
+        let mut reading = Reading { input: file, draft, root: &root };
         for (key, node) in root.entries() {
             let why = match key.as_str() {
                 "probe" => {
-                    reading.probe(node);
+                    node.items().iter().for_each(|probe| reading.probe(probe));
                     continue;
                 }
-                "shared_targets" => continue, // Where a probe uses them.
                 "surfacer" => {
                     "`/metrics` of probes and coordinators, and their API, give the figures"
                 }
                 "server" => "probes serve no requests of others",
-                _ => "how the program itself runs is set in coordinator.yaml and probe.yaml",
+                "rds_server" | "global_targets_options" => {
+                    "targets that are discovered are not known here; write them down"
+                }
+                "port"
+                | "grpc_port"
+                | "grpc_tls_config"
+                | "host"
+                | "disable_jitter"
+                | "sysvars_interval_msec"
+                | "sysvars_env_var"
+                | "stop_time_sec"
+                | "global_artifacts_options" => {
+                    "how the program itself runs is set in coordinator.yaml and probe.yaml"
+                }
+                // Where a probe uses them, and what nobody knows.
+                _ => continue,
             };
             reading.lose(node, &format!("`{key}`"), why);
         }
+        for shared in each(&root, "shared_targets") {
+            if !shared.unseen().is_empty() && shared.get("targets").is_some_and(is_untouched) {
+                let what = format!("shared targets {}", shared.text_of("name").unwrap_or_default());
+                reading.lose(shared, &what, "left out: no probe uses them");
+            }
+        }
+        draft.lose_unseen(&file.name, &root);
         Ok(())
     }
+}
+
+/// Whether nobody has looked at anything in it.
+fn is_untouched(node: &Node) -> bool {
+    node.unseen().len() == node.entries().len()
+}
+
+/// By the file's name, as cloudprober does it.
+fn read(file: &Input) -> Result<Node, String> {
+    let ends = |end: &str| file.name.to_ascii_lowercase().ends_with(end);
+    let mut root = if ends(".json") {
+        json::read(file)?
+    } else if ends(".yaml") || ends(".yml") {
+        tree::yaml(file)?
+    } else {
+        textproto::read(file)?
+    };
+    settle(&mut root);
+    Ok(root)
+}
+
+/// Names as the text format has them (`hostNames` is `host_names`), and variables that cloudprober
+/// leaves to the last moment (`**$NAME**`) as references.
+fn settle(node: &mut Node) {
+    match &mut node.value {
+        Value::Scalar(text) => {
+            while let Some((before, (name, after))) = text
+                .split_once("**$")
+                .and_then(|(before, rest)| Some((before, rest.split_once("**")?)))
+            {
+                *text = format!("{before}${{env:{name}}}{after}");
+            }
+        }
+        Value::Null => {}
+        Value::List(items) => items.iter_mut().for_each(settle),
+        Value::Map(entries) => {
+            for (key, value) in entries {
+                let is_word = key.chars().all(|c| c.is_ascii_alphanumeric());
+                if is_word && key.starts_with(|c: char| c.is_ascii_lowercase()) {
+                    let mut words = String::new();
+                    for c in key.chars() {
+                        if c.is_ascii_uppercase() {
+                            words.push('_');
+                        }
+                        words.push(c.to_ascii_lowercase());
+                    }
+                    *key = words;
+                }
+                settle(value);
+            }
+        }
+    }
+}
+
+/// The values of a field that may stand several times, also as one list.
+fn each<'a>(node: &'a Node, key: &str) -> Vec<&'a Node> {
+    node.all(key).flat_map(Node::items).collect()
 }
 
 /// The line and text of the first directive of Go's templates, which the file may hold.
@@ -64,314 +149,182 @@ fn template(text: &str) -> Option<(usize, &str)> {
     })
 }
 
-/// A target: what it is called, where it is.
-struct Target {
-    name: String,
-    host: String,
-    port: Option<String>,
-    url: Option<String>,
-}
-
 struct Reading<'a> {
-    file: &'a str,
+    input: &'a Input,
     draft: &'a mut Draft,
     root: &'a Node,
 }
 
 impl Reading<'_> {
+    /// Tells that this is not carried over.
     fn lose(&mut self, node: &Node, what: &str, why: &str) {
-        self.draft.lose(self.file, node.line, what, why);
+        node.done();
+        self.note(node, what, why);
+    }
+
+    /// Tells it once for all places.
+    fn pass(&mut self, node: &Node, what: &str, why: &str) {
+        node.done();
+        self.draft.pass(&self.input.name, node.line, what, why);
+    }
+
+    /// Tells something of what is carried over.
+    fn note(&mut self, node: &Node, what: &str, why: &str) {
+        self.draft.lose(&self.input.name, node.line, what, why);
     }
 
     fn probe(&mut self, node: &Node) {
         let name = node.text_of("name").unwrap_or("probe").to_owned();
         let kind = node.text_of("type").unwrap_or_default();
+        let is_health = |node: &Node| node.text_of("method") == Some("HEALTH_CHECK");
         let (kind, own) = match kind {
             "HTTP" => ("http", "http_probe"),
             "TCP" => ("tcp", "tcp_probe"),
             "PING" => ("icmp", "ping_probe"),
             "DNS" => ("dns", "dns_probe"),
+            "GRPC" if node.get("grpc_probe").is_some_and(is_health) => ("grpc", "grpc_probe"),
             other => {
                 let why = match other {
                     "EXTERNAL" => "left out: make it a check of kind `exec`",
                     "UDP" | "UDP_LISTENER" => "left out: it needs cloudprober at the other end",
-                    "GRPC" => "left out: make it a check of kind `grpc`",
+                    "GRPC" => {
+                        "left out: of gRPC the health service is asked (`method: HEALTH_CHECK`)"
+                    }
+                    "BROWSER" => "left out: make it a check of kind `page`, or a `journey`",
+                    "SYSTEM" => "left out: make it a check of kind `exec`, of a plugin",
                     _ => "left out: there is no check of this type here",
                 };
                 return self.lose(node, &format!("probe {name} ({other})"), why);
             }
         };
-        let empty = Node { line: node.line, value: super::tree::Value::Map(Vec::new()) };
+        let empty = Node::new(node.line, Value::Map(Vec::new()));
         let settings = node.get(own).unwrap_or(&empty);
         let targets = self.targets(node, &name);
+        if targets.is_empty() {
+            let why = "left out: it has no targets that are written down";
+            return self.lose(node, &format!("probe {name}"), why);
+        }
         let several = targets.len() > 1;
+        let mut made = Vec::new();
         for target in targets {
             let title = if several { format!("{name} {}", target.name) } else { name.clone() };
-            let new = Check::new(self.file, node.line, &title, kind);
+            let new = Check::new(&self.input.name, node.line, &title, kind);
             let mut check = match kind {
                 "http" => self.http(&name, settings, &target, new),
                 "tcp" => self.tcp(&name, settings, &target, new),
                 "icmp" => self.icmp(&name, settings, &target, new),
+                "grpc" => self.grpc(&name, settings, &target, new),
                 _ => self.dns(&name, settings, &target, new),
             };
             self.common(node, &name, &mut check);
-            self.draft.check(check);
+            made.push(self.draft.check(check));
         }
+        for schedule in each(node, "schedule") {
+            self.schedule(schedule, &name, &made);
+        }
+        self.notify(node, &name);
     }
 
     /// What every probe may say.
     fn common(&mut self, node: &Node, name: &str, check: &mut Check) {
-        let of = |key: &str, usual| {
-            let text = node.text_of(key).and_then(time::go);
-            let millis = node.text_of(&format!("{key}_msec")).and_then(|text| text.parse().ok());
-            text.or(millis.map(Duration::from_millis)).or(Some(usual))
-        };
-        check.times(of("interval", INTERVAL), of("timeout", TIMEOUT), self.draft);
-        let mut judged = false;
-        for validator in node.all("validator") {
-            judged |= validator.get("http_validator").is_some();
+        let interval = self.time(node, "interval", name, INTERVAL);
+        let timeout = self.time(node, "timeout", name, TIMEOUT);
+        check.times(Some(interval), Some(timeout), self.draft);
+        for validator in each(node, "validator") {
             self.validator(validator, name, check);
         }
-        if check.is("http") && !judged {
-            // Without a validator any answer is well there.
+        if check.is("http") && !check.has("status") {
+            // Without a validator of it any status is well there.
             check.set("status", Out::texts(["100-599"]));
         }
+        self.alerts(node, name, check);
         for (key, value) in node.entries() {
             let what = format!("probe {name}: `{key}`");
             let why = match key.as_str() {
-                "name"
-                | "type"
-                | "targets"
-                | "validator"
-                | "interval"
-                | "interval_msec"
-                | "timeout"
-                | "timeout_msec"
-                | "latency_unit"
+                "latency_unit"
                 | "latency_distribution"
-                | "stats_export_interval_msec" => continue,
-                key if key.ends_with("_probe") => continue,
+                | "latency_metric_name"
+                | "stats_export_interval_msec"
+                | "debug_options" => {
+                    let why = "how figures are exported has no counterpart";
+                    self.pass(value, &format!("probe `{key}`"), why);
+                    continue;
+                }
                 "negative_test" => {
-                    if value.text() == Some("true") {
-                        check.set("negate", Out::word(true));
+                    match (value.is_on(), check.is("icmp") || check.is("tcp")) {
+                        (true, true) => check.set("negate", Out::word(true)),
+                        (true, false) => {
+                            let why = "it is heeded for PING and TCP only there; write \
+                                       `negate: true` to turn the check round";
+                            self.lose(value, &what, why);
+                        }
+                        (false, _) => {}
                     }
                     continue;
                 }
                 "ip_version" => {
-                    if value.text() == Some("IPV6") {
-                        check.set("family", Out::text("v6"));
+                    match value.text() {
+                        Some("IPV6") => check.set("family", Out::text("v6")),
+                        Some("IPV4") => check.set("family", Out::text("v4")),
+                        _ => {}
                     }
                     continue;
                 }
-                "alert" => {
-                    self.alert(value, name, check);
+                "source_ip" | "source_interface" => why::SOURCE,
+                "additional_label" => {
+                    self.pass(value, "probe `additional_label`", why::LABELS);
                     continue;
                 }
-                "source_ip" | "source_interface" => "the system chooses the source",
-                "additional_label" => "labels of metrics have no counterpart",
                 "run_on" => "write `sites` to choose where a check runs",
-                "schedule" => "write `maintenance` for times in which nobody is to be woken",
-                _ => "there is nothing like it here",
+                "startup_delay_msec" => "checks begin at times of their own",
+                _ => continue,
             };
             self.lose(value, &what, why);
         }
     }
 
-    /// So many failures of so many runs; ours counts consecutive rounds.
-    fn alert(&mut self, node: &Node, name: &str, check: &mut Check) {
-        let condition = node.get("condition");
-        let of = |key| condition.and_then(|condition| condition.text_of(key)?.parse::<u32>().ok());
-        let (failures, total) = (of("failures").unwrap_or(1), of("total").unwrap_or(0));
-        check.alarm("after", Out::word(failures.max(1)));
-        if total > failures {
-            let why = format!("{failures} of {total} there; here {failures} in a row");
-            self.lose(node, &format!("probe {name}: `alert`"), &why);
-        }
-        let notify = node.get("notify");
-        for (key, value) in notify.map(Node::entries).unwrap_or_default() {
-            if key == "email" {
-                let to: Vec<String> =
-                    value.items().iter().filter_map(Node::text).map(str::to_owned).collect();
-                let why = format!(
-                    "write a contact and a route for {}, and the mail channel",
-                    to.join(", ")
-                );
-                self.lose(value, &format!("probe {name}: `notify`"), &why);
-            } else {
-                let why = "write a route by a channel of this means, if there is one of it";
-                self.lose(value, &format!("probe {name}: `notify` by {key}"), why);
-            }
-        }
+    /// A time, in words or in milliseconds, or what holds without it.
+    fn time(&mut self, node: &Node, key: &str, name: &str, usual: Duration) -> Duration {
+        let millis = node.get(&format!("{key}_msec"));
+        let Some(value) = node.get(key).or(millis) else { return usual };
+        let text = value.text().unwrap_or_default();
+        let found = time::go(text).or_else(|| Some(Duration::from_millis(text.parse().ok()?)));
+        found.unwrap_or_else(|| {
+            let why = format!("it is no duration; {} was taken", time::ours(usual).flow());
+            self.lose(value, &format!("probe {name}: `{key}`"), &why);
+            usual
+        })
     }
 
-    fn validator(&mut self, node: &Node, name: &str, check: &mut Check) {
-        let title = node.text_of("name").unwrap_or_default();
-        let what = |key: &str| format!("probe {name}: validator {title} (`{key}`)");
+    /// A reference in the place of what is not copied.
+    fn secret(&mut self, node: &Node, name: &str, what: &str) -> String {
+        let variable = variable(name, what);
+        let why = format!("not copied; set the variable `{variable}` where the probe runs");
+        self.lose(node, &format!("probe {name}: {what}"), &why);
+        format!("${{env:{variable}}}")
+    }
+
+    /// A client's side of TLS.
+    fn tls(&mut self, name: &str, node: &Node, check: &mut Check) {
+        check.client(node.text_of("tls_cert_file"), node.text_of("tls_key_file"));
         for (key, value) in node.entries() {
+            let what = format!("probe {name}: `{key}`");
             match key.as_str() {
-                "name" => {}
-                "regex" if check.is("http") => {
-                    check.add("body", "matches", Out::text(value.text().unwrap_or_default()));
+                "ca_cert_file" => check.set("ca", Out::text(value.text().unwrap_or_default())),
+                "server_name" => {
+                    check.set("server_name", Out::text(value.text().unwrap_or_default()));
                 }
-                "http_validator" if check.is("http") => {
-                    for (key, value) in value.entries() {
-                        let text = value.text().unwrap_or_default();
-                        match key.as_str() {
-                            "success_status_codes" => {
-                                let codes = text.split(',').map(|code| Out::text(code.trim()));
-                                check.set("status", Out::List(codes.collect()));
-                            }
-                            "success_header" => {
-                                let header = value.text_of("name").unwrap_or_default();
-                                let pattern = value.text_of("value_regex").unwrap_or(".*");
-                                let matches = Out::map([("matches", Out::text(pattern))]);
-                                check.put("header", header, matches);
-                            }
-                            "max_latency" => {
-                                time::go(text)
-                                    .into_iter()
-                                    .for_each(|limit| check.set("slower_than", time::ours(limit)));
-                            }
-                            _ => self.lose(value, &what(key), "write what is wanted instead"),
-                        }
-                    }
+                "disable_cert_validation" if value.is_off() => {}
+                "disable_cert_validation" => self.lose(value, &what, why::UNTRUSTED),
+                "min_tls_version" | "max_tls_version" => {
+                    let why = "1.2 and 1.3 are spoken; a check of kind `tls` has `versions`";
+                    self.lose(value, &what, why);
                 }
-                "json_validator" => {
-                    self.lose(value, &what(key), "write it as `json`: paths of RFC 9535, not jq");
+                "reload_interval_sec" => {
+                    self.lose(value, &what, "files are read anew when they change");
                 }
-                _ => self.lose(value, &what(key), "there is nothing like it for this kind"),
+                _ => {}
             }
         }
     }
-
-    fn targets(&mut self, node: &Node, name: &str) -> Vec<Target> {
-        let mut found = Vec::new();
-        for targets in node.all("targets") {
-            self.collect(targets, name, &mut found);
-        }
-        if found.is_empty() {
-            let why = "left out: it has no targets that are written down";
-            self.lose(node, &format!("probe {name}"), why);
-        }
-        found
-    }
-
-    fn collect(&mut self, targets: &Node, name: &str, found: &mut Vec<Target>) {
-        for (key, node) in targets.entries() {
-            match key.as_str() {
-                "host_names" => {
-                    let text = node.text().unwrap_or_default();
-                    for host in text.split(',').map(str::trim).filter(|host| !host.is_empty()) {
-                        let (address, port) = apart(host);
-                        found.push(Target {
-                            name: host.to_owned(),
-                            host: address,
-                            port,
-                            url: None,
-                        });
-                    }
-                }
-                "endpoint" => {
-                    let url = node.text_of("url").map(str::to_owned);
-                    let title = node.text_of("name").unwrap_or_default();
-                    let host = node.text_of("host").or(node.text_of("ip")).unwrap_or(title);
-                    let port = node.text_of("port").map(str::to_owned);
-                    found.push(Target { name: title.to_owned(), host: host.to_owned(), port, url });
-                }
-                "shared_targets" => {
-                    let wanted = node.text();
-                    let all: Vec<&Node> = self.root.all("shared_targets").collect();
-                    let shared = all.into_iter().find(|shared| shared.text_of("name") == wanted);
-                    match shared.and_then(|shared| shared.get("targets")) {
-                        // Shared targets cannot refer to others.
-                        Some(shared) if shared.get("shared_targets").is_none() => {
-                            self.collect(shared, name, found);
-                        }
-                        _ => self.lose(
-                            node,
-                            &format!("probe {name}: `shared_targets`"),
-                            "there are none of this name",
-                        ),
-                    }
-                }
-                _ => {
-                    let why = "targets that are discovered are not known here; write them down";
-                    self.lose(node, &format!("probe {name}: targets by `{key}`"), why);
-                }
-            }
-        }
-    }
-
-    fn tcp(&mut self, name: &str, node: &Node, target: &Target, mut check: Check) -> Check {
-        let port = node.text_of("port").or(target.port.as_deref()).unwrap_or("80");
-        check.set("address", Out::text(format!("{}:{port}", bracketed(&target.host))));
-        self.rest(name, node, &["port", "resolve_first", "interval_between_targets_msec"]);
-        check
-    }
-
-    fn icmp(&mut self, name: &str, node: &Node, target: &Target, mut check: Check) -> Check {
-        check.set("host", Out::text(&target.host));
-        // cloudprober sends two.
-        check.set("count", Out::word(node.text_of("packets_per_probe").unwrap_or("2")));
-        if let Some(gap) = node.text_of("packets_interval_msec").and_then(|text| text.parse().ok())
-        {
-            check.set("gap", time::ours(Duration::from_millis(gap)));
-        }
-        if let Some(size) = node.text_of("payload_size") {
-            check.set("size", Out::word(format!("{size}B")));
-        }
-        let known = [
-            "packets_per_probe",
-            "packets_interval_msec",
-            "payload_size",
-            "use_datagram_socket",
-            "resolve_first",
-        ];
-        self.rest(name, node, &known);
-        check
-    }
-
-    fn dns(&mut self, name: &str, node: &Node, target: &Target, mut check: Check) -> Check {
-        let asked = node.text_of("resolved_domain").unwrap_or("www.google.com.");
-        check.set("name", Out::text(asked.trim_end_matches('.')));
-        check.set("type", Out::text(node.text_of("query_type").unwrap_or("MX")));
-        let host = bracketed(&target.host);
-        let server = target.port.as_ref().map_or(host.clone(), |port| format!("{host}:{port}"));
-        check.set("server", Out::text(server));
-        match node.text_of("dns_proto") {
-            Some("TCP") => check.set("transport", Out::text("tcp")),
-            Some("TCP_TLS") => check.set("transport", Out::text("tls")),
-            _ => {}
-        }
-        self.rest(name, node, &["resolved_domain", "query_type", "dns_proto", "resolve_first"]);
-        check
-    }
-
-    /// What is not among these is told.
-    fn rest(&mut self, name: &str, node: &Node, known: &[&str]) {
-        for (key, value) in node.entries() {
-            if !known.contains(&key.as_str()) {
-                self.lose(
-                    value,
-                    &format!("probe {name}: `{key}`"),
-                    "there is nothing like it here",
-                );
-            }
-        }
-    }
-}
-
-/// `host:port`, `[::1]:port`, or a host alone.
-fn apart(text: &str) -> (String, Option<String>) {
-    if let Some((host, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return (host.to_owned(), rest.strip_prefix(':').map(str::to_owned));
-    }
-    match text.split_once(':') {
-        Some((host, port)) if !port.contains(':') => (host.to_owned(), Some(port.to_owned())),
-        _ => (text.to_owned(), None),
-    }
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
 }

@@ -2,66 +2,41 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::time::Duration;
 
 use crosscheck_checks::document::{Catalogue, Document, Level, Source};
 
-use super::time;
+use super::check::Check;
+use super::notes::Notes;
+use super::tree::Node;
 use super::written::{self, Out};
 
 /// The longest name that a check may have, in characters.
 const NAME_LIMIT: usize = 120;
 
-/// The bounds of an interval.
-const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
-
 /// Whether a header field says who asks: its content is not copied.
 pub(super) fn is_secret_header(name: &str) -> bool {
-    const SECRET: [&str; 6] = [
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "x-api-key",
-        "x-auth-token",
-        "private-token",
-    ];
-    SECRET.iter().any(|secret| secret.eq_ignore_ascii_case(name))
+    const SECRET: [&str; 8] =
+        ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "auth-key"];
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|secret| name.contains(secret))
 }
 
 /// Why something is not carried over that several programs have.
 pub(super) mod why {
-    /// A proxy: its password stands in its URL as a rule.
-    pub(in super::super) const PROXY: &str =
-        "not copied; write `proxy: { url: .. }`, its password as `${env:..}`";
-    /// Access tokens that are fetched.
-    pub(in super::super) const TOKENS: &str = "not copied; write `oauth2: { token_url: .., \
-         client_id: .., client_secret: .. }`, the secret as `${env:..}`";
+    /// What no part of the importer knows.
+    pub(in super::super) const UNKNOWN: &str = "not known, or not looked at where it stands";
+    /// What only concerns how the other program shows things.
+    pub(in super::super) const SHOWN: &str = "how it is shown there has no counterpart";
+    /// Labels and tags.
+    pub(in super::super) const LABELS: &str =
+        "checks have no labels or tags; routes, pages and maintenance choose by name";
+    /// Where packets come from.
+    pub(in super::super) const SOURCE: &str = "the system chooses the source";
     /// What the settings of kind `http` have no word for.
     pub(in super::super) const EXPRESSION: &str = "write it as an expression (`expect`)";
     /// A certificate that is not verified.
     pub(in super::super) const UNTRUSTED: &str =
         "a certificate that is not trusted is never taken; name its `ca`";
-}
-
-/// What was left out, or has another meaning now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Lost {
-    file: String,
-    line: usize,
-    what: String,
-    why: String,
-}
-
-/// A check that comes into being.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Check {
-    file: String,
-    line: usize,
-    name: String,
-    kind: &'static str,
-    settings: Vec<(String, Out)>,
-    terms: Vec<(String, Out)>,
-    alarm: Vec<(String, Out)>,
 }
 
 /// A configuration that comes into being.
@@ -73,140 +48,24 @@ pub(super) struct Draft {
     channels: Vec<(String, Out)>,
     routes: Vec<Out>,
     maintenance: Vec<Out>,
-    lost: Vec<Lost>,
-}
-
-impl Check {
-    /// A check of this name, which stands in this line.
-    pub(super) fn new(file: &str, line: usize, name: &str, kind: &'static str) -> Self {
-        let (settings, terms, alarm) = (Vec::new(), Vec::new(), Vec::new());
-        Self { file: file.to_owned(), line, name: name.to_owned(), kind, settings, terms, alarm }
-    }
-
-    /// Whether it is of this kind.
-    pub(super) fn is(&self, kind: &str) -> bool {
-        self.kind == kind
-    }
-
-    /// Whether it has a setting.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.settings.iter().any(|(known, _)| known == key)
-    }
-
-    /// One of the kind's settings; given again, it replaces the first.
-    pub(super) fn set(&mut self, key: &str, value: Out) {
-        self.settings.retain(|(known, _)| known != key);
-        self.settings.push((key.to_owned(), value));
-    }
-
-    /// An entry of a setting that is a map.
-    pub(super) fn put(&mut self, key: &str, inner: &str, value: Out) {
-        let known = self.settings.iter_mut().find(|(known, _)| known == key);
-        match known {
-            Some((_, Out::Map(entries))) => entries.push((inner.to_owned(), value)),
-            _ => self.set(key, Out::Map(vec![(inner.to_owned(), value)])),
-        }
-    }
-
-    /// A header field of a request. Of one that may hold a secret, which is not copied, `reference`
-    /// gives what stands there instead; whether it was one.
-    pub(super) fn header(
-        &mut self,
-        header: &str,
-        given: &str,
-        reference: impl FnOnce() -> String,
-    ) -> bool {
-        let is_secret = is_secret_header(header);
-        match is_secret {
-            true => self.put("headers", header, Out::text(reference())),
-            false if header.eq_ignore_ascii_case("host") => self.set("host", Out::text(given)),
-            false => self.put("headers", header, Out::text(given)),
-        }
-        is_secret
-    }
-
-    /// The client's certificate and its key, where both are named.
-    pub(super) fn client(&mut self, certificate: Option<&str>, key: Option<&str>) {
-        if let Some((certificate, key)) = certificate.zip(key) {
-            let client = [("certificate", Out::text(certificate)), ("key", Out::text(key))];
-            self.set("client", Out::map(client));
-        }
-    }
-
-    /// An item of a list in a setting that is a map.
-    pub(super) fn add(&mut self, key: &str, inner: &str, item: Out) {
-        if !self.has(key) {
-            self.set(key, Out::Map(Vec::new()));
-        }
-        let map = self.settings.iter_mut().find(|(known, _)| known == key);
-        let Some((_, Out::Map(entries))) = map else { return };
-        match entries.iter_mut().find(|(known, _)| known == inner) {
-            Some((_, Out::List(items))) => items.push(item),
-            _ => entries.push((inner.to_owned(), Out::List(vec![item]))),
-        }
-    }
-
-    /// A term of the check (`interval`, `attempts`); given again, it replaces the first.
-    pub(super) fn term(&mut self, key: &str, value: Out) {
-        self.terms.retain(|(known, _)| known != key);
-        self.terms.push((key.to_owned(), value));
-    }
-
-    /// A term of its alarm (`after`); given again, it replaces the first.
-    pub(super) fn alarm(&mut self, key: &str, value: Out) {
-        self.alarm.retain(|(known, _)| known != key);
-        self.alarm.push((key.to_owned(), value));
-    }
-
-    /// How often it runs and how long a run may take, within our bounds.
-    pub(super) fn times(
-        &mut self,
-        interval: Option<Duration>,
-        timeout: Option<Duration>,
-        draft: &mut Draft,
-    ) {
-        let every = interval.map(|every| every.clamp(INTERVALS.0, INTERVALS.1));
-        if every != interval {
-            draft.lose(&self.file, self.line, &self.name, "an interval is 1s to 24h");
-        }
-        if let Some(every) = every {
-            self.term("interval", time::ours(every));
-        }
-        let usual = Duration::from_secs(60);
-        if let Some(timeout) = timeout {
-            let most = every.unwrap_or(usual);
-            if timeout > most {
-                let why = "a run may take no longer than the interval; its time-out was cut";
-                draft.lose(&self.file, self.line, &self.name, why);
-            }
-            self.term("timeout", time::ours(timeout.min(most).max(Duration::from_millis(1))));
-        }
-    }
-
-    /// Its settings alone, for a step of a journey.
-    pub(super) fn settings(self) -> Out {
-        Out::Map(self.settings)
-    }
-
-    fn out(&self) -> Out {
-        let mut entries = vec![("name".to_owned(), Out::text(&self.name))];
-        entries.push((self.kind.to_owned(), Out::Map(self.settings.clone())));
-        entries.extend(self.terms.iter().cloned());
-        if !self.alarm.is_empty() {
-            entries.push(("alarm".to_owned(), Out::Map(self.alarm.clone())));
-        }
-        Out::Map(entries)
-    }
+    notes: Notes,
 }
 
 impl Draft {
     /// Takes note of what is left out.
     pub(super) fn lose(&mut self, file: &str, line: usize, what: &str, why: &str) {
-        let plain = |text: &str| text.replace(char::is_control, " ");
-        let (what, why) = (plain(what), plain(why));
-        let lost = Lost { file: file.to_owned(), line, what, why };
-        if !self.lost.contains(&lost) {
-            self.lost.push(lost);
+        self.notes.add(file, line, what, why, false);
+    }
+
+    /// Takes note of what stands in many places and is of little weight: it is told once.
+    pub(super) fn pass(&mut self, file: &str, line: usize, what: &str, why: &str) {
+        self.notes.add(file, line, what, why, true);
+    }
+
+    /// Takes note of all that nobody has looked at, once for each key.
+    pub(super) fn lose_unseen(&mut self, file: &str, root: &Node) {
+        for (path, node) in root.unseen() {
+            self.notes.add(file, node.line, &format!("`{path}`"), why::UNKNOWN, true);
         }
     }
 
@@ -244,6 +103,11 @@ impl Draft {
         }
     }
 
+    /// Whether a contact is called so.
+    pub(super) fn has_contact(&self, name: &str) -> bool {
+        self.contacts.iter().any(|(known, _)| known == name)
+    }
+
     /// Whether there is a way to mail.
     pub(super) fn has_channel(&self) -> bool {
         !self.channels.is_empty()
@@ -262,6 +126,14 @@ impl Draft {
     /// Leaves out what a validation refuses: each check by itself, then the rest.
     pub(super) fn settle(&mut self, catalogue: &Catalogue<'_>) {
         for check in std::mem::take(&mut self.checks) {
+            if let Some((key, reference)) = check.stray_reference() {
+                let why = format!(
+                    "left out: `{key}` has `{reference}` in it, and is read as it stands: write \
+                     the value there instead"
+                );
+                self.lose(&check.file, check.line, &check.name, &why);
+                continue;
+            }
             let alone = [("checks", Out::List(vec![check.out()]))];
             match wrong(&alone, catalogue) {
                 None => self.checks.push(check),
@@ -270,16 +142,67 @@ impl Draft {
                 }
             }
         }
-        let names: BTreeSet<&str> = self.checks.iter().map(|check| check.name.as_str()).collect();
-        let all_gone = |entry: &Out| is_about_nothing(entry, &names);
-        self.routes.retain(|route| !all_gone(route));
-        self.maintenance.retain(|window| !all_gone(window));
+        self.forget_what_is_gone();
+        if wrong(&self.sections(), catalogue).is_none() {
+            return;
+        }
+        self.settle_people(catalogue);
+        self.settle_maintenance(catalogue);
         if let Some(why) = wrong(&self.sections(), catalogue) {
             self.lose("", 0, "contacts, routes and maintenance", &format!("left out: {why}"));
             self.contacts.clear();
             self.channels.clear();
             self.routes.clear();
             self.maintenance.clear();
+        }
+    }
+
+    /// Routes and maintenance of checks and people that are not there.
+    fn forget_what_is_gone(&mut self) {
+        let checks: BTreeSet<&str> = self.checks.iter().map(|check| check.name.as_str()).collect();
+        let people: BTreeSet<&str> = self.contacts.iter().map(|(name, _)| name.as_str()).collect();
+        let has_channel = !self.channels.is_empty();
+        for entry in self.routes.iter_mut().chain(&mut self.maintenance) {
+            only_those_there(entry, &checks);
+        }
+        self.routes.retain(|route| {
+            has_channel && names_some(route, "checks", &checks) && names_some(route, "to", &people)
+        });
+        self.maintenance.retain(|window| names_some(window, "checks", &checks));
+    }
+
+    fn settle_people(&mut self, catalogue: &Catalogue<'_>) {
+        for (section, entry) in [
+            ("channels", std::mem::take(&mut self.channels)),
+            ("contacts", std::mem::take(&mut self.contacts)),
+        ]
+        .into_iter()
+        .flat_map(|(section, entries)| entries.into_iter().map(move |entry| (section, entry)))
+        {
+            let alone = [(section, Out::Map(vec![entry.clone()]))];
+            match wrong(&alone, catalogue) {
+                Some(why) => {
+                    let what = format!("{section}: `{}`", entry.0);
+                    self.lose("", 0, &what, &format!("left out: {why}"));
+                }
+                None if section == "channels" => self.channels.push(entry),
+                None => self.contacts.push(entry),
+            }
+        }
+        self.forget_what_is_gone();
+    }
+
+    fn settle_maintenance(&mut self, catalogue: &Catalogue<'_>) {
+        let checks: Vec<Out> = self.checks.iter().map(Check::out).collect();
+        for window in std::mem::take(&mut self.maintenance) {
+            let alone = [
+                ("checks", Out::List(checks.clone())),
+                ("maintenance", Out::List(vec![window.clone()])),
+            ];
+            match wrong(&alone, catalogue) {
+                None => self.maintenance.push(window),
+                Some(why) => self.lose("", 0, "maintenance", &format!("left out: {why}")),
+            }
         }
     }
 
@@ -307,18 +230,7 @@ impl Draft {
 
     /// Tells what was left out, and the sum.
     pub(super) fn tell(&self, notes: &mut dyn Write) -> io::Result<()> {
-        for Lost { file, line, what, why } in &self.lost {
-            match line {
-                0 if file.is_empty() => writeln!(notes, "{what}: {why}")?,
-                0 => writeln!(notes, "{file}: {what}: {why}")?,
-                line => writeln!(notes, "{file}:{line}: {what}: {why}")?,
-            }
-        }
-        let checks = super::super::validate::counted(self.checks.len(), "check");
-        match self.lost.len() {
-            0 => writeln!(notes, "{checks}, nothing was left out"),
-            count => writeln!(notes, "{checks}, {count} notes on what was left out or changed"),
-        }
+        self.notes.tell(&super::super::validate::counted(self.checks.len(), "check"), notes)
     }
 }
 
@@ -339,16 +251,26 @@ fn is_empty(section: &Out) -> bool {
     }
 }
 
-/// Whether a route or maintenance names checks, and none of them is there any more.
-fn is_about_nothing(entry: &Out, names: &BTreeSet<&str>) -> bool {
-    let Out::Map(entries) = entry else { return false };
-    let checks = entries.iter().find(|(key, _)| key == "checks");
-    let Some((_, Out::List(checks))) = checks else { return false };
-    let is_there = |check: &Out| match check {
-        Out::Text(name) => name.contains('*') || names.contains(name.as_str()),
+/// Takes checks that are not there out of a route or maintenance.
+fn only_those_there(entry: &mut Out, checks: &BTreeSet<&str>) {
+    let Out::Map(entries) = entry else { return };
+    let named = entries.iter_mut().find(|(known, _)| known == "checks");
+    let Some((_, Out::List(named))) = named else { return };
+    named.retain(|name| match name {
+        Out::Text(name) => name.contains('*') || checks.contains(name.as_str()),
         _ => true,
-    };
-    !checks.iter().any(is_there)
+    });
+}
+
+/// Whether one of those that a route or maintenance names is there; a pattern stands for all.
+fn names_some(entry: &Out, key: &str, there: &BTreeSet<&str>) -> bool {
+    let Out::Map(entries) = entry else { return true };
+    let named = entries.iter().find(|(known, _)| known == key);
+    let Some((_, Out::List(named))) = named else { return true };
+    named.iter().any(|name| match name {
+        Out::Text(name) => name.contains('*') || there.contains(name.as_str()),
+        _ => true,
+    })
 }
 
 /// The first error that a validation finds.

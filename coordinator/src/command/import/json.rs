@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
             Some(_) => self.word()?,
         };
         self.depth -= 1;
-        Ok(Node { line, value })
+        Ok(Node::new(line, value))
     }
 
     fn map(&mut self) -> Result<Value, String> {

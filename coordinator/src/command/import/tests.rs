@@ -1,5 +1,8 @@
 //! Whole configurations of others, what becomes of them and what is told; and broken ones.
 
+mod injected;
+mod keys;
+
 use std::path::PathBuf;
 
 use super::*;
@@ -33,15 +36,23 @@ fn fixture(name: &str) -> String {
     fs::read_to_string(path.join(name)).expect("a fixture")
 }
 
+/// The YAML is one that `crosscheck validate` takes.
+fn passes_validation(yaml: &str) {
+    if !yaml.contains("\nchecks:") {
+        return; // There is nothing in it.
+    }
+    let sources = [Text { name: "out".to_owned(), text: yaml.to_owned() }];
+    let document = Document::parse(&sources, &catalogue());
+    let errors: Vec<_> =
+        document.diagnostics().iter().filter(|found| found.level == Level::Error).collect();
+    assert!(errors.is_empty() && document.config().is_some(), "{errors:?}\n{yaml}");
+}
+
 /// Both outputs, one behind the other; the YAML passes a validation, and no secret is in either.
 fn whole(source: &str, name: &str, targets: Option<&str>) -> String {
     let (status, yaml, notes) = imported(source, name, fixture(name).as_bytes(), targets);
     assert_eq!(status, FINE, "{notes}");
-    let document =
-        Document::parse(&[Text { name: "out".to_owned(), text: yaml.clone() }], &catalogue());
-    let errors: Vec<_> =
-        document.diagnostics().iter().filter(|found| found.level == Level::Error).collect();
-    assert!(errors.is_empty(), "{errors:?}\n{yaml}");
+    passes_validation(&yaml);
     for secret in ["hunter2", "abcdef", "Bearer abc"] {
         assert!(!yaml.contains(secret) && !notes.contains(secret), "{secret} in\n{yaml}\n{notes}");
     }
@@ -145,12 +156,7 @@ fn strange_contents_are_left_out_and_nothing_breaks() {
     ] {
         let (status, yaml, notes) = imported(source, "in", text.as_bytes(), None);
         assert_eq!(status, FINE, "{source}: {text}: {notes}");
-        if !yaml.contains("checks:") {
-            continue;
-        }
-        let (name, text) = ("out".to_owned(), yaml.clone());
-        let document = Document::parse(&[Text { name, text }], &catalogue());
-        assert!(document.config().is_some(), "{yaml}{:?}", document.diagnostics());
+        passes_validation(&yaml);
     }
 }
 
@@ -170,4 +176,71 @@ fn a_file_that_is_there_is_not_overwritten_and_targets_are_for_one_source() {
     assert_eq!((status, fs::read_to_string(&kept).expect("kept").as_str()), (1, "mine"), "{notes}");
     let (status, notes) = run(Some(kept), None);
     assert!(status == BAD_INPUT && notes.contains("`--targets` is for `blackbox`"), "{notes}");
+}
+
+#[test]
+fn files_that_a_configuration_names_are_read_from_beside_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let put = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+        fs::write(&path, text).expect("written");
+        path
+    };
+    let run = |source: &str, file: PathBuf, targets: Option<PathBuf>| {
+        let args = ImportArgs { source: source.to_owned(), file, targets, output: None };
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let status = import(&args, &catalogue(), &mut out, &mut notes).expect("memory takes it");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        let (yaml, notes) = (text(out), text(notes));
+        assert_eq!(status, FINE, "{notes}");
+        passes_validation(&yaml);
+        (yaml, notes)
+    };
+    put("targets/a.json", "[{ \"targets\": [\"a.example.com\"], \"labels\": { \"zz\": \"1\" } }]");
+    put("targets/b.json", "[{ \"targets\": [\"b.example.com\"], \"yy\": 1 }]");
+    put("targets/c.yml", "- targets: [c.example.com]\n");
+    let job = |name: &str, files: &str| {
+        format!(
+            "scrape_configs: [{{ job_name: {name}, metrics_path: /probe, params: {{ module: [ping] }}, \
+             file_sd_configs: [{{ files: [\"{files}\"] }}], relabel_configs: [{{ source_labels: \
+             [__address__], target_label: __param_target }}] }}]\n"
+        )
+    };
+    put("more/jobs.yml", &job("other", "../targets/c.yml"));
+    let main = format!("{}scrape_config_files: [\"more/*.yml\"]\n", job("one", "targets/*.json"));
+    let prometheus = put("prometheus.yml", &main);
+    let modules = put("blackbox.yml", "modules: { ping: { prober: icmp } }\n");
+    let (yaml, notes) = run("blackbox", modules, Some(prometheus));
+    for name in ["\"one: a.example.com\"", "\"one: b.example.com\"", "\"other: c.example.com\""] {
+        assert!(yaml.contains(name), "{name} in {yaml}{notes}");
+    }
+    assert!(
+        notes.contains("a.json:1: label `zz`") && notes.contains("b.json:1: `targets.yy`"),
+        "{notes}"
+    );
+
+    put("vips.textpb", "resource { name: \"a\" ip: \"192.0.2.1\" port: 8080 zz: 1 }");
+    let text =
+        "probe { name: \"p\" type: TCP targets { file_targets { file_path: \"vips.textpb\" } } }";
+    let (yaml, notes) = run("cloudprober", put("c.cfg", text), None);
+    assert!(yaml.contains("192.0.2.1:8080") && notes.contains("`resource.zz`"), "{yaml}{notes}");
+}
+
+#[test]
+fn cloudprober_is_read_from_yaml_and_json_as_from_text() {
+    let yaml = "probe:\n- name: home\n  type: HTTP\n  interval: 10s\n  targets: { hostNames: \"www.example.com\" }\n  \
+                http_probe: { scheme: HTTPS, header: { Accept-Language: en, Authorization: \"**$TOKEN**\" } }\n  \
+                validator:\n  - { name: v, httpValidator: { successStatusCodes: \"200\" } }\n";
+    let json = "{ \"probe\": [{ \"name\": \"home\", \"type\": \"HTTP\", \"interval\": \"10s\", \"targets\": \
+                { \"host_names\": \"www.example.com\" }, \"httpProbe\": { \"scheme\": \"HTTPS\", \"header\": { \"Accept-Language\": \
+                \"en\", \"Authorization\": \"**$TOKEN**\" } }, \"validator\": [{ \"name\": \"v\", \"httpValidator\": \
+                { \"success_status_codes\": \"200\" } }] }] }";
+    let text = "probe { name: \"home\" type: HTTP interval: \"10s\" targets { host_names: \"www.example.com\" } \
+                http_probe { scheme: HTTPS header { key: \"Accept-Language\" value: \"en\" } header { key: \"Authorization\" \
+                value: \"**$TOKEN**\" } } validator { name: \"v\" http_validator { success_status_codes: \"200\" } } }";
+    let of_text = imported("cloudprober", "c.cfg", text.as_bytes(), None);
+    assert!(of_text.1.contains("Authorization: \"${env:TOKEN}\""), "{of_text:?}");
+    assert_eq!(imported("cloudprober", "c.yaml", yaml.as_bytes(), None), of_text);
+    assert_eq!(imported("cloudprober", "c.json", json.as_bytes(), None), of_text);
 }

@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.depth -= 1;
-        Ok(Node { line, value: Value::Map(entries) })
+        Ok(Node::new(line, Value::Map(entries)))
     }
 
     fn field(&mut self) -> Result<(String, Node), String> {
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
             }
             _ => Value::Scalar(self.word()?),
         };
-        Ok(Node { line, value })
+        Ok(Node::new(line, value))
     }
 
     fn list(&mut self) -> Result<Value, String> {
@@ -182,6 +182,18 @@ impl<'a> Reader<'a> {
                         'n' => out.push(b'\n'),
                         'r' => out.push(b'\r'),
                         't' => out.push(b'\t'),
+                        'a' => out.push(0x07),
+                        'b' => out.push(0x08),
+                        'f' => out.push(0x0c),
+                        'v' => out.push(0x0b),
+                        'u' | 'U' => {
+                            let count = if escape == 'u' { 4 } else { 8 };
+                            let digits: String =
+                                chars.by_ref().take(count).map(|(_, c)| c).collect();
+                            let code = u32::from_str_radix(&digits, 16).ok();
+                            let letter = code.and_then(char::from_u32).ok_or("a wrong `\\u`")?;
+                            out.extend(letter.to_string().into_bytes());
+                        }
                         '\\' | '"' | '\'' | '?' | '/' => {
                             out.extend(escape.to_string().into_bytes());
                         }

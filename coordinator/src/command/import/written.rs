@@ -40,7 +40,7 @@ impl Out {
     }
 
     /// All in one line.
-    fn flow(&self) -> String {
+    pub(super) fn flow(&self) -> String {
         match self {
             Self::Text(text) => quoted(text),
             Self::Word(word) => word.clone(),
@@ -116,7 +116,7 @@ pub(super) fn document(sections: &[(&str, Out)]) -> String {
 }
 
 /// The text, in quotes unless it cannot be taken for anything else in any place.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let is_plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '@' | ' ');
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic());

@@ -1,41 +1,47 @@
 //! Gatus' conditions: `[STATUS] == 200`, `[BODY].user.name == john`, `[RESPONSE_TIME] < 300`.
+//!
+//! What the fixed words of our kinds cannot say of an answer by HTTP becomes an expression
+//! (`expect`).
 
 use std::time::Duration;
 
-use super::super::draft::{Check, why};
+use super::super::check::{Check, reference_in};
+use super::super::draft::why;
 use super::super::time;
-use super::super::written::Out;
+use super::super::written::{Out, quoted};
+use super::status;
 
 /// A day has so many hours.
 const HOURS: u64 = 24;
 
-/// The signs, the longer ones first.
-const SIGNS: [&str; 6] = ["==", "!=", "<=", ">=", "<", ">"];
+/// The signs, in the order in which Gatus looks for them.
+const SIGNS: [&str; 6] = ["==", "!=", "<=", ">=", ">", "<"];
+
+/// Kinds whose answers may come with a certificate.
+const WITH_CERTIFICATE: [&str; 7] = ["http", "tcp", "tls", "smtp", "websocket", "grpc", "dns"];
 
 /// Makes the check want what the condition says.
 ///
 /// # Errors
 /// Why it cannot.
 pub(super) fn apply(text: &str, check: &mut Check) -> Result<(), String> {
+    if let Some(reference) = reference_in(text) {
+        return Err(format!("conditions have no variables here; write the value of `{reference}`"));
+    }
     let (left, sign, right) = apart(text)?;
+    let (left, right) = (left.as_str(), right.as_str());
     let is_http = check.is("http");
     match left {
-        "[STATUS]" if is_http && check.has("status") => {
-            Err("the status is judged by one list: write the codes that both want".to_owned())
-        }
-        "[STATUS]" if is_http => status(sign, right, check),
+        "[STATUS]" if is_http => status::apply(sign, right, check),
         "[RESPONSE_TIME]" => response_time(sign, right, check),
         "[CERTIFICATE_EXPIRATION]" => certificate(sign, right, check),
-        // Every kind here must be connected with.
-        "[CONNECTED]" if (sign, right) == ("==", "true") => Ok(()),
-        "[CONNECTED]" if (sign, right) == ("==", "false") => {
-            check.set("negate", Out::word(true));
-            Ok(())
-        }
+        "[CONNECTED]" => connected(sign, right, check),
         "[DNS_RCODE]" if check.is("dns") && sign == "==" => {
-            check.set("rcode", Out::text(right));
+            let codes = any_of(right).unwrap_or_else(|| vec![right.to_owned()]);
+            check.set("rcode", Out::texts(codes));
             Ok(())
         }
+        "[DNS_RCODE]" if check.is("dns") => Err("write the codes that are wanted".to_owned()),
         "[IP]" => Err("which address answers is not judged; name it in the URL".to_owned()),
         "[DOMAIN_EXPIRATION]" => Err("make a check of kind `domain` of it".to_owned()),
         "[BODY]" if check.is("dns") => answer(sign, right, check),
@@ -44,25 +50,24 @@ pub(super) fn apply(text: &str, check: &mut Check) -> Result<(), String> {
         }
         // It must serve in any case.
         "[BODY].status" if check.is("grpc") && (sign, right) == ("==", "SERVING") => Ok(()),
-        "[BODY]" if is_http => whole_body(sign, right, check),
-        _ if is_http && left.starts_with("[BODY]") => body_value(left, sign, right, check),
-        _ if is_http && left.starts_with("has([BODY]") => {
-            let path = left.trim_start_matches("has([BODY]").trim_end_matches(')');
-            if (sign, right) != ("==", "true") {
-                return Err(why::EXPRESSION.to_owned());
-            }
-            check.put("json", &json_path(path), Out::text("exists"));
-            Ok(())
+        _ if !is_http => Err("there is no such condition for this kind".to_owned()),
+        _ if left.contains("{{") || right.contains("{{") => {
+            Err("answers are not compared with saved values".to_owned())
         }
-        _ if is_http && left.starts_with("len(") => Err(why::EXPRESSION.to_owned()),
-        _ => Err("there is no such condition for this kind".to_owned()),
+        "[BODY]" => whole_body(sign, right, check),
+        _ => of_value(left, sign, right, check),
     }
 }
 
-/// Where no condition is about the status, any will do.
-pub(super) fn any_status(check: &mut Check) {
-    if check.is("http") && !check.has("status") {
-        check.set("status", Out::texts(["100-599"]));
+fn connected(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
+    match (sign, right) {
+        // Every kind here must be connected with.
+        ("==", "true") | ("!=", "false") => Ok(()),
+        ("==", "false") | ("!=", "true") => {
+            check.set("negate", Out::word(true));
+            Ok(())
+        }
+        _ => Err("it is true or false".to_owned()),
     }
 }
 
@@ -72,33 +77,40 @@ pub(super) fn any_status(check: &mut Check) {
 /// Why there are none.
 pub(super) fn domain(text: &str) -> Result<Out, String> {
     let (_, sign, right) = apart(text)?;
-    days(sign, right)
+    days(sign, &right)
 }
 
-/// Both sides of a condition, and the sign between them.
-fn apart(text: &str) -> Result<(&str, &str, &str), String> {
+/// Both sides of a condition and the sign between them, what is looked at on the left.
+fn apart(text: &str) -> Result<(String, &'static str, String), String> {
     let found = SIGNS.iter().find_map(|sign| {
         let (left, right) = text.split_once(&format!(" {sign} "))?;
         Some((left.trim(), *sign, right.trim()))
     });
-    found.ok_or_else(|| "it is not understood".to_owned())
+    let (left, sign, right) = found.ok_or_else(|| "it is not understood".to_owned())?;
+    let looks = |side: &str| ["[", "len(", "has("].iter().any(|begin| side.starts_with(begin));
+    if !looks(left) && looks(right) {
+        let turned = match sign {
+            "<=" => ">=",
+            ">=" => "<=",
+            ">" => "<",
+            "<" => ">",
+            same => same,
+        };
+        return Ok((named(right), turned, left.to_owned()));
+    }
+    Ok((named(left), sign, right.to_owned()))
 }
 
-fn status(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
-    let number = || right.parse::<u16>().map_err(|_| format!("`{right}` is no status"));
-    let wanted = match sign {
-        "==" => match any(right) {
-            Some(all) => all.into_iter().map(Out::word).collect(),
-            None => vec![Out::word(number()?)],
-        },
-        "<" => vec![Out::text(format!("100-{}", number()?.saturating_sub(1)))],
-        "<=" => vec![Out::text(format!("100-{}", number()?))],
-        ">" => vec![Out::text(format!("{}-599", number()?.saturating_add(1)))],
-        ">=" => vec![Out::text(format!("{}-599", number()?))],
-        _ => return Err("write the status codes that are wanted".to_owned()),
-    };
-    check.set("status", Out::List(wanted));
-    Ok(())
+/// Names of what is looked at are the same in small letters.
+fn named(side: &str) -> String {
+    let ends = side.find('[').zip(side.find(']'));
+    match ends.filter(|(begin, end)| begin < end) {
+        Some((begin, end)) => {
+            let name = side[begin..=end].to_ascii_uppercase();
+            format!("{}{name}{}", &side[..begin], &side[end + 1..])
+        }
+        None => side.to_owned(),
+    }
 }
 
 fn response_time(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
@@ -112,13 +124,17 @@ fn response_time(sign: &str, right: &str, check: &mut Check) -> Result<(), Strin
 
 /// A least time as days.
 fn days(sign: &str, right: &str) -> Result<Out, String> {
-    let least = time::go(right).filter(|_| sign.starts_with('>'));
+    let millis = || right.parse().ok().map(Duration::from_millis);
+    let least = time::go(right).or_else(millis).filter(|_| sign.starts_with('>'));
     let least = least.ok_or_else(|| "only a least time can be wanted".to_owned())?;
     Ok(Out::word(least.as_secs().div_ceil(HOURS * 3600).max(1)))
 }
 
 fn certificate(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
     let days = days(sign, right)?;
+    if !WITH_CERTIFICATE.iter().any(|kind| check.is(kind)) {
+        return Err("this kind has no certificate".to_owned());
+    }
     if check.is("tls") {
         check.set("warn_days", days);
     } else {
@@ -134,7 +150,7 @@ fn answer(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
         "!=" => "none",
         _ => return Err("answers are not compared by size".to_owned()),
     };
-    for wanted in any(right).unwrap_or_else(|| vec![right.to_owned()]) {
+    for wanted in any_of(right).unwrap_or_else(|| vec![right.to_owned()]) {
         let wanted = match glob(&wanted) {
             Some(pattern) => Out::map([("matches", Out::text(pattern))]),
             None => Out::text(wanted),
@@ -157,26 +173,88 @@ fn message(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
 }
 
 fn whole_body(sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
-    match (sign, any(right)) {
-        ("==", _) => check.add("body", "matches", Out::text(expression(right))),
-        ("!=", None) => {
-            match right.strip_prefix("pat(*").and_then(|rest| rest.strip_suffix("*)")) {
-                Some(text) if !text.contains('*') => check.add("body", "lacks", Out::text(text)),
-                _ => return Err(why::EXPRESSION.to_owned()),
-            }
-        }
+    match sign {
+        "==" => check.add("body", "matches", Out::text(expression(right))),
+        "!=" => match right.strip_prefix("pat(*").and_then(|rest| rest.strip_suffix("*)")) {
+            Some(text) if !text.contains('*') => check.add("body", "lacks", Out::text(text)),
+            _ => check.expect(format!("!body.matches({})", quoted_always(&expression(right)))),
+        },
         _ => return Err(why::EXPRESSION.to_owned()),
     }
     Ok(())
 }
 
-fn body_value(left: &str, sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
-    let path = json_path(left.trim_start_matches("[BODY]"));
-    if any(right).is_some() || glob(right).is_some() {
-        return Err(why::EXPRESSION.to_owned());
+/// A value in a JSON body, its length, or whether it is there.
+fn of_value(left: &str, sign: &str, right: &str, check: &mut Check) -> Result<(), String> {
+    let inside = |function: &str| left.strip_prefix(function)?.strip_suffix(')');
+    let path = |of: &str| of.strip_prefix("[BODY]").map(json_path);
+    let unknown = || "there is no such condition for this kind".to_owned();
+    if let Some(of) = inside("has(") {
+        let path = path(of).ok_or_else(unknown)?;
+        match (sign, right) {
+            ("==", "true") | ("!=", "false") if !check.has_entry("json", &path) => {
+                check.put("json", &path, Out::text("exists"));
+            }
+            ("==", "true") | ("!=", "false") => {} // It is compared with something already.
+            ("==", "false") | ("!=", "true") => {
+                check.expect(format!("count({}) == 0", quoted_always(&path)));
+            }
+            _ => return Err("it is true or false".to_owned()),
+        }
+        return Ok(());
     }
-    check.put("json", &path, Out::text(format!("{sign} {right}")));
+    if let Some(of) = inside("len(") {
+        let path = path(of).ok_or_else(unknown)?;
+        // Of the whole body it counts signs where that is no list.
+        if path == "$" || right.parse::<i64>().is_err() {
+            return Err(why::EXPRESSION.to_owned());
+        }
+        check.expect(format!("size(json({})) {sign} {right}", quoted_always(&path)));
+        return Ok(());
+    }
+    let path = path(left).ok_or_else(unknown)?;
+    let value = format!("json({})", quoted_always(&path));
+    let not = if sign == "!=" { "!" } else { "" };
+    let is_equality = ["==", "!="].contains(&sign);
+    match (any_of(right), glob(right), named(right).strip_prefix("[BODY]")) {
+        (Some(items), _, _) if is_equality => {
+            let items: Vec<String> = items.iter().flat_map(|item| literals(item)).collect();
+            let found = format!("{value} in [{}]", items.join(", "));
+            check.expect(if sign == "!=" { format!("!({found})") } else { found });
+        }
+        (_, Some(pattern), _) if is_equality => {
+            check.expect(format!("{not}{value}.matches({})", quoted_always(&pattern)));
+        }
+        (None, None, Some(other)) => {
+            let other = quoted_always(&json_path(other));
+            check.expect(format!("{value} {sign} json({other})"));
+        }
+        (None, None, None) if right.is_empty() => {
+            check.expect(format!("{value} {sign} \"\""));
+        }
+        (None, None, None) if check.has_entry("json", &path) => {
+            let literal = literals(right).pop().unwrap_or_default();
+            check.expect(format!("{value} {sign} {literal}"));
+        }
+        (None, None, None) => check.put("json", &path, Out::text(format!("{sign} {right}"))),
+        _ => return Err(why::EXPRESSION.to_owned()),
+    }
     Ok(())
+}
+
+/// A text as an expression has it; where it may be a number or a truth as well, that too.
+fn literals(text: &str) -> Vec<String> {
+    let other = matches!(text, "true" | "false" | "null") || text.parse::<f64>().is_ok();
+    let is_number = other && text.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));
+    let mut all = vec![quoted_always(text)];
+    all.extend(is_number.then(|| text.to_owned()));
+    all
+}
+
+/// A text in quotes.
+fn quoted_always(text: &str) -> String {
+    let written = quoted(text);
+    if written.starts_with('"') { written } else { format!("\"{written}\"") }
 }
 
 /// Gatus leaves the `$` out.
@@ -189,7 +267,7 @@ pub(super) fn json_path(path: &str) -> String {
 }
 
 /// `any(a, b)`.
-fn any(text: &str) -> Option<Vec<String>> {
+pub(super) fn any_of(text: &str) -> Option<Vec<String>> {
     let inner = text.strip_prefix("any(")?.strip_suffix(')')?;
     Some(inner.split(',').map(|item| item.trim().to_owned()).collect())
 }
@@ -203,7 +281,7 @@ fn glob(text: &str) -> Option<String> {
 
 /// An expression for a whole body, which may be one of several.
 fn expression(text: &str) -> String {
-    match any(text) {
+    match any_of(text) {
         Some(all) => all.iter().map(|text| whole(text)).collect::<Vec<_>>().join("|"),
         None => whole(text),
     }
