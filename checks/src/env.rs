@@ -4,6 +4,7 @@ mod blotter;
 mod readable;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -51,7 +52,7 @@ pub enum SecretError {
     NoVariable(String),
     /// The file cannot be read.
     #[error("cannot read secret file `{0}`: {1}")]
-    File(String, std::io::Error),
+    File(String, io::Error),
     /// The file is nothing that checks read.
     #[error(
         "no check may read `{0}`: the probe's own directory, /proc and /sys are closed to them; keep the secret in another place"
@@ -136,6 +137,19 @@ impl Secrets {
         };
         lock(&self.seen).add(&value);
         Ok(value)
+    }
+
+    /// The credential of this name that systemd hands to the service; `None`: it hands none over.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn credential(&self, name: &str) -> Result<Option<String>, SecretError> {
+        let Ok(directory) = self.variable("CREDENTIALS_DIRECTORY") else { return Ok(None) };
+        match self.value(Reference::File(&format!("{directory}/{name}"))) {
+            Ok(value) => Ok(Some(value)),
+            Err(SecretError::File(_, error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn variable(&self, name: &str) -> Result<String, SecretError> {

@@ -12,6 +12,7 @@
 //!   request, so that a revocation needs no list.
 //! - A number of a member has one key, for ever. Nobody is taken for the member by another, whoever
 //!   signed for it; see `keyring`.
+//! - The authority's key is sealed before it touches a disk, if there is a passphrase; see `seal`.
 //! - Nothing but joining is answered without a certificate.
 
 mod authority;
@@ -21,6 +22,7 @@ mod key;
 mod keyring;
 mod listener;
 mod peer;
+mod seal;
 
 pub use authority::{Authority, AuthorityError, Request};
 pub use credentials::Credentials;
@@ -29,3 +31,4 @@ pub use key::{KeyError, MemberKey};
 pub use keyring::Keyring;
 pub use listener::serve;
 pub use peer::{Peer, only_members, only_probes};
+pub use seal::{Passphrase, PassphraseError};

@@ -23,7 +23,7 @@ use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use self::restore::{RestoreError, Restored, check, inspect, restore};
+pub use self::restore::{RestoreError, Restored, Vouching, check, inspect, restore};
 use crate::history::{Cursor, Page, Want};
 use crate::raft::Blob;
 use crate::replica::Replica;

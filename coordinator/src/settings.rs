@@ -12,6 +12,7 @@ use crosscheck_checks::text::Span;
 use crosscheck_model::{Secret, Text};
 use serde::Deserialize;
 
+use crate::access::{Passphrase, PassphraseError};
 use crate::heartbeat::ping::{self, Receiver};
 use crate::replica::Profile;
 
@@ -27,6 +28,9 @@ pub struct Settings {
     /// What the first administrator shows to be let in; others show tokens.
     #[serde(default)]
     pub operator_key: Option<Secret>,
+    /// What seals the key of the installation's authority on this machine's disk.
+    #[serde(default)]
+    pub authority_passphrase: Option<Secret>,
     /// How patient the members are with each other.
     #[serde(default)]
     pub profile: Timing,
@@ -140,6 +144,9 @@ pub enum SettingsError {
         "`operator_key` has {0} characters, and {KEY_LEAST} are the least: it lets in as an administrator; make one with `openssl rand -hex 32`"
     )]
     ShortKey(usize),
+    /// The key of the authority cannot be sealed.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
 }
 
 impl Settings {
@@ -152,6 +159,19 @@ impl Settings {
         let text = std::fs::read_to_string(path)
             .map_err(|error| SettingsError::Read(name.clone(), error))?;
         Self::parse(&name, &text)
+    }
+
+    /// Reads and checks a file, and what seals the authority's key.
+    ///
+    /// # Errors
+    /// What the user must correct.
+    pub fn read_with_passphrase(
+        path: &Path,
+        secrets: &Secrets,
+    ) -> Result<(Self, Option<Passphrase>), SettingsError> {
+        let settings = Self::read(path)?;
+        let passphrase = Passphrase::find(settings.authority_passphrase.as_ref(), secrets)?;
+        Ok((settings, passphrase))
     }
 
     /// Reads and checks a text, whose `name` stands in errors.

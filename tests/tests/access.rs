@@ -34,7 +34,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The authority of a cluster, as its first coordinator keeps it.
 fn authority(cluster: &Cluster) -> Authority {
-    Authority::open(&cluster.coordinator(1).data()).expect("an authority")
+    Authority::open(&cluster.coordinator(1).data(), None).expect("an authority")
 }
 
 /// The key of a coordinator, as it keeps it.
@@ -148,7 +148,7 @@ fn a_coordinator_joins_only_the_installation_of_its_token_and_a_removed_one_is_o
         }
         assert!(!newcomer.data().join("authority.pem").exists(), "nothing was handed over");
         let number = newcomer.join(cluster.coordinator(1), &token);
-        let handed = Authority::open(&newcomer.data()).expect("an authority");
+        let handed = Authority::open(&newcomer.data(), None).expect("an authority");
         assert_eq!(handed.fingerprint(), ours.fingerprint());
         let key = fs::metadata(newcomer.data().join("authority.pem")).expect("there");
         assert_eq!(key.permissions().mode() & 0o777, 0o600);
@@ -226,7 +226,7 @@ async fn a_standalone_lets_probes_of_other_hosts_in_by_their_certificates() {
 
 fn tempfile_authority() -> Authority {
     let scratch = Scratch::new();
-    Authority::create(&scratch.directory("elsewhere"), clock::wall()).expect("made")
+    Authority::create(&scratch.directory("elsewhere"), None, clock::wall()).expect("made")
 }
 
 fn pem_request(key: &rcgen::KeyPair) -> Request {

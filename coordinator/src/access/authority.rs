@@ -1,6 +1,8 @@
 //! The installation's own certificate authority: one key, one certificate, in one file that only
-//! its owner reads. Every coordinator has it, so that any of them can let a probe in.
+//! its owner reads. Every coordinator has it, so that any of them can let a probe in; each seals the
+//! key with a passphrase of its own, if it has one.
 
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::key::MemberKey;
 use super::peer::probe_uri;
+use super::seal::{self, Passphrase, Unusable, pem};
 
 /// In the coordinator's data directory.
 const FILE: &str = "authority.pem";
@@ -35,7 +38,6 @@ pub struct Authority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
     fingerprint: Fingerprint,
-    text: String,
 }
 
 /// Why there is no authority to be used.
@@ -55,6 +57,19 @@ pub enum AuthorityError {
     /// It is not what was written there.
     #[error("`{0}` is damaged ({1}); take it from another coordinator of the installation")]
     Damaged(PathBuf, String),
+    /// It is sealed, and there is no passphrase.
+    #[error(
+        "the key in `{0}` is sealed, and there is no passphrase: `authority_passphrase` in the settings says where it is, or systemd's credential `crosscheck.authority` has it"
+    )]
+    Sealed(PathBuf),
+    /// It is sealed with another passphrase.
+    #[error(
+        "the passphrase does not open the key in `{0}`, which stays as it is: each coordinator may have another one. If it is lost, empty the data directory, then `crosscheck cluster remove` this coordinator's number and `crosscheck cluster token` on a coordinator that runs, and `crosscheck cluster join` here"
+    )]
+    Passphrase(PathBuf),
+    /// The key cannot be sealed.
+    #[error("seal the key of the authority: {0}")]
+    Seal(String),
     /// What came from another coordinator does not fit.
     #[error("the authority that was handed over cannot be used: {0}")]
     Foreign(String),
@@ -63,12 +78,26 @@ pub enum AuthorityError {
     Sign(#[from] rcgen::Error),
 }
 
+impl AuthorityError {
+    fn of_file(path: PathBuf, unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Sealed => Self::Sealed(path),
+            Unusable::Passphrase => Self::Passphrase(path),
+            Unusable::Damaged(what) => Self::Damaged(path, what),
+        }
+    }
+}
+
 impl Authority {
     /// Makes the authority of a new installation, and keeps it.
     ///
     /// # Errors
     /// There is one already, or it cannot be kept.
-    pub fn create(data: &Path, now: Timestamp) -> Result<Self, AuthorityError> {
+    pub fn create(
+        data: &Path,
+        passphrase: Option<&Passphrase>,
+        now: Timestamp,
+    ) -> Result<Self, AuthorityError> {
         let path = free(data)?;
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
@@ -76,24 +105,35 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.distinguished_name.push(DnType::CommonName, "crosscheck installation");
         last(&mut params, now, now.plus(LIFETIME));
-        let certificate = params.self_signed(&key)?;
-        let text = format!("{}{}", key.serialize_pem(), certificate.pem());
-        Self::keep(&path, text)
+        let certificate = params.self_signed(&key)?.der().clone();
+        let fingerprint = trust::fingerprint(&certificate);
+        let issuer = Issuer::from_ca_cert_der(&certificate, key)?;
+        let made = Self { certificate, issuer, fingerprint };
+        made.keep(&path, passphrase)?;
+        Ok(made)
     }
 
-    /// The authority in this data directory.
+    /// The authority in this data directory. A key that lies there in clear is sealed, if there is
+    /// a passphrase.
     ///
     /// # Errors
-    /// There is none, or it cannot be read.
-    pub fn open(data: &Path) -> Result<Self, AuthorityError> {
+    /// There is none, or it cannot be read or sealed.
+    pub fn open(data: &Path, passphrase: Option<&Passphrase>) -> Result<Self, AuthorityError> {
         let path = data.join(FILE);
-        match fs::read_to_string(&path) {
-            Ok(text) => Self::parse(text).map_err(|what| AuthorityError::Damaged(path, what)),
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(AuthorityError::Missing(path))
+                return Err(AuthorityError::Missing(path));
             }
-            Err(error) => Err(AuthorityError::File(path, error)),
+            Err(error) => return Err(AuthorityError::File(path, error)),
+        };
+        let (authority, sealed) = Self::parse(&text, passphrase)
+            .map_err(|unusable| AuthorityError::of_file(path.clone(), unusable))?;
+        if passphrase.is_some() && !sealed {
+            authority.keep(&path, passphrase)?;
+            tracing::info!("the key of the authority is sealed from now on");
         }
+        Ok(authority)
     }
 
     /// Keeps what another coordinator handed over ([`Authority::reveal`]), if it is the authority
@@ -101,49 +141,80 @@ impl Authority {
     ///
     /// # Errors
     /// It is another one, there is one already, or it cannot be kept.
-    pub fn install(data: &Path, text: String, named: &Fingerprint) -> Result<Self, AuthorityError> {
+    pub fn install(
+        data: &Path,
+        passphrase: Option<&Passphrase>,
+        text: &str,
+        named: &Fingerprint,
+    ) -> Result<Self, AuthorityError> {
         let path = free(data)?;
-        let given = Self::parse(text).map_err(AuthorityError::Foreign)?;
+        let (given, _) = Self::parse(text, None).map_err(|unusable| {
+            AuthorityError::Foreign(match unusable {
+                Unusable::Damaged(what) => what,
+                Unusable::Sealed | Unusable::Passphrase => "its key is sealed".to_owned(),
+            })
+        })?;
         if given.fingerprint != *named {
             return Err(AuthorityError::Foreign("the token names another one".to_owned()));
         }
-        Self::keep(&path, given.text)
+        given.keep(&path, passphrase)?;
+        Ok(given)
     }
 
     /// Takes over the file of another coordinator of the same installation, or of one that is no
-    /// more.
+    /// more: `its` passphrase opens it.
     ///
     /// # Errors
-    /// It is none, there is one already, or it cannot be kept.
-    pub fn adopt(data: &Path, file: &Path) -> Result<Self, AuthorityError> {
+    /// It is none, it cannot be opened, there is one already, or it cannot be kept.
+    pub fn adopt(
+        data: &Path,
+        passphrase: Option<&Passphrase>,
+        file: &Path,
+        its: Option<&Passphrase>,
+    ) -> Result<Self, AuthorityError> {
         let path = free(data)?;
         let text = fs::read_to_string(file);
         let text = text.map_err(|error| AuthorityError::File(file.to_owned(), error))?;
-        let given = Self::parse(text).map_err(AuthorityError::Foreign)?;
-        Self::keep(&path, given.text)
+        let (given, _) = Self::parse(&text, its)
+            .map_err(|unusable| AuthorityError::of_file(file.to_owned(), unusable))?;
+        given.keep(&path, passphrase)?;
+        Ok(given)
     }
 
-    fn keep(path: &Path, text: String) -> Result<Self, AuthorityError> {
+    /// Writes the file, with the key sealed if there is a passphrase.
+    fn keep(&self, path: &Path, passphrase: Option<&Passphrase>) -> Result<(), AuthorityError> {
+        let text = match passphrase {
+            None => self.reveal(),
+            Some(passphrase) => {
+                let key = passphrase.seal(self.issuer.key());
+                let key = key.map_err(|error| AuthorityError::Seal(error.to_string()))?;
+                key + &self.certificate_pem()
+            }
+        };
+        // It may take the place of the only copy.
+        Self::parse(&text, passphrase)
+            .map_err(|unusable| AuthorityError::of_file(path.to_owned(), unusable))?;
         let kept = private_file::write(path, &text);
-        kept.map_err(|error| AuthorityError::File(path.to_owned(), error))?;
-        Self::parse(text).map_err(|what| AuthorityError::Damaged(path.to_owned(), what))
+        kept.map_err(|error| AuthorityError::File(path.to_owned(), error))
     }
 
-    fn parse(text: String) -> Result<Self, String> {
-        let key = KeyPair::from_pem(&text).map_err(|error| format!("the key: {error}"))?;
-        let certificate = CertificateDer::from_pem_slice(text.as_bytes())
-            .map_err(|error| format!("the certificate: {error}"))?;
-        let issuer = Issuer::from_ca_cert_der(&certificate, key)
-            .map_err(|error| format!("the certificate: {error}"))?;
+    /// The authority in a text, and whether its key is sealed there.
+    fn parse(text: &str, passphrase: Option<&Passphrase>) -> Result<(Self, bool), Unusable> {
+        let damaged = |error: &dyn Display| Unusable::Damaged(format!("the certificate: {error}"));
+        let (key, sealed) = seal::key(text, passphrase)?;
+        let certificate =
+            CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| damaged(&error))?;
+        let issuer =
+            Issuer::from_ca_cert_der(&certificate, key).map_err(|error| damaged(&error))?;
         let fingerprint = trust::fingerprint(&certificate);
-        let authority = Self { certificate, issuer, fingerprint, text };
+        let authority = Self { certificate, issuer, fingerprint };
         // A key that is not the certificate's would sign what nobody believes.
         let own = x509_parser::parse_x509_certificate(&authority.certificate)
-            .map_err(|error| format!("the certificate: {error}"))?;
+            .map_err(|error| damaged(&error))?;
         if own.1.public_key().raw != authority.issuer.key().subject_public_key_info() {
-            return Err("the key is not the certificate's".to_owned());
+            return Err(Unusable::Damaged("the key is not the certificate's".to_owned()));
         }
-        Ok(authority)
+        Ok((authority, sealed))
     }
 
     /// The fingerprint of its certificate, which join tokens carry.
@@ -162,8 +233,8 @@ impl Authority {
     }
 
     /// Key and certificate as PEM, for a new coordinator: whoever has this can vouch for anyone.
-    pub fn reveal(&self) -> &str {
-        &self.text
+    pub fn reveal(&self) -> String {
+        self.issuer.key().serialize_pem() + &self.certificate_pem()
     }
 
     /// A probe's certificate (PEM) for the key of its request: everything else is as agreed.
@@ -257,24 +328,6 @@ fn last(params: &mut CertificateParams, from: Timestamp, until: Timestamp) {
     let seconds = |at: Timestamp| Duration::from_secs(at.as_millis() / 1000);
     params.not_before = epoch + seconds(from.minus(SKEW));
     params.not_after = epoch + seconds(until);
-}
-
-/// DER as PEM (RFC 7468).
-fn pem(label: &str, der: &[u8]) -> String {
-    use base64::Engine;
-    /// Characters in a line.
-    const WIDTH: usize = 64;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let mut out = format!("-----BEGIN {label}-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, next) = rest.split_at(rest.len().min(WIDTH));
-        out.push_str(line);
-        out.push('\n');
-        rest = next;
-    }
-    out.push_str(&format!("-----END {label}-----\n"));
-    out
 }
 
 #[cfg(test)]

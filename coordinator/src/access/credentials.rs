@@ -178,7 +178,7 @@ mod tests {
 
     fn credentials() -> Credentials {
         let directory = tempfile::tempdir().expect("a directory");
-        let authority = Authority::create(directory.path(), clock::wall()).expect("made");
+        let authority = Authority::create(directory.path(), None, clock::wall()).expect("made");
         let key = MemberKey::generate().expect("a key");
         Credentials::new(authority, key, 2, BTreeMap::new()).expect("signs")
     }

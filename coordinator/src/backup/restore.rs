@@ -9,13 +9,24 @@ use crosscheck_checks::clock;
 use crosscheck_core::{State, snapshot};
 
 use super::{BackupError, Frame, Head, Reader, everything};
-use crate::access::{Authority, AuthorityError, KeyError, MemberKey};
+use crate::access::{Authority, AuthorityError, KeyError, MemberKey, Passphrase};
 use crate::cluster::identity::{Identity, IdentityError};
 use crate::cluster::init::FIRST;
 use crate::fatal::Fatal;
 use crate::history::{History, HistoryError};
 use crate::raft::{StartError, plant};
 use crate::settings::Settings;
+
+/// The authority of the new cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Vouching<'a> {
+    /// Seals its key.
+    pub passphrase: Option<&'a Passphrase>,
+    /// The old cluster's, as one of its coordinators had it; `None`: a new one.
+    pub kept: Option<&'a Path>,
+    /// Opens that file.
+    pub opens: Option<&'a Passphrase>,
+}
 
 /// What was restored.
 #[derive(Debug)]
@@ -60,14 +71,15 @@ pub enum RestoreError {
 pub async fn restore(
     settings: &Settings,
     file: &Path,
-    authority: Option<&Path>,
+    authority: Vouching<'_>,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Restored, RestoreError> {
     inspect(file)?;
     Identity::claim(&settings.data)?;
-    match authority {
-        Some(kept) => Authority::adopt(&settings.data, kept)?,
-        None => Authority::create(&settings.data, clock::wall())?,
+    let Vouching { passphrase, kept, opens } = authority;
+    match kept {
+        Some(kept) => Authority::adopt(&settings.data, passphrase, kept, opens)?,
+        None => Authority::create(&settings.data, passphrase, clock::wall())?,
     };
     let key = MemberKey::generate()?;
     key.keep(&settings.data)?;

@@ -9,7 +9,7 @@ use crosscheck_core::Command;
 
 use super::Program;
 use super::identity::{Identity, IdentityError};
-use crate::access::{Authority, AuthorityError, KeyError, MemberKey};
+use crate::access::{Authority, AuthorityError, KeyError, MemberKey, Passphrase};
 use crate::fatal::Fatal;
 use crate::leader::SystemClock;
 use crate::replica::{Replica, ReplicaConfig, SNAPSHOT_EVERY, StartError, SubmitError};
@@ -45,13 +45,18 @@ pub enum InitError {
     NoLeader,
 }
 
-/// Makes the empty data directory the first member's of a new cluster.
+/// Makes the empty data directory the first member's of a new cluster, with the authority's key
+/// sealed if there is a passphrase.
 ///
 /// # Errors
 /// The directory is not empty, or the disk fails.
-pub async fn form(settings: &Settings, program: Program) -> Result<Identity, InitError> {
+pub async fn form(
+    settings: &Settings,
+    passphrase: Option<&Passphrase>,
+    program: Program,
+) -> Result<Identity, InitError> {
     Identity::claim(&settings.data)?;
-    Authority::create(&settings.data, clock::wall())?;
+    Authority::create(&settings.data, passphrase, clock::wall())?;
     let key = MemberKey::generate()?;
     key.keep(&settings.data)?;
     let config = ReplicaConfig {

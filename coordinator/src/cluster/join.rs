@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use super::Program;
 use super::change::too_old;
 use super::identity::{Identity, IdentityError};
-use crate::access::{Authority, AuthorityError, KeyError, MemberKey};
+use crate::access::{Authority, AuthorityError, KeyError, MemberKey, Passphrase};
 use crate::operator::Caller;
 use crate::raft::{StartError, causes, create_log};
 use crate::replica::{Replica, SubmitError};
@@ -143,7 +143,7 @@ async fn join(Shared(replica): Shared<Arc<Replica>>, Json(asked): Json<Join>) ->
                 (state.cluster.clone(), keys.collect())
             });
             let credentials = replica.credentials();
-            let authority = credentials.map(|own| own.authority().reveal().to_owned());
+            let authority = credentials.map(|own| own.authority().reveal());
             Json(Joined { node, cluster, members, keys, authority }).into_response()
         }
         Ok(Reply::Member(Err(refusal))) => refused(StatusCode::FORBIDDEN, refusal.to_string()),
@@ -197,7 +197,7 @@ fn digest(secret: &[u8]) -> Fingerprint {
 }
 
 /// Makes the empty directory `data` a member's of the cluster that the coordinator at `url`
-/// belongs to.
+/// belongs to. The authority's key is sealed before it is written, if there is a passphrase.
 ///
 /// # Errors
 /// The directory is not empty, or the coordinator is not reached or refuses.
@@ -205,6 +205,7 @@ pub async fn join_at(
     url: &str,
     token: &str,
     data: &Path,
+    passphrase: Option<&Passphrase>,
     program: &Program,
 ) -> Result<Identity, JoinError> {
     let token: JoinToken = token.parse()?;
@@ -235,7 +236,7 @@ pub async fn join_at(
     }
     let joined: Joined = response.json().await.map_err(unreached)?;
     let authority = joined.authority.unwrap_or_default();
-    Authority::install(data, authority, &token.authority)?;
+    Authority::install(data, passphrase, &authority, &token.authority)?;
     own.keep(data)?;
     create_log(data).await?;
     let identity = Identity::new(joined.node, joined.cluster, joined.members, joined.keys);

@@ -10,7 +10,7 @@ use crosscheck_checks::env::Secrets;
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD_INPUT, FINE, terminal};
-use crate::access::{self, Authority, Credentials, MemberKey};
+use crate::access::{self, Authority, Credentials, MemberKey, Passphrase};
 use crate::cluster::Program;
 use crate::cluster::identity::Identity;
 use crate::courier;
@@ -44,6 +44,7 @@ const EXAMPLE: &str = r#"A settings file, with everything it can say:
   data: /var/lib/crosscheck               # log, snapshots, history
   url: https://10.0.1.1:7401              # where other members reach it, when not listen.raft
   operator_key: "${file:/etc/crosscheck/operator-key}"  # the first administrator's token
+  authority_passphrase: "${file:/run/crosscheck/authority}"  # seals authority.pem, see below
   profile: lan                            # wan: members in several regions
   listen:                                 # what is left out is closed
     raft: 10.0.1.1:7401                   # for the other members
@@ -85,6 +86,12 @@ Members and probes talk TLS 1.3, with certificates of this installation's own au
 is `authority.pem` in the data directory: whoever has it can let probes in, and pretend to probes to
 be a coordinator. Members know each other by keys of their own (`member-key.pem`), too.
 
+A passphrase seals the authority's key on this machine's disk: `authority_passphrase`, or else the
+credential `crosscheck.authority` of systemd (LoadCredentialEncrypted=). Make it with
+`openssl rand -hex 32`, another one for each member, and keep it off the disk that it protects. A key
+that is there in clear is sealed at the next start. Changing it, and the copy to keep: "Sealing the
+authority's key" in docs/manual/operations.md.
+
 Exit status: 0 stopped in order, 1 ours, 2 the settings' or the data directory's: starting it
 again would not help."#;
 
@@ -94,10 +101,11 @@ again would not help."#;
 /// What is ours and not the user's.
 pub async fn coordinator(args: &CoordinatorArgs, program: Program) -> anyhow::Result<u8> {
     let secrets = Secrets::of_process();
-    let settings = match Settings::read(&args.config).and_then(|settings| {
+    let read = Settings::read_with_passphrase(&args.config, &secrets);
+    let settings = match read.and_then(|(settings, passphrase)| {
         let key = settings.operator_key(&secrets)?;
         let receivers = settings.receivers(&secrets)?;
-        Ok((settings, key, receivers))
+        Ok((settings, passphrase, key, receivers))
     }) {
         Ok(settings) => settings,
         Err(error) => {
@@ -109,7 +117,7 @@ pub async fn coordinator(args: &CoordinatorArgs, program: Program) -> anyhow::Re
         writeln!(std::io::stdout(), "`{}` is fine", args.config.display())?;
         return Ok(FINE);
     }
-    let (settings, operator_key, receivers) = settings;
+    let (settings, passphrase, operator_key, receivers) = settings;
     let identity = match Identity::read(&settings.data) {
         Ok(identity) => identity,
         Err(error) => {
@@ -117,7 +125,7 @@ pub async fn coordinator(args: &CoordinatorArgs, program: Program) -> anyhow::Re
             return Ok(BAD_INPUT);
         }
     };
-    let credentials = match credentials(&settings, &identity) {
+    let credentials = match credentials(&settings, passphrase.as_ref(), &identity) {
         Ok(credentials) => Arc::new(credentials),
         Err(error) => {
             writeln!(std::io::stderr(), "error: {}", terminal::lines(&error))?;
@@ -140,8 +148,19 @@ pub async fn coordinator(args: &CoordinatorArgs, program: Program) -> anyhow::Re
     }
 }
 
-fn credentials(settings: &Settings, identity: &Identity) -> Result<Credentials, String> {
-    let authority = Authority::open(&settings.data).map_err(|error| error.to_string())?;
+fn credentials(
+    settings: &Settings,
+    passphrase: Option<&Passphrase>,
+    identity: &Identity,
+) -> Result<Credentials, String> {
+    let authority =
+        Authority::open(&settings.data, passphrase).map_err(|error| error.to_string())?;
+    if passphrase.is_none() {
+        tracing::warn!(
+            "the key of the authority lies on this disk in clear: whoever reads the disk can let \
+             probes in, and pretend to be a coordinator; `authority_passphrase` seals it"
+        );
+    }
     let key = MemberKey::open(&settings.data).map_err(|error| error.to_string())?;
     let made = Credentials::new(authority, key, identity.node, identity.keys.clone());
     made.map_err(|error| error.to_string())

@@ -3,10 +3,13 @@
 use std::io::{Write, stderr};
 use std::path::PathBuf;
 
+use crosscheck_checks::env::Secrets;
 use serde_json::json;
 
+use super::remote::Token;
 use super::{BAD_INPUT, FINE, terminal};
-use crate::backup;
+use crate::access::Passphrase;
+use crate::backup::{self, Vouching};
 use crate::settings::Settings;
 
 /// How many bytes between two words about progress.
@@ -33,6 +36,10 @@ pub struct RestoreArgs {
     /// token with its name (`crosscheck probe token create --name`). It is not in the backup.
     #[arg(long, value_name = "FILE")]
     pub authority: Option<PathBuf>,
+    /// What that coordinator had sealed the key with, if it is not this one's
+    /// `authority_passphrase`: `${file:/path}` or `${env:NAME}`.
+    #[arg(long, value_name = "PASSPHRASE", requires = "authority")]
+    pub authority_passphrase: Option<Token>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -47,9 +54,21 @@ pub async fn restore(
     out: &mut dyn Write,
     progress: bool,
 ) -> anyhow::Result<u8> {
-    let settings = match Settings::read(&args.config) {
-        Ok(settings) => settings,
+    let secrets = Secrets::of_process();
+    let (settings, passphrase) = match Settings::read_with_passphrase(&args.config, &secrets) {
+        Ok(read) => read,
         Err(error) => return refuse(&error),
+    };
+    let given = args.authority_passphrase.as_ref();
+    let its = given.map(|given| Passphrase::new(given.read(&secrets)?)).transpose();
+    let its = match its {
+        Ok(its) => its,
+        Err(error) => return refuse(&error),
+    };
+    let authority = Vouching {
+        passphrase: passphrase.as_ref(),
+        kept: args.authority.as_deref(),
+        opens: its.as_ref().or(passphrase.as_ref()),
     };
     let mut told = 0;
     let mut tell = |bytes: u64| {
@@ -59,11 +78,10 @@ pub async fn restore(
             let _ = writeln!(stderr(), "{} MiB", bytes >> 20);
         }
     };
-    let restored =
-        match backup::restore(&settings, &args.file, args.authority.as_deref(), &mut tell).await {
-            Ok(restored) => restored,
-            Err(error) => return refuse(&error),
-        };
+    let restored = match backup::restore(&settings, &args.file, authority, &mut tell).await {
+        Ok(restored) => restored,
+        Err(error) => return refuse(&error),
+    };
     let (cluster, withheld) = (restored.identity.cluster, restored.withheld);
     let (old, at) = (restored.head.cluster, restored.head.at);
     if args.json {

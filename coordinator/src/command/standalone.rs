@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::catalogue::catalogue;
 use super::exec::ExecArgs;
 use super::{BAD_INPUT, FINE};
-use crate::access::{self, Authority, AuthorityError, Credentials, MemberKey};
+use crate::access::{self, Authority, AuthorityError, Credentials, MemberKey, Passphrase};
 use crate::courier;
 use crate::fatal::Fatal;
 use crate::inside::InsideLink;
@@ -195,8 +195,12 @@ fn credentials(args: &StandaloneArgs) -> anyhow::Result<Option<Arc<Credentials>>
     if args.probes.is_none_or(|address| address.ip().is_loopback()) {
         return Ok(None);
     }
-    let authority = match Authority::open(&args.data) {
-        Err(AuthorityError::Missing(_)) => Authority::create(&args.data, clock::wall())?,
+    let passphrase = Passphrase::find(None, &Secrets::of_process())?;
+    let passphrase = passphrase.as_ref();
+    let authority = match Authority::open(&args.data, passphrase) {
+        Err(AuthorityError::Missing(_)) => {
+            Authority::create(&args.data, passphrase, clock::wall())?
+        }
         opened => opened?,
     };
     // Probes know coordinators by the authority; there is no other member to know this one's key.

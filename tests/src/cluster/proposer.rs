@@ -52,7 +52,7 @@ impl Proposer {
     /// # Panics
     /// The coordinator has no key, or no certificate can be made.
     pub fn new(first: &Coordinator) -> Self {
-        let authority = Authority::open(&first.data()).expect("an authority");
+        let authority = Authority::open(&first.data(), None).expect("an authority");
         let key = MemberKey::open(&first.data()).expect("a key");
         let now = clock::wall();
         let proof = authority.issue_node(1, &key, (now, now.plus(LIFETIME))).expect("signs");

@@ -24,38 +24,102 @@ fn certified() -> Certified {
 fn an_authority_is_made_once_and_only_its_owner_reads_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path();
-    assert!(matches!(Authority::open(data), Err(AuthorityError::Missing(_))));
-    let made = Authority::create(data, clock::wall()).expect("made");
-    assert!(matches!(Authority::create(data, clock::wall()), Err(AuthorityError::Exists(_))));
+    assert!(matches!(Authority::open(data, None), Err(AuthorityError::Missing(_))));
+    let made = Authority::create(data, None, clock::wall()).expect("made");
+    assert!(matches!(Authority::create(data, None, clock::wall()), Err(AuthorityError::Exists(_))));
     let mode = fs::metadata(data.join(FILE)).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let opened = Authority::open(data).expect("opens");
+    let opened = Authority::open(data, None).expect("opens");
     assert_eq!(opened.fingerprint(), made.fingerprint());
 }
 
 #[test]
 fn only_the_authority_that_the_token_names_is_taken_over() {
     let here = tempfile::tempdir().expect("a directory");
-    let ours = Authority::create(here.path(), clock::wall()).expect("made");
+    let ours = Authority::create(here.path(), None, clock::wall()).expect("made");
     let elsewhere = tempfile::tempdir().expect("a directory");
-    let other = Authority::create(elsewhere.path(), clock::wall()).expect("made");
+    let other = Authority::create(elsewhere.path(), None, clock::wall()).expect("made");
     let there = tempfile::tempdir().expect("a directory");
-    let install = |text: &str| {
-        Authority::install(there.path(), text.to_owned(), &ours.fingerprint()).map(|_| ())
-    };
-    assert!(matches!(install(other.reveal()), Err(AuthorityError::Foreign(_))));
+    let install =
+        |text: &str| Authority::install(there.path(), None, text, &ours.fingerprint()).map(|_| ());
+    assert!(matches!(install(&other.reveal()), Err(AuthorityError::Foreign(_))));
     let mixed = format!("{}{}", other.issuer.key().serialize_pem(), ours.certificate_pem());
     assert!(matches!(install(&mixed), Err(AuthorityError::Foreign(_))), "another's key");
     assert!(install("nonsense").is_err());
     assert!(!there.path().join(FILE).exists());
-    install(ours.reveal()).expect("taken over");
-    assert!(matches!(install(ours.reveal()), Err(AuthorityError::Exists(_))));
+    install(&ours.reveal()).expect("taken over");
+    assert!(matches!(install(&ours.reveal()), Err(AuthorityError::Exists(_))));
+}
+
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(text.to_owned()).expect("good")
+}
+
+/// The file in this directory, which has no line of the key in clear.
+fn sealed(data: &Path, authority: &Authority) -> String {
+    let text = fs::read_to_string(data.join(FILE)).expect("there");
+    let clear = authority.issuer.key().serialize_pem();
+    assert!(clear.lines().skip(1).all(|line| line.starts_with('-') || !text.contains(line)));
+    let mode = fs::metadata(data.join(FILE)).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(fs::read_dir(data).expect("a directory").count(), 1, "nothing lies beside it");
+    text
+}
+
+#[test]
+fn a_sealed_key_opens_by_its_passphrase_alone_and_stays_as_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path();
+    let (words, other) = (passphrase("of the first machine"), passphrase("of another machine"));
+    let made = Authority::create(data, Some(&words), clock::wall()).expect("made");
+    let text = sealed(data, &made);
+    let open = |words| Authority::open(data, words).map(|opened| opened.fingerprint());
+    let error = open(Some(&other)).expect_err("sealed").to_string();
+    assert!(error.contains("does not open") && error.contains("cluster join"), "{error}");
+    let error = open(None).expect_err("sealed").to_string();
+    assert!(error.contains("`authority_passphrase`"), "{error}");
+    assert_eq!(open(Some(&words)).expect("opens"), made.fingerprint());
+    assert_eq!(sealed(data, &made), text, "not written anew");
+}
+
+#[test]
+fn a_key_in_clear_is_sealed_as_soon_as_there_is_a_passphrase() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (data, words) = (directory.path(), passphrase("of the first machine"));
+    let made = Authority::create(data, None, clock::wall()).expect("made");
+    let open = |words| Authority::open(data, words).map(|opened| opened.fingerprint());
+    assert_eq!(open(None).expect("opens"), made.fingerprint());
+    assert_eq!(open(Some(&words)).expect("opens"), made.fingerprint());
+    sealed(data, &made);
+    assert_eq!(open(Some(&words)).expect("opens"), made.fingerprint());
+    assert!(matches!(open(None), Err(AuthorityError::Sealed(_))));
+}
+
+#[test]
+fn each_machine_seals_by_its_own_passphrase_what_another_hands_over() {
+    let [here, there, after] = [(); 3].map(|()| tempfile::tempdir().expect("a directory"));
+    let (ours, theirs) = (passphrase("of the first machine"), passphrase("of another machine"));
+    let made = Authority::create(here.path(), Some(&ours), clock::wall()).expect("made");
+    let handed = made.reveal();
+    Authority::install(there.path(), Some(&theirs), &handed, &made.fingerprint()).expect("kept");
+    sealed(there.path(), &made);
+    assert!(Authority::open(there.path(), Some(&theirs)).is_ok());
+
+    let adopt = |its| {
+        let kept = there.path().join(FILE);
+        Authority::adopt(after.path(), Some(&ours), &kept, its).map(|taken| taken.fingerprint())
+    };
+    assert!(matches!(adopt(Some(&ours)), Err(AuthorityError::Passphrase(_))));
+    assert!(!after.path().join(FILE).exists(), "it can be tried again");
+    assert_eq!(adopt(Some(&theirs)).expect("taken over"), made.fingerprint());
+    sealed(after.path(), &made);
+    assert!(Authority::open(after.path(), Some(&ours)).is_ok());
 }
 
 #[test]
 fn names_come_from_us_and_never_from_the_request() {
     let directory = tempfile::tempdir().expect("a directory");
-    let authority = Authority::create(directory.path(), clock::wall()).expect("made");
+    let authority = Authority::create(directory.path(), None, clock::wall()).expect("made");
     let key = KeyPair::generate().expect("a key");
     // It asks to be another probe, a member and an authority.
     let mut wish = CertificateParams::new(vec![
@@ -106,7 +170,7 @@ fn a_request_that_its_key_did_not_sign_is_refused() {
 #[test]
 fn a_members_certificate_names_it() {
     let directory = tempfile::tempdir().expect("a directory");
-    let authority = Authority::create(directory.path(), clock::wall()).expect("made");
+    let authority = Authority::create(directory.path(), None, clock::wall()).expect("made");
     let key = MemberKey::generate().expect("a key");
     let time = (certified().from, certified().until);
     let (chain, _) = authority.issue_node(3, &key, time).expect("signs");

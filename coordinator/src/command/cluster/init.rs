@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use crosscheck_checks::env::Secrets;
+
 use super::bad_input;
 use crate::cluster::Program;
 use crate::cluster::init::form;
@@ -11,7 +13,8 @@ use crate::settings::Settings;
 
 /// Forms a new cluster on the first machine: a cluster of one, which others then join.
 ///
-/// The data directory must be empty. Afterwards start the coordinator.
+/// The data directory must be empty. Afterwards start the coordinator. The key of the
+/// installation's authority is sealed, if there is an `authority_passphrase`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: crosscheck cluster init --config /etc/crosscheck/coordinator.yaml"
@@ -30,11 +33,12 @@ pub(super) async fn init(
     program: Program,
     out: &mut dyn Write,
 ) -> anyhow::Result<u8> {
-    let settings = match Settings::read(&args.config) {
+    let read = Settings::read_with_passphrase(&args.config, &Secrets::of_process());
+    let (settings, passphrase) = match read {
         Ok(read) => read,
         Err(error) => return bad_input(&error),
     };
-    let identity = match form(&settings, program).await {
+    let identity = match form(&settings, passphrase.as_ref(), program).await {
         Ok(identity) => identity,
         Err(error) => return bad_input(&error),
     };

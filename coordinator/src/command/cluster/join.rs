@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use crosscheck_checks::env::Secrets;
+
 use super::bad_input;
 use crate::cluster::Program;
 use crate::cluster::join::join_at;
@@ -12,7 +14,9 @@ use crate::settings::Settings;
 /// Makes this machine a member of a cluster: it gets a number that no other ever has.
 ///
 /// The data directory must be empty. Afterwards start the coordinator: it gets all data from the
-/// others, and votes as soon as it has caught up (`crosscheck cluster status`).
+/// others, and votes as soon as it has caught up (`crosscheck cluster status`). The key of the
+/// installation's authority comes with the number, and is sealed here by this machine's own
+/// `authority_passphrase`, if there is one.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: crosscheck cluster join --config coordinator.yaml --token T https://10.0.1.1:7401"
@@ -36,11 +40,14 @@ pub(super) async fn join(
     program: &Program,
     out: &mut dyn Write,
 ) -> anyhow::Result<u8> {
-    let settings = match Settings::read(&args.config) {
+    // Before the token is used up.
+    let read = Settings::read_with_passphrase(&args.config, &Secrets::of_process());
+    let (settings, passphrase) = match read {
         Ok(read) => read,
         Err(error) => return bad_input(&error),
     };
-    let joined = join_at(&args.url, &args.token, &settings.data, program).await;
+    let (url, data) = (&args.url, &settings.data);
+    let joined = join_at(url, &args.token, data, passphrase.as_ref(), program).await;
     let identity = match joined {
         Ok(identity) => identity,
         Err(error) => return bad_input(&error),

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 
 use super::*;
-use crate::backup;
+use crate::backup::{self, Vouching};
 use crate::settings::Settings;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,9 +39,11 @@ async fn a_backup_under_load_is_one_moment_and_a_restored_cluster_begins_there()
     let data = directory.path().join("data");
     let text = format!("data: {}\nlisten: {{ raft: \"127.0.0.1:9\" }}\n", data.display());
     let settings = Settings::parse("c.yaml", &text).expect("good");
-    let restored = backup::restore(&settings, &file, None, &mut |_| {}).await.expect("restored");
+    let restored = backup::restore(&settings, &file, Vouching::default(), &mut |_| {})
+        .await
+        .expect("restored");
     assert!(
-        backup::restore(&settings, &file, None, &mut |_| {}).await.is_err(),
+        backup::restore(&settings, &file, Vouching::default(), &mut |_| {}).await.is_err(),
         "not empty any more"
     );
 

@@ -33,7 +33,7 @@ impl Installation {
     /// Number 1 has founded it.
     async fn found() -> Self {
         let folder = tempfile::tempdir().expect("a directory");
-        Authority::create(folder.path(), clock::wall()).expect("made");
+        Authority::create(folder.path(), None, clock::wall()).expect("made");
         let (keys, urls) = (BTreeMap::new(), BTreeMap::new());
         let mut own = Self { folder, keys, urls, machines: BTreeMap::new() };
         own.key(1);
@@ -46,7 +46,7 @@ impl Installation {
     }
 
     fn authority(&self) -> Authority {
-        Authority::open(self.folder.path()).expect("there")
+        Authority::open(self.folder.path(), None).expect("there")
     }
 
     fn data(&self, node: u64) -> std::path::PathBuf {
