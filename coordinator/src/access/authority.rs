@@ -64,7 +64,7 @@ pub enum AuthorityError {
     Sealed(PathBuf),
     /// It is sealed with another passphrase.
     #[error(
-        "the passphrase does not open the key in `{0}`, which stays as it is: each coordinator may have another one. If it is lost, empty the data directory, then `crosscheck cluster remove` this coordinator's number and `crosscheck cluster token` on a coordinator that runs, and `crosscheck cluster join` here"
+        "the passphrase does not open the key in `{0}`, which stays as it is: each coordinator may have another one, and `crosscheck restore` takes that of a kept file as `--authority-passphrase`. If it is lost, empty the data directory, then `crosscheck cluster remove` this coordinator's number and `crosscheck cluster token` on a coordinator that runs, and `crosscheck cluster join` here"
     )]
     Passphrase(PathBuf),
     /// The key cannot be sealed.
