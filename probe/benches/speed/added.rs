@@ -1,14 +1,15 @@
-//! What the probe adds to a time that is known: a server answers after exactly 10 ms.
+//! What the probe adds to a time that is known, and what a bare loop does: a server answers after
+//! exactly 10 ms.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
 
-use crate::ground::{Ground, HELD};
-use crate::racer::Probe;
+use crate::ground::{Ground, HELD, HOLD_PORT};
+use crate::racer::{Probe, Racer, name_ports, pinned};
 use crate::sink::TIMED;
-use crate::usage;
+use crate::usage::{self, Time};
 use crate::work::{Work, assigned};
 
 /// Checks of the exact server.
@@ -32,6 +33,8 @@ pub(crate) enum Beside {
 /// What was added to 10 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Added {
+    /// Who timed it.
+    pub(crate) who: &'static str,
     /// What was done beside.
     pub(crate) beside: Beside,
     /// How busy the core was with the probe, 1 being all of it.
@@ -67,21 +70,65 @@ pub(crate) async fn added(ground: &Ground, beside: Beside, window: Duration) -> 
     probe.sink.forget();
     let processor = usage::processor_time(probe.program.id());
     tokio::time::sleep(window).await;
-    let processor = usage::processor_time(probe.program.id()) - processor;
-    let (mut took, server) = (probe.sink.heard().took, ground.held_back_late().await);
+    let processor = usage::processor_time(probe.program.id()).since(processor);
+    let (took, server) = (probe.sink.heard().took, ground.held_back_late().await);
     probe.end().await;
-    took.sort_unstable();
-    let over = |share: usize| {
-        let at = took.len() * share / 100;
-        let took = took.get(at).copied().unwrap_or_default();
-        (took.as_secs_f64() - HELD.as_secs_f64()) * 1_000.0
-    };
-    Added {
-        beside,
-        core: processor.as_secs_f64() / window.as_secs_f64(),
-        runs: took.len(),
-        median_ms: over(50),
-        p99_ms: over(99),
-        server_p99_ms: server.as_secs_f64() * 1_000.0,
+    Added::new(Racer::Probe, beside, (processor, window), took, server)
+}
+
+/// The same of a plain loop.
+///
+/// # Panics
+/// It does not run.
+pub(crate) async fn bare(ground: &Ground, beside: Beside, window: Duration) -> Added {
+    let mut command = pinned(std::env::current_exe().expect("a program has a file"));
+    command.args(["timed", "--held", &HOLD_PORT.to_string()]);
+    name_ports(&mut command, ground.ports);
+    command.args(["--millis", &window.as_millis().to_string()]);
+    match beside {
+        Beside::Nothing => {}
+        Beside::PerSecond(count) => {
+            command.args(["--per-second", &count.to_string()]);
+        }
+        Beside::TooMuch => {
+            command.arg("--too-much");
+        }
+    }
+    ground.held_back_late().await;
+    let processor = usage::of_ended_children();
+    let done = tokio::task::spawn_blocking(move || command.output()).await.expect("it ends");
+    let done = done.expect("it is there");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let processor = usage::of_ended_children().since(processor);
+    let text = String::from_utf8_lossy(&done.stdout);
+    let micros = text.lines().map(|line| line.parse().expect("a number of microseconds"));
+    let took = micros.map(Duration::from_micros).collect();
+    let server = ground.held_back_late().await;
+    Added::new(Racer::Floor, beside, (processor, window), took, server)
+}
+
+impl Added {
+    fn new(
+        who: Racer,
+        beside: Beside,
+        (processor, window): (Time, Duration),
+        mut took: Vec<Duration>,
+        server: Duration,
+    ) -> Self {
+        took.sort_unstable();
+        let over = |share: usize| {
+            let at = took.len() * share / 100;
+            let took = took.get(at).copied().unwrap_or_default();
+            (took.as_secs_f64() - HELD.as_secs_f64()) * 1_000.0
+        };
+        Self {
+            who: who.name(),
+            beside,
+            core: processor.all.as_secs_f64() / window.as_secs_f64(),
+            runs: took.len(),
+            median_ms: over(50),
+            p99_ms: over(99),
+            server_p99_ms: server.as_secs_f64() * 1_000.0,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Many checks in one probe: what they weigh while they wait, and how late they start.
 
+use std::fmt;
 use std::time::Duration;
 
 use crosscheck_probe::figures::LATENESS_BOUNDS;
@@ -46,14 +47,29 @@ pub(crate) struct Lateness {
     pub(crate) core: f64,
 }
 
-/// Weighs probes of so many checks of this kind.
-pub(crate) async fn weights(work: Work, ground: &Ground, counts: &[u32]) -> Vec<Weight> {
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { checks, bytes, bytes_each } = self;
+        let mib = *bytes as f64 / f64::from(1 << 20);
+        write!(f, "{checks:6} waiting checks: {mib:7.1} MiB, {bytes_each:.0} bytes a check")
+    }
+}
+
+/// Weighs probes of so many checks of this kind, and says each.
+pub(crate) async fn weights(
+    work: Work,
+    ground: &Ground,
+    counts: &[u32],
+    say: impl Fn(&Weight),
+) -> Vec<Weight> {
     let alone = weigh(work, ground, 1).await;
     let mut all = Vec::new();
     for &checks in counts {
         let bytes = weigh(work, ground, checks).await;
         let bytes_each = bytes.saturating_sub(alone) as f64 / f64::from(checks);
-        all.push(Weight { checks, bytes, bytes_each });
+        let weight = Weight { checks, bytes, bytes_each };
+        say(&weight);
+        all.push(weight);
     }
     all
 }
@@ -85,7 +101,7 @@ pub(crate) async fn lateness(
     let (before, dropped, processor) =
         (histogram(&probe).await, missed(&probe).await, usage::processor_time(id));
     tokio::time::sleep(window).await;
-    let (after, processor) = (histogram(&probe).await, usage::processor_time(id) - processor);
+    let (after, processor) = (histogram(&probe).await, usage::processor_time(id).since(processor));
     let dropped = missed(&probe).await - dropped;
     probe.end().await;
     let counts: Vec<f64> =
@@ -102,7 +118,7 @@ pub(crate) async fn lateness(
         p99_s: within(0.99),
         p999_s: within(0.999),
         dropped,
-        core: processor.as_secs_f64() / window.as_secs_f64(),
+        core: processor.all.as_secs_f64() / window.as_secs_f64(),
     }
 }
 

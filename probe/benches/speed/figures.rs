@@ -26,8 +26,10 @@ pub(crate) struct Amount {
     pub(crate) rounds: usize,
     /// How long a window is.
     pub(crate) window: Duration,
-    /// Whether checks are weighed and their lateness and the time added are measured.
-    pub(crate) crowd: bool,
+    /// Whether lateness and the time added are measured.
+    pub(crate) times: bool,
+    /// Whether waiting checks are weighed.
+    pub(crate) memory: bool,
 }
 
 /// One racer's windows, a round each.
@@ -66,9 +68,12 @@ pub(crate) async fn measure(amount: &Amount, say: impl Fn(&str)) -> Figures {
     for &work in &amount.works {
         figures.rows.extend(race(work, &ground, amount, &say).await);
     }
-    if amount.crowd {
+    if amount.times {
         say(&format!("so far:\n{figures}"));
-        crowd(&ground, amount, &mut figures, &say).await;
+        times(&ground, amount, &mut figures, &say).await;
+    }
+    if amount.memory {
+        weigh(&ground, &mut figures, &say).await;
     }
     figures
 }
@@ -97,8 +102,7 @@ async fn race(work: Work, ground: &Ground, amount: &Amount, say: &impl Fn(&str))
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-async fn crowd(ground: &Ground, amount: &Amount, figures: &mut Figures, say: &impl Fn(&str)) {
-    const COUNTS: [u32; 3] = [1_000, 10_000, 100_000];
+async fn times(ground: &Ground, amount: &Amount, figures: &mut Figures, say: &impl Fn(&str)) {
     const MANY: u32 = 100_000;
     /// HTTP checks a second that take four fifths of the core, roughly; the row tells the share.
     const BUSY_SHARE: f64 = 0.8;
@@ -107,6 +111,7 @@ async fn crowd(ground: &Ground, amount: &Amount, figures: &mut Figures, say: &im
     let per_second = BUSY_SHARE * 10_000.0 / cost;
     let busy = Beside::PerSecond(per_second as u32);
     for beside in [Beside::Nothing, busy, Beside::TooMuch] {
+        figures.added.push(added::bare(ground, beside, 3 * amount.window).await);
         figures.added.push(added::added(ground, beside, 3 * amount.window).await);
     }
     for work in [Work::Tcp, Work::Http] {
@@ -114,10 +119,15 @@ async fn crowd(ground: &Ground, amount: &Amount, figures: &mut Figures, say: &im
         let late = crowd::lateness(work, ground, MANY, 3 * amount.window).await;
         figures.lateness.insert(work.label(), late);
     }
+}
+
+async fn weigh(ground: &Ground, figures: &mut Figures, say: &impl Fn(&str)) {
+    const COUNTS: [u32; 3] = [1_000, 10_000, 100_000];
     // On a busy machine the largest may not come about; what was measured before is then said.
     for work in [Work::Tcp, Work::Http] {
         say(&format!("memory, {}; so far:\n{figures}", work.label()));
-        figures.weights.insert(work.label(), crowd::weights(work, ground, &COUNTS).await);
+        let weights = crowd::weights(work, ground, &COUNTS, |weight| say(&weight.to_string()));
+        figures.weights.insert(work.label(), weights.await);
     }
 }
 
@@ -133,35 +143,35 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:6} {:18} {:>14} {:>17} {:>25} {:>14}",
+            "{:7} {:18} {:>14} {:>9} {:>17} {:>25} {:>14}",
             "kind",
             "who",
             "CPU-s per 10k",
+            "of kernel",
             "checks per CPU-s",
             "x bare loop (min-max)",
             "own/kernel"
         )?;
         for Row { work, racer, windows, ratios } in &self.rows {
             let [cost, ..] = spread(windows.iter().map(Window::cost));
+            let all: f64 = windows.iter().map(|window| window.processor_s).sum();
+            let kernel: f64 = windows.iter().map(|window| window.kernel_s).sum();
             let [ratio, least, most] = spread(ratios.iter().copied());
             let told: u64 = windows.iter().map(|window| window.told).sum();
             let counted: u64 = windows.iter().map(|window| window.counted).sum();
             writeln!(
                 f,
-                "{:6} {racer:18} {cost:14.3} {:17.0} {:>25} {:14.4}",
+                "{:7} {racer:18} {cost:14.3} {:>9} {:17.0} {:>25} {:14.4}",
                 work.label(),
+                format!("{:.0} %", 100.0 * kernel / all),
                 10_000.0 / cost,
                 format!("{ratio:.2} ({least:.2}-{most:.2})"),
                 told as f64 / counted as f64,
             )?;
         }
         for (kind, weights) in &self.weights {
-            for Weight { checks, bytes, bytes_each } in weights {
-                let mib = *bytes as f64 / f64::from(1 << 20);
-                writeln!(
-                    f,
-                    "memory, {checks:6} waiting {kind} checks: {mib:7.1} MiB, {bytes_each:.0} bytes a check"
-                )?;
+            for weight in weights {
+                writeln!(f, "memory, {kind}: {weight}")?;
             }
         }
         for (kind, late) in &self.lateness {
@@ -176,7 +186,7 @@ impl fmt::Display for Figures {
                 core * 100.0
             )?;
         }
-        for Added { beside, core, runs, median_ms, p99_ms, server_p99_ms } in &self.added {
+        for Added { who, beside, core, runs, median_ms, p99_ms, server_p99_ms } in &self.added {
             let beside = match beside {
                 Beside::Nothing => "alone".to_owned(),
                 Beside::PerSecond(count) => format!("beside {count} HTTP checks a second"),
@@ -184,7 +194,7 @@ impl fmt::Display for Figures {
             };
             writeln!(
                 f,
-                "added to 10 ms, {beside} ({:.0} % of the core): median {median_ms:.3} ms, p99 \
+                "added to 10 ms by {who}, {beside} ({:.0} % of the core): median {median_ms:.3} ms, p99 \
                  {p99_ms:.3} ms, of {runs} (the server's own p99: {server_p99_ms:.3} ms)",
                 core * 100.0
             )?;

@@ -16,10 +16,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio_rustls::TlsConnector;
 
+use crate::quic;
 use crate::work::{NAME, Ports, Work, address};
 
 /// Checks in flight.
-const IN_FLIGHT: u32 = 16;
+pub(crate) const IN_FLIGHT: u32 = 16;
 
 /// The probe's own header fields.
 const FIELDS: &str =
@@ -32,6 +33,7 @@ struct Loop {
     work: Work,
     ports: Ports,
     tls: Option<TlsConnector>,
+    quic: Option<quinn::ClientConfig>,
     next: AtomicU32,
     until: Instant,
 }
@@ -42,8 +44,9 @@ struct Loop {
 /// A check that is not answered: the loop has nothing to say about it.
 pub(crate) fn run(work: Work, ports: Ports, ca: &Path, time: Duration) -> io::Result<u64> {
     let tls = if work == Work::Https { Some(connector(ca)?) } else { None };
+    let quic = if work == Work::Http3 { Some(quic::client(trusting(ca)?)?) } else { None };
     let until = Instant::now() + time;
-    let all = Loop { work, ports, tls, next: AtomicU32::new(0), until };
+    let all = Loop { work, ports, tls, quic, next: AtomicU32::new(0), until };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if work == Work::Icmp {
@@ -55,6 +58,13 @@ pub(crate) fn run(work: Work, ports: Ports, ca: &Path, time: Duration) -> io::Re
 }
 
 fn connector(ca: &Path) -> io::Result<TlsConnector> {
+    let mut config = trusting(ca)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Of the root in this file, and of nobody else; nothing is resumed.
+fn trusting(ca: &Path) -> io::Result<ClientConfig> {
     let pem = std::fs::read(ca)?;
     let root = CertificateDer::from_pem_slice(&pem).map_err(io::Error::other)?;
     let mut roots = RootCertStore::empty();
@@ -66,8 +76,7 @@ fn connector(ca: &Path) -> io::Result<TlsConnector> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(config)
 }
 
 async fn lane(all: &Loop) -> io::Result<u64> {
@@ -76,12 +85,20 @@ async fn lane(all: &Loop) -> io::Result<u64> {
         let number = all.next.fetch_add(1, Ordering::Relaxed);
         let at = address(number);
         match all.work {
-            Work::Http => get(connect(at, all.ports.http).await?, at, all.ports.http).await?,
+            Work::Http => plain(at, all.ports.http, "/").await?,
+            Work::Journey => {
+                plain(at, all.ports.http, "/").await?;
+                plain(at, all.ports.http, "/ok").await?;
+            }
+            Work::Http3 => {
+                let config = all.quic.as_ref().expect("made for this kind");
+                quic::get(config, at, all.ports.http3).await?;
+            }
             Work::Https => {
                 let stream = connect(at, all.ports.https).await?;
                 let tls = all.tls.as_ref().expect("made for this kind");
                 let name = ServerName::try_from(NAME).expect("a name");
-                get(tls.connect(name, stream).await?, at, all.ports.https).await?;
+                get(tls.connect(name, stream).await?, at, all.ports.https, "/").await?;
             }
             Work::Tcp => drop(connect(at, all.ports.http).await?),
             Work::Dns => ask(number, (at, all.ports.dns).into()).await?,
@@ -90,6 +107,10 @@ async fn lane(all: &Loop) -> io::Result<u64> {
         done += 1;
     }
     Ok(done)
+}
+
+pub(crate) async fn plain(at: Ipv4Addr, port: u16, path: &str) -> io::Result<()> {
+    get(connect(at, port).await?, at, port, path).await
 }
 
 async fn connect(at: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
@@ -102,8 +123,9 @@ async fn get(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     at: Ipv4Addr,
     port: u16,
+    path: &str,
 ) -> io::Result<()> {
-    let request = format!("GET / HTTP/1.1\r\nhost: {at}:{port}\r\n{FIELDS}\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {at}:{port}\r\n{FIELDS}\r\n");
     stream.write_all(request.as_bytes()).await?;
     stream.flush().await?;
     let (mut answer, mut length) = ([0; 4096], 0);

@@ -1,5 +1,5 @@
-//! The targets of the race, all on this network's loopback: nginx, knot, a server that holds its
-//! answers back, and the kernel for echoes.
+//! The targets of the race, all on this network's loopback: nginx, knot, a server of HTTP/3 within
+//! this process, one that holds its answers back, and the kernel for echoes.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
@@ -12,6 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use tempfile::TempDir;
 
 use crate::program::{Program, eventually, write};
+use crate::quic;
 use crate::work::{NAME, Ports};
 
 /// How long a server may take until it answers.
@@ -21,10 +22,10 @@ const START_WITHIN: Duration = Duration::from_secs(20);
 pub(crate) const HELD: Duration = Duration::from_millis(10);
 
 /// Ports of a network that nobody else is on.
-const PORTS: Ports = Ports { http: 8080, https: 8443, dns: 5353 };
+const PORTS: Ports = Ports { http: 8080, https: 8443, http3: 8444, dns: 5353 };
 
 /// The port of the server that holds its answers back.
-const HOLD_PORT: u16 = 8010;
+pub(crate) const HOLD_PORT: u16 = 8010;
 
 /// What the race needs of this network: closed connections that are remembered by the kernel,
 /// and room for those that wait to be accepted.
@@ -61,6 +62,8 @@ impl Ground {
         fs::set_permissions(at, fs::Permissions::from_mode(0o755)).expect("permissions");
         let ca = certify(at);
         let programs = vec![nginx(at), knot(at), holder(at)];
+        let pem = ["leaf.pem", "leaf.key"].map(|name| fs::read(at.join(name)).expect("written"));
+        quic::serve(PORTS.http3, &pem);
         for port in [PORTS.http, PORTS.https, HOLD_PORT] {
             eventually(START_WITHIN, "a target listens", async || {
                 let seen = TcpStream::connect((Ipv4Addr::LOCALHOST, port));

@@ -10,12 +10,14 @@
 //! All of it is on a network of its own, so that the kernel's counters are the race's alone.
 
 mod added;
+mod bare_times;
 mod crowd;
 mod figures;
 mod floor;
 mod ground;
 mod peer;
 mod program;
+mod quic;
 mod racer;
 mod sink;
 mod usage;
@@ -46,7 +48,7 @@ struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',')]
     kinds: Vec<Work>,
     /// Rounds of the race.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Seconds of each window.
     #[arg(long, default_value_t = 3)]
@@ -57,6 +59,9 @@ struct Arguments {
     /// No race.
     #[arg(long, conflicts_with = "only_race")]
     no_race: bool,
+    /// Only what waiting checks weigh.
+    #[arg(long, conflicts_with = "only_race")]
+    only_memory: bool,
     /// Only the race: no memory, no lateness, no time added.
     #[arg(long)]
     only_race: bool,
@@ -79,6 +84,22 @@ enum Role {
         ports: Ports,
         #[arg(long)]
         ca: PathBuf,
+        #[arg(long)]
+        millis: u64,
+    },
+    /// The bare loop that times the server of an exact time, beside so many checks of HTTP.
+    #[command(hide = true)]
+    Timed {
+        #[command(flatten)]
+        ports: Ports,
+        #[arg(long)]
+        held: u16,
+        /// So many a second; left out, none.
+        #[arg(long, default_value_t = 0)]
+        per_second: u32,
+        /// As many as it can do, besides.
+        #[arg(long)]
+        too_much: bool,
         #[arg(long)]
         millis: u64,
     },
@@ -117,12 +138,18 @@ fn alone() -> std::io::Error {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<String> {
-    let Arguments { role, kinds, rounds, seconds, no_peers, no_race, only_race, json, .. } =
+    let Arguments { kinds, rounds, seconds, no_peers, only_race, only_memory, json, .. } =
         arguments;
-    match role {
+    match arguments.role {
         Some(Role::Floor { work, ports, ca, millis }) => {
             let done = floor::run(work, ports, &ca, Duration::from_millis(millis))?;
             return Ok(format!("{done}\n"));
+        }
+        Some(Role::Timed { ports, held, per_second, too_much, millis }) => {
+            let time = Duration::from_millis(millis);
+            let took = bare_times::run((ports, held), (per_second, too_much), time)?;
+            let lines = took.iter().map(|took| format!("{}\n", took.as_micros()));
+            return Ok(lines.collect());
         }
         Some(Role::Hold { port, millis }) => {
             floor::hold(port, Duration::from_millis(millis))?;
@@ -134,7 +161,7 @@ fn run(arguments: Arguments) -> anyhow::Result<String> {
     // For the client that asks blackbox_exporter; it is the process's first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let works = match kinds.is_empty() {
-        _ if no_race => Vec::new(),
+        _ if arguments.no_race || only_memory => Vec::new(),
         true => Work::ALL.to_vec(),
         false => kinds,
     };
@@ -143,7 +170,8 @@ fn run(arguments: Arguments) -> anyhow::Result<String> {
         peers: !no_peers,
         rounds,
         window: Duration::from_secs(seconds),
-        crowd: !only_race,
+        times: !only_race && !only_memory,
+        memory: !only_race,
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

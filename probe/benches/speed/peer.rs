@@ -65,13 +65,14 @@ pub(crate) fn question(url: &str, work: Work, at: Ipv4Addr, ports: Ports) -> Str
         Work::Tcp => ("tcp", format!("{at}:{}", ports.http)),
         Work::Icmp => ("icmp", at.to_string()),
         Work::Dns => ("dns", format!("{at}:{}", ports.dns)),
+        Work::Http3 | Work::Journey => unreachable!("it does not do {work:?}"),
     };
     format!("{url}?module={module}&target={target}")
 }
 
 /// One check by a plugin.
 pub(crate) fn plugin(name: &str, work: Work, ground: &Ground, number: u32) -> Command {
-    let (at, Ports { http, https, dns }) = (address(number).to_string(), ground.ports);
+    let (at, Ports { http, https, dns, .. }) = (address(number).to_string(), ground.ports);
     let mut command = pinned(format!("{PLUGINS}/{name}"));
     match work {
         Work::Http => command.args(["-I", &at, "-p", &http.to_string(), "-u", "/"]),
@@ -93,6 +94,7 @@ pub(crate) fn plugin(name: &str, work: Work, ground: &Ground, number: u32) -> Co
             let question = format!("n{number}.{NAME}");
             command.args(["-H", &at, "-p", &dns.to_string(), "-l", &question])
         }
+        Work::Http3 | Work::Journey => unreachable!("no plugin does {work:?}"),
     };
     command
 }

@@ -14,7 +14,7 @@ use crate::ground::Ground;
 use crate::peer;
 use crate::program::{Program, eventually, free_port, write};
 use crate::sink::Sink;
-use crate::usage;
+use crate::usage::{self, Time};
 use crate::work::{Ports, Work, address};
 
 /// The processor of whoever is measured; targets and driver are on another.
@@ -39,6 +39,8 @@ pub(crate) struct Window {
     pub(crate) checks: u64,
     /// Processor time, in seconds.
     pub(crate) processor_s: f64,
+    /// What of it the kernel took.
+    pub(crate) kernel_s: f64,
     /// How many the racer says that it did, in all its life.
     pub(crate) told: u64,
     /// How many the kernel counted in that time.
@@ -46,6 +48,11 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    fn new(checks: u64, processor: Time, told: u64, counted: u64) -> Self {
+        let (processor_s, kernel_s) = (processor.all.as_secs_f64(), processor.kernel.as_secs_f64());
+        Self { checks, processor_s, kernel_s, told, counted }
+    }
+
     /// Seconds of processor time for 10,000 checks.
     pub(crate) fn cost(&self) -> f64 {
         self.processor_s * 10_000.0 / self.checks.max(1) as f64
@@ -80,12 +87,18 @@ impl Racer {
 
     /// Who does this work.
     pub(crate) fn of(work: Work) -> Vec<Self> {
-        let mut all = vec![Self::Floor, Self::Probe, Self::Blackbox];
+        let mut all = vec![Self::Floor, Self::Probe];
         all.extend(match work {
-            Work::Http | Work::Https => vec![Self::Tool("wrk"), Self::Plugin("check_http")],
-            Work::Tcp => vec![Self::Plugin("check_tcp")],
-            Work::Icmp => vec![Self::Tool("fping"), Self::Plugin("check_icmp")],
-            Work::Dns => vec![Self::Tool("dnsperf"), Self::Plugin("check_dig")],
+            Work::Http | Work::Https => {
+                vec![Self::Blackbox, Self::Tool("wrk"), Self::Plugin("check_http")]
+            }
+            Work::Tcp => vec![Self::Blackbox, Self::Plugin("check_tcp")],
+            Work::Icmp => {
+                vec![Self::Blackbox, Self::Tool("fping"), Self::Plugin("check_icmp")]
+            }
+            Work::Dns => vec![Self::Blackbox, Self::Tool("dnsperf"), Self::Plugin("check_dig")],
+            // None of those does it.
+            Work::Http3 | Work::Journey => Vec::new(),
         });
         all
     }
@@ -117,12 +130,18 @@ fn floor(work: Work, ground: &Ground, window: Duration) -> Command {
     let mut command = pinned(std::env::current_exe().expect("a program has a file"));
     let name = clap::ValueEnum::to_possible_value(&work).expect("it has a name");
     command.arg("floor").arg(name.get_name());
-    let Ports { http, https, dns } = ground.ports;
-    for (word, port) in [("--http", http), ("--https", https), ("--dns", dns)] {
-        command.arg(word).arg(port.to_string());
-    }
+    name_ports(&mut command, ground.ports);
     command.arg("--ca").arg(&ground.ca).arg("--millis").arg(window.as_millis().to_string());
     command
+}
+
+/// Tells this program, started again, where the targets listen.
+pub(crate) fn name_ports(command: &mut Command, ports: Ports) {
+    let Ports { http, https, http3, dns } = ports;
+    let named = [("--http", http), ("--https", https), ("--http3", http3), ("--dns", dns)];
+    for (word, port) in named {
+        command.arg(word).arg(port.to_string());
+    }
 }
 
 /// A program that does its checks and ends. What it prints may be how many those were.
@@ -131,10 +150,10 @@ async fn once(work: Work, mut command: Command) -> Window {
     let done = tokio::task::spawn_blocking(move || command.output()).await.expect("it ends");
     let done = done.expect("it is installed");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let processor = usage::of_ended_children() - processor;
+    let processor = usage::of_ended_children().since(processor);
     let checks = usage::served(work) - served;
     let told = String::from_utf8_lossy(&done.stdout).trim().parse().unwrap_or(checks);
-    Window { checks, processor_s: processor.as_secs_f64(), told, counted: checks }
+    Window::new(checks, processor, told, checks)
 }
 
 /// Plugins, four at a time.
@@ -157,9 +176,9 @@ async fn plugins(name: &'static str, work: Work, ground: &Ground, window: Durati
         done
     });
     let told = join_all(lanes).await.into_iter().sum();
-    let processor = usage::of_ended_children() - processor;
+    let processor = usage::of_ended_children().since(processor);
     let counted = usage::served(work) - served;
-    Window { checks: counted, processor_s: processor.as_secs_f64(), told, counted }
+    Window::new(counted, processor, told, counted)
 }
 
 /// A probe that reports to a sink.
@@ -187,7 +206,7 @@ impl Probe {
         );
         let config = write(ground.scratch.path(), "probe.yaml", config);
         let mut command = pinned(built());
-        command.arg("--config").arg(config).env("RUST_LOG", "warn");
+        command.arg("--config").arg(config).env("RUST_LOG", "warn").envs(environment());
         let program = Program::start(&mut command, ground.scratch.path().join("probe.log"));
         Self { program, sink, metrics }
     }
@@ -223,6 +242,13 @@ impl Probe {
     }
 }
 
+/// What the unit of systemd gives the probe.
+fn environment() -> impl Iterator<Item = (&'static str, &'static str)> {
+    const UNIT: &str = include_str!("../../../deploy/systemd/crosscheck-probe.service");
+    let lines = UNIT.lines().filter_map(|line| line.strip_prefix("Environment="));
+    lines.filter_map(|line| line.split_once('='))
+}
+
 /// The probe; another build of it by `CROSSCHECK_PROBE`.
 fn built() -> PathBuf {
     let own = || PathBuf::from(env!("CARGO_BIN_EXE_crosscheck-probe"));
@@ -238,11 +264,11 @@ async fn probe(work: Work, ground: &Ground, window: Duration) -> Window {
     let id = probe.program.id();
     let (served, processor) = (usage::served(work), usage::processor_time(id));
     tokio::time::sleep(window).await;
-    let processor = usage::processor_time(id) - processor;
+    let processor = usage::processor_time(id).since(processor);
     let checks = usage::served(work) - served;
     let told = probe.end().await;
     let counted = usage::served(work) - before;
-    Window { checks, processor_s: processor.as_secs_f64(), told, counted }
+    Window::new(checks, processor, told, counted)
 }
 
 async fn blackbox(work: Work, ground: &Ground, window: Duration) -> Window {
@@ -272,7 +298,7 @@ async fn blackbox(work: Work, ground: &Ground, window: Duration) -> Window {
     let id = exporter.program.id();
     let (served, processor) = (usage::served(work), usage::processor_time(id));
     let told = probe(Instant::now() + window).await;
-    let processor = usage::processor_time(id) - processor;
+    let processor = usage::processor_time(id).since(processor);
     let checks = usage::served(work) - served;
-    Window { checks, processor_s: processor.as_secs_f64(), told, counted: checks }
+    Window::new(checks, processor, told, checks)
 }

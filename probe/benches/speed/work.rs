@@ -31,6 +31,10 @@ pub(crate) enum Work {
     Icmp,
     /// One question over UDP from a new socket.
     Dns,
+    /// `GET /` over HTTP/3: a QUIC connection of its own, the chain verified.
+    Http3,
+    /// A journey of two requests of plain HTTP, the second made of what the first was answered.
+    Journey,
 }
 
 /// Where the targets listen.
@@ -42,6 +46,9 @@ pub(crate) struct Ports {
     /// HTTPS.
     #[arg(long, default_value_t = 0)]
     pub(crate) https: u16,
+    /// HTTP/3, so of UDP.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) http3: u16,
     /// The name server.
     #[arg(long, default_value_t = 0)]
     pub(crate) dns: u16,
@@ -55,7 +62,8 @@ pub(crate) fn address(number: u32) -> Ipv4Addr {
 
 impl Work {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Http, Self::Https, Self::Tcp, Self::Icmp, Self::Dns];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Http, Self::Https, Self::Tcp, Self::Icmp, Self::Dns, Self::Http3, Self::Journey];
 
     /// As people know it.
     pub(crate) const fn label(self) -> &'static str {
@@ -65,15 +73,18 @@ impl Work {
             Self::Tcp => "TCP",
             Self::Icmp => "ICMP",
             Self::Dns => "DNS",
+            Self::Http3 => "HTTP/3",
+            Self::Journey => "journey",
         }
     }
 
     fn kind(self) -> &'static str {
         match self {
-            Self::Http | Self::Https => "http",
+            Self::Http | Self::Https | Self::Http3 => "http",
             Self::Tcp => "tcp",
             Self::Icmp => "icmp",
             Self::Dns => "dns",
+            Self::Journey => "journey",
         }
     }
 
@@ -89,6 +100,17 @@ impl Work {
             Self::Icmp => json!({ "host": at, "count": 1 }),
             Self::Dns => json!({
                 "name": format!("n{number}.{NAME}"), "server": format!("{at}:{}", ports.dns),
+            }),
+            Self::Http3 => json!({
+                "url": format!("https://{at}:{}/", ports.http3),
+                "server_name": NAME, "ca": ca, "version": 3,
+            }),
+            Self::Journey => json!({
+                "base": format!("http://{at}:{}", ports.http),
+                "steps": [
+                    { "name": "first", "url": "/", "save": { "word": { "matches": "(ok)" } } },
+                    { "name": "second", "url": "/{{word}}" },
+                ],
             }),
         }
     }
