@@ -3,18 +3,22 @@
 //! All network kinds pass through here, so that no connection is made to an address that the
 //! guard has not seen, and no phase goes untimed. Nothing is pooled, cached or raced.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use crosscheck_model::{Cause, Family, Outcome, Phase, Phases, Status};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::env::{Env, Secrets};
 use crate::excerpt;
 use crate::guard::Guard;
-use crate::resolve::Failure;
+use crate::resolve::{self, Failure};
 
 /// An open connection.
 #[derive(Debug)]
@@ -35,6 +39,9 @@ pub struct Timer {
     limit: Duration,
     phases: Phases,
     address: Option<SocketAddr>,
+    /// Rings at the deadline. One for all waits of the run: each of its own would be put into the
+    /// runtime's list of timers and taken out again.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 /// The longest detail: it is read on a telephone.
@@ -48,16 +55,18 @@ impl Timer {
 
     /// The clock of a run that has begun then.
     pub fn since(started: Instant, limit: Duration) -> Self {
-        let phases = Phases::default();
-        Self { started, deadline: started + limit, limit, phases, address: None }
+        Self::new(started, started + limit, limit)
     }
 
     /// A clock for a part of the run, which begins now and ends `reserve` before the whole.
     pub fn part(&self, reserve: Duration) -> Self {
-        let (started, phases) = (Instant::now(), Phases::default());
+        let started = Instant::now();
         let deadline = self.deadline.checked_sub(reserve).unwrap_or(started);
-        let limit = self.limit.saturating_sub(reserve);
-        Self { started, deadline, limit, phases, address: None }
+        Self::new(started, deadline, self.limit.saturating_sub(reserve))
+    }
+
+    fn new(started: Instant, deadline: Instant, limit: Duration) -> Self {
+        Self { started, deadline, limit, phases: Phases::default(), address: None, alarm: None }
     }
 
     /// Takes over what a part has measured.
@@ -108,13 +117,28 @@ impl Timer {
         work: impl Future<Output = T>,
     ) -> Result<T, Failure> {
         let begun = Instant::now();
-        match timeout_at(self.deadline, work).await {
-            Ok(done) => {
+        match self.within(work).await {
+            Some(done) => {
                 self.phases.add(phase, begun.elapsed());
                 Ok(done)
             }
-            Err(_) => Err(self.ran_out(phase)),
+            None => Err(self.ran_out(phase)),
         }
+    }
+
+    /// Does the work; `None`: the deadline fell.
+    pub async fn within<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        let (alarm, deadline) = (&mut self.alarm, self.deadline);
+        poll_fn(|context| {
+            if let Poll::Ready(done) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(done));
+            }
+            let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            // Whoever has always more to say must not use up what the deadline needs to be seen.
+            pin!(unconstrained(alarm.as_mut())).poll(context).map(|()| None)
+        })
+        .await
     }
 
     /// The outcome of the run: what was measured, and the failure if there is one. What is
@@ -208,12 +232,13 @@ pub async fn find(
     family: Family,
     timer: &mut Timer,
 ) -> Result<Vec<SocketAddr>, Failure> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        // An address is no name: there is no phase to time.
+        return Ok(vec![SocketAddr::new(resolve::literal(address, family)?, port)]);
+    }
     let lookup = env.resolver.lookup(host, family, timer.remaining());
-    let addresses = if host.parse::<IpAddr>().is_ok() {
-        lookup.await? // An address is no name: there is no phase to time.
-    } else {
-        timer.phase(Phase::Dns, lookup).await??
-    };
+    // Boxed: what asking a name server needs would lie in every run's memory.
+    let addresses = timer.phase(Phase::Dns, Box::pin(lookup)).await??;
     if addresses.is_empty() {
         let detail = format!("`{host}` has no {} address", family_word(family));
         return Err(Failure { cause: Cause::DnsNoAddress, detail });

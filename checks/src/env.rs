@@ -31,6 +31,13 @@ pub struct Env {
     pub programs: Programs,
 }
 
+impl Env {
+    /// The same for one run; see [`Secrets::of_run`].
+    pub fn of_run(&self) -> Self {
+        Self { secrets: self.secrets.of_run(), ..self.clone() }
+    }
+}
+
 /// Reads secrets where the check runs, and remembers their values to blot them out of what is
 /// reported.
 #[derive(Clone, Default)]

@@ -122,7 +122,7 @@ impl Resolver {
     fn known(&self, host: &str, family: Family) -> Option<Result<Vec<IpAddr>, Failure>> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = bare.parse::<IpAddr>() {
-            return Some(literal(address, family));
+            return Some(literal(address, family).map(|address| vec![address]));
         }
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         if let Source::System(system) = &self.source {
@@ -136,9 +136,13 @@ impl Resolver {
     }
 }
 
-fn literal(address: IpAddr, family: Family) -> Result<Vec<IpAddr>, Failure> {
+/// The address, if it is of the family.
+///
+/// # Errors
+/// It is of the other.
+pub(crate) fn literal(address: IpAddr, family: Family) -> Result<IpAddr, Failure> {
     if is_of(address, family) {
-        return Ok(vec![address]);
+        return Ok(address);
     }
     let (is, asked) = match family {
         Family::V4 => ("IPv6", "v4"),

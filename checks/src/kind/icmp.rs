@@ -17,7 +17,7 @@ use super::{Check, Defaults, Kind, SettingsError, causes};
 use crate::dial::Timer;
 use crate::env::Env;
 use crate::gather::Endpoint;
-use crate::resolve::Failure;
+use crate::resolve::{self, Failure};
 use crate::text::{Host, Percent, Size, Span};
 
 /// Pings a host.
@@ -172,10 +172,12 @@ impl IcmpCheck {
     /// The address to ping: the first that the guard allows.
     async fn find(&self, env: &Env, timer: &mut Timer) -> Result<IpAddr, Failure> {
         let host = &self.settings.host;
-        let lookup = env.resolver.lookup(host.as_str(), self.family, timer.remaining());
         let addresses = match host.ip() {
-            Some(_) => lookup.await?,
-            None => timer.phase(Phase::Dns, lookup).await??,
+            Some(address) => vec![resolve::literal(address, self.family)?],
+            None => {
+                let lookup = env.resolver.lookup(host.as_str(), self.family, timer.remaining());
+                timer.phase(Phase::Dns, Box::pin(lookup)).await??
+            }
         };
         let mut blocked = None;
         for address in addresses {

@@ -162,7 +162,7 @@ impl JourneyCheck {
         let plan = &self.0;
         // Its time is not the target's.
         let prepared = plan.steps.iter().try_for_each(|step| step.client.prepare());
-        let env = &Env { secrets: env.secrets.of_run(), ..env.clone() };
+        let env = &env.of_run();
         let reserve = plan.reserve.unwrap_or(deadline / RESERVE_SHARE);
         let always = plan.steps.iter().any(|step| step.always);
         let reserve = reserve.min(deadline / RESERVE_SHARE_AT_MOST);

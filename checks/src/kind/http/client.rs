@@ -90,6 +90,12 @@ impl Client {
         self.plan.family
     }
 
+    /// Whether a sending may come to know secrets that are not the configuration's own text: tokens,
+    /// and what is made of several secrets.
+    pub(in crate::kind) fn may_learn_secrets(&self) -> bool {
+        self.plan.login.is_some() || self.plan.payload.is_some() || self.plan.proxy.is_some()
+    }
+
     /// Reads the files of TLS at the first run: their time is not the target's.
     pub(in crate::kind) fn prepare(&self) -> Result<(), Failure> {
         if self.plan.target.is_https() || self.plan.redirects > 0 {

@@ -99,9 +99,9 @@ where
             Ok((head, Incoming::Http1(body)))
         }
     };
-    let answered = timeout_at(timer.deadline(), exchange).await;
+    let answered = timer.within(exchange).await;
     let spoken = if is_http2 { Spoken::Http2 } else { Spoken::Http1 };
-    finish(answered.ok(), spoken, begun, marks, timer)
+    finish(answered, spoken, begun, marks, timer)
 }
 
 /// The same over a QUIC connection.
@@ -113,11 +113,11 @@ pub(super) async fn ask_by_http3(
     let marks = Shared::default();
     let begun = Instant::now();
     let exchange = Box::pin(http3::ask(connection, request, &marks));
-    let answered = timeout_at(timer.deadline(), exchange).await.map(|answered| {
+    let answered = timer.within(exchange).await.map(|answered| {
         let (head, body) = answered.map_err(Fault::Http3)?;
         Ok((head, Incoming::Http3(Box::new(body))))
     });
-    finish(answered.ok(), Spoken::Http3, begun, marks, timer)
+    finish(answered, Spoken::Http3, begun, marks, timer)
 }
 
 /// Times the exchange, however it ended; `None`: at the deadline.

@@ -27,9 +27,9 @@ pub(in crate::kind) struct Plan {
     pub(super) target: Target,
     pub(super) method: Method,
     pub(super) headers: Vec<(HeaderName, Text)>,
-    pub(super) payload: Option<Payload>,
+    /// Boxed as the proxy is: few have one, and a probe keeps many plans.
+    pub(super) payload: Option<Box<Payload>>,
     pub(super) login: Option<Login>,
-    /// Few have one, and a probe keeps many plans.
     pub(super) proxy: Option<Box<Proxy>>,
     pub(super) accept_encoding: HeaderValue,
     pub(super) host: Option<HeaderValue>,
@@ -102,7 +102,7 @@ impl Plan {
             }
             parsed
         });
-        let payload = Payload::of(&settings, &mut faults);
+        let payload = Payload::of(&settings, &mut faults).map(Box::new);
         let wanted = wanted(&settings, &mut faults);
         if !faults.0.is_empty() {
             return Err(faults.0);

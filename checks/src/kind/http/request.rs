@@ -57,7 +57,7 @@ impl Prepared {
     /// Reads the secrets.
     pub(super) fn new(plan: &Plan, words: &Words<'_>) -> Result<Self, Failure> {
         let read = |text| words.resolve(text);
-        let mut headers = Vec::with_capacity(plan.headers.len() + 2);
+        let mut headers = Vec::with_capacity(plan.headers.len());
         let mut credentials = None;
         for (name, text) in &plan.headers {
             let is_secret = words.is_secret(text) || CREDENTIALS.contains(name);

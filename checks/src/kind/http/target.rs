@@ -1,6 +1,7 @@
 //! Where a request goes and how: the URL and the method, parsed where they are read.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crosscheck_model::Family;
 use http::Method;
@@ -11,9 +12,10 @@ use url::Url;
 
 use crate::text::{Host, Refused};
 
-/// An absolute `http` or `https` URL with a host, without credentials and fragment.
+/// An absolute `http` or `https` URL with a host, without credentials and fragment. Clones share it:
+/// each run has some.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::kind) struct Target(Url);
+pub(in crate::kind) struct Target(Arc<Url>);
 
 impl Target {
     /// Takes the URL.
@@ -28,7 +30,7 @@ impl Target {
             return Err("a URL with a user or password; write them in `basic`".to_owned());
         }
         url.set_fragment(None);
-        Ok(Self(url))
+        Ok(Self(Arc::new(url)))
     }
 
     pub(in crate::kind) fn parse(text: &str) -> Result<Self, String> {

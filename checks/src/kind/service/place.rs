@@ -23,7 +23,8 @@ pub(crate) struct Place {
     /// Of a name.
     pub(crate) family: Family,
     slower_than: Option<Duration>,
-    security: Option<Security>,
+    /// Boxed: most have none, and a probe keeps many places.
+    security: Option<Box<Security>>,
 }
 
 /// How TLS is spoken.
@@ -79,6 +80,7 @@ impl Place {
         if !errors.is_empty() {
             return Err(errors);
         }
+        let security = security.map(Box::new);
         Ok(Self { address, family, slower_than: slower_than.map(Span::get), security })
     }
 
