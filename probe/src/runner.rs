@@ -20,9 +20,6 @@ use futures_util::future::BoxFuture;
 
 use crate::health::{Answer, Reference, TIMEOUT};
 
-/// A check that ignores its deadline is stopped this much later.
-const GRACE: Duration = Duration::from_millis(500);
-
 /// Runs checks and asks references.
 pub trait Prober: Send + Sync + 'static {
     /// Runs a check once; the outcome comes by `deadline`.
@@ -44,14 +41,11 @@ pub trait Prober: Send + Sync + 'static {
     }
 }
 
-/// Runs a check whatever it does: one that panics or never ends has no opinion.
-pub(crate) async fn contained(run: impl Future<Output = Outcome>, deadline: Duration) -> Outcome {
+/// Runs a check whatever it does: one that panics has no opinion.
+pub(crate) async fn contained(run: impl Future<Output = Outcome>) -> Outcome {
     let run = std::panic::AssertUnwindSafe(run).catch_unwind();
-    match tokio::time::timeout(deadline + GRACE, run).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Outcome::unknown(Cause::Setup, "the check panicked; this is a bug"),
-        Err(_) => Outcome::unknown(Cause::Setup, "the check ignored its deadline; this is a bug"),
-    }
+    let panicked = |_| Outcome::unknown(Cause::Setup, "the check panicked; this is a bug");
+    run.await.unwrap_or_else(panicked)
 }
 
 /// Gathers evidence whatever it does: nothing is found by one that panics or never ends.

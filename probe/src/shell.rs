@@ -3,9 +3,9 @@
 //! without waking another thread. A thread is its timer; runs and messages are tasks of the async
 //! runtime; the disk has a thread of its own, so that no fsync makes a check late.
 
+mod flights;
 mod starter;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
+use self::flights::Flights;
 use self::starter::Waiting;
 use crate::Mono;
 use crate::figures::Figures;
@@ -102,7 +103,7 @@ pub fn start(mut setup: Setup, parts: Parts) -> io::Result<Running> {
         notices: Notices::default(),
         disk: Some(disk),
         waiting: Waiting::default(),
-        runs: BTreeMap::new(),
+        runs: Flights::default(),
         orders: None,
         wake: Mono::ZERO,
         asleep_until: Mono::ZERO,
@@ -154,7 +155,7 @@ struct State {
     /// `None` after the end, so that the disk's thread ends too.
     disk: Option<Sender<DiskOp>>,
     waiting: Waiting,
-    runs: BTreeMap<u64, AbortHandle>,
+    runs: Flights,
     orders: Option<AbortHandle>,
     /// When the machine wants to be stepped, whatever happens before.
     wake: Mono,
@@ -187,6 +188,9 @@ impl Shell {
             let until = state.sleeps_until();
             if until <= now {
                 state.stepped = now;
+                for overdue in state.runs.overdue(now) {
+                    self.take(&mut state, overdue);
+                }
                 self.take(&mut state, Event::Time);
                 continue;
             }
@@ -213,8 +217,10 @@ impl Shell {
         if state.ended {
             return;
         }
+        let mut leaves_room = false;
         if let Event::Ended { run, .. } = &event {
-            state.runs.remove(run);
+            state.runs.ended(*run);
+            leaves_room = state.waiting.is_empty();
         }
         let now = self.clock.elapsed();
         let effects = state.probe.step(now, event);
@@ -227,6 +233,10 @@ impl Shell {
                 return;
             }
             self.carry_out(state, effect);
+        }
+        if leaves_room {
+            // One for one: no more are under way than were, and nobody needs to be woken for it.
+            starter::begin_next(self, state);
         }
         if !state.waiting.is_empty() {
             self.starter.notify_one();
@@ -244,10 +254,11 @@ impl Shell {
                     Event::Gathered { id: gathering.id, found: Box::new(gathered(work).await) }
                 });
             }
-            Effect::Cancel(run) => match state.runs.remove(&run) {
-                Some(task) => task.abort(),
-                None => state.waiting.cancel(run),
-            },
+            Effect::Cancel(run) => {
+                if !state.runs.stop(run) {
+                    state.waiting.cancel(run);
+                }
+            }
             Effect::Forget(check) => self.prober.forget(&check),
             Effect::Ask(round) => {
                 for (place, reference) in round.references.iter().enumerate() {
@@ -305,7 +316,7 @@ impl Shell {
         self.spawn(async move {
             let started: Mono = clock.elapsed();
             let work = async { prober.run(&run.check, deadline).await };
-            let outcome = Box::new(contained(work, deadline).await);
+            let outcome = Box::new(contained(work).await);
             Event::Ended { run: run.id, started, ended: clock.elapsed(), outcome }
         })
     }

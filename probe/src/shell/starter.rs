@@ -1,7 +1,8 @@
 //! Lets runs begin no faster than the runtime gets through them. Whatever waits in the runtime's
 //! queue is late by all that stands before it, and a run's times are its verdict: a thousand runs
 //! that begin together would measure each other. So a few begin, and the next ones when whatever was
-//! ready then has had its turn. Runs that only wait for their targets hold up nobody.
+//! ready then has had its turn. Runs that only wait for their targets hold up nobody, and one that has
+//! ended makes room for one that begins at once, if no others wait.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,7 +13,7 @@ use crosscheck_model::observation::Trigger;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-use super::Shell;
+use super::{Shell, State};
 use crate::schedule::Run;
 
 /// So many begin at a time for each thread of the runtime. One run costs 30 to 400 us of a core (TCP,
@@ -87,12 +88,20 @@ fn begin_some(shell: &Arc<Shell>) -> Option<bool> {
     let at_a_time = AT_A_TIME * shell.runtime.metrics().num_workers();
     let mut state = shell.lock();
     for _ in 0..at_a_time {
-        let Some(run) = state.waiting.next() else { break };
-        let id = run.id;
-        let task = shell.begin(run);
-        state.runs.insert(id, task);
+        if !begin_next(shell, &mut state) {
+            break;
+        }
     }
     (!state.ended).then(|| !state.waiting.is_empty())
+}
+
+/// Begins the next run; whether there was one.
+pub(super) fn begin_next(shell: &Arc<Shell>, state: &mut State) -> bool {
+    let Some(run) = state.waiting.next() else { return false };
+    let (id, limit) = (run.id, run.check.spec.schedule.timeout);
+    let task = shell.begin(run);
+    state.runs.begun(id, task, shell.clock.elapsed(), limit);
+    true
 }
 
 #[cfg(test)]
