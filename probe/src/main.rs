@@ -160,8 +160,18 @@ fn log() {
     if std::io::stderr().is_terminal() { log.init() } else { log.json().init() }
 }
 
-#[tokio::main]
-async fn run(arguments: &Work) -> anyhow::Result<()> {
+/// Where there is one processor, one thread does it all and shares its queue with nobody: that costs
+/// less than a pool of one. `TOKIO_WORKER_THREADS` asks for a pool.
+fn run(arguments: &Work) -> anyhow::Result<()> {
+    let is_single = std::thread::available_parallelism().is_ok_and(|count| count.get() == 1);
+    let mut builder = match is_single && std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()?.block_on(work(arguments))
+}
+
+async fn work(arguments: &Work) -> anyhow::Result<()> {
     let config = Config::read(&arguments.config)?;
     if arguments.check_config {
         writeln!(std::io::stdout(), "`{}` is fine", arguments.config.display())?;

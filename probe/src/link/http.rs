@@ -252,6 +252,17 @@ fn unreachable(error: &(dyn std::error::Error + 'static)) -> Failure {
 
 type Pieces = BoxStream<'static, Result<Bytes, reqwest::Error>>;
 
+/// An order out of its line. A large assignment takes a second to read: not on a thread that stamps
+/// the times of runs.
+async fn order(line: BytesMut) -> Result<Order, Failure> {
+    let is_long = line.len() > LONG_LINE;
+    let read = move || serde_json::from_slice(&line).map_err(|error| unreachable(&error));
+    if !is_long {
+        return read();
+    }
+    tokio::task::spawn_blocking(read).await.map_err(|error| unreachable(&error))?
+}
+
 /// Orders out of bytes: one JSON per line.
 fn lines(pieces: Pieces) -> Orders {
     let start = (pieces, BytesMut::new());
@@ -264,13 +275,11 @@ fn lines(pieces: Pieces) -> Orders {
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
-                let order =
-                    serde_json::from_slice::<Order>(&line).map_err(|error| unreachable(&error))?;
                 if line.len() > LONG_LINE {
                     // What follows is short, and would hold the whole room of this one for ever.
                     buffer = BytesMut::from(&buffer[..]);
                 }
-                return Ok(Some((order, (pieces, buffer))));
+                return Ok(Some((order(line).await?, (pieces, buffer))));
             }
             searched = buffer.len();
             if searched > LINE_LIMIT {
