@@ -11,16 +11,18 @@
 //!   and no disk: it can be run in simulation.
 //! - An observation is delivered at least once unless the spool's bound costs it, which is
 //!   counted; a change of state is the last to go.
+//! - A check that the process may die of is held back and says so: Unknown, never Up.
 //! - A probe that was late, stood still or cannot reach the world says Unknown, never Down.
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crosscheck_checks::clock;
 use crosscheck_checks::env::Env;
 use crosscheck_checks::guard::Guard;
 use crosscheck_checks::resolve::Resolver;
+use crosscheck_model::Timestamp;
 
 pub mod anchor;
 pub mod average;
@@ -50,6 +52,7 @@ pub mod spool;
 mod spread;
 pub mod state;
 pub mod store;
+pub mod trial;
 pub mod trust;
 pub mod uplink;
 
@@ -61,6 +64,7 @@ pub use shell::{Parts, Running};
 use crate::probe::Setup;
 use crate::runner::KindProber;
 use crate::store::{FileStore, MemoryStore, Store};
+use crate::trial::{Keeper, Life};
 
 /// A moment on the monotonic clock: the time since the process began.
 pub type Mono = Duration;
@@ -90,8 +94,22 @@ pub fn start_with(config: &Config, link: impl Link, prober: impl Prober) -> io::
         Some(directory) => Box::new(FileStore::open(&directory.join("spool"))?),
         None => Box::new(MemoryStore::default()),
     };
-    let parts = Parts { link: Arc::new(link), prober: Arc::new(prober), store };
-    shell::start(setup(config, parts.link.coordinators()), parts)
+    let setup = setup(config, link.coordinators());
+    let keeper = Arc::new(keeper(config, setup.wall));
+    let parts = Parts { link: Arc::new(link), prober: Arc::new(prober), store, keeper };
+    shell::start(setup, parts)
+}
+
+/// The record of checks that the process may die of, which is in use by this process alone.
+fn keeper(config: &Config, wall: Timestamp) -> Keeper {
+    /// Linux draws it at each start of the machine.
+    const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+    let life = Life {
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        machine: std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned(),
+    };
+    let begun = Instant::now();
+    Keeper::open(config.data.as_deref(), life, move || wall.plus(begun.elapsed()))
 }
 
 /// Takes the randomness and the wall clock that a probe is given at its start.

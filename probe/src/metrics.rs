@@ -27,14 +27,14 @@ async fn metrics(State(probe): State<Remote>) -> Response {
     match probe.figures().await {
         Some(figures) => {
             let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
-            (kind, text(&figures)).into_response()
+            (kind, text(&figures, probe.held())).into_response()
         }
         None => (StatusCode::SERVICE_UNAVAILABLE, "the probe is ending\n").into_response(),
     }
 }
 
-/// The figures as text.
-pub fn text(figures: &Figures) -> String {
+/// The figures as text; `held` checks are held back.
+pub fn text(figures: &Figures, held: usize) -> String {
     let mut out = Exposition::new("crosscheck_probe");
     out.head("runs_total", "counter", "Runs by kind of check and status.");
     for ((kind, status), count) in &figures.runs {
@@ -58,6 +58,7 @@ pub fn text(figures: &Figures) -> String {
             missed.skipped as f64,
         ),
         ("checks", "gauge", "Assigned checks.", figures.checks as f64),
+        ("held_checks", "gauge", "Checks held back: the process died with them.", held as f64),
         ("running", "gauge", "Runs under way.", figures.running as f64),
         ("live_observations", "gauge", "Observations waiting in memory.", figures.live as f64),
         (
@@ -139,7 +140,7 @@ mod tests {
             },
             complaint: None,
         };
-        let text = text(&figures);
+        let text = text(&figures, 9);
         for line in [
             "crosscheck_probe_runs_total{kind=\"ht\\\"tp\",status=\"down\"} 3",
             "crosscheck_probe_lateness_seconds_bucket{le=\"0.0025\"} 0",
@@ -151,6 +152,7 @@ mod tests {
             "crosscheck_probe_spooled_observations 7",
             "crosscheck_probe_dropped_observations_total 8",
             "crosscheck_probe_session 0",
+            "crosscheck_probe_held_checks 9",
             "crosscheck_probe_report_round_trip_seconds 0.25",
             "crosscheck_probe_fit{of=\"v4\"} 0",
             "crosscheck_probe_fit{of=\"v6\"} 1",

@@ -11,6 +11,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crosscheck_model::wire::Order;
 use futures_util::StreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -27,6 +28,7 @@ use crate::runner::{Prober, contained, gathered};
 use crate::schedule::Run;
 use crate::spool::DiskOp;
 use crate::store::Store;
+use crate::trial::{Guarded, Keeper};
 use crate::uplink::{self, Failure, OPEN_TIMEOUT, REPORT_TIMEOUT};
 
 /// The timer never sleeps longer; a wake-up too many costs nothing.
@@ -45,6 +47,8 @@ pub struct Parts {
     pub prober: Arc<dyn Prober>,
     /// To the disk.
     pub store: Box<dyn Store>,
+    /// What is known of checks that the process may die of.
+    pub keeper: Arc<Keeper>,
 }
 
 /// A probe at work.
@@ -64,6 +68,11 @@ impl Remote {
         let state = shell.lock();
         (!state.ended).then(|| state.probe.figures(shell.clock.elapsed()))
     }
+
+    /// How many checks are held back, as the process died of them or of something else.
+    pub fn held(&self) -> usize {
+        self.0.upgrade().map_or(0, |shell| shell.keeper.held())
+    }
 }
 
 impl Running {
@@ -75,6 +84,9 @@ impl Running {
     /// Stops starting runs, keeps what is undelivered in the store, and waits for the end.
     pub async fn stop(mut self) {
         self.shell.step(Event::Stop);
+        // First, as the service manager may lose its patience with what follows.
+        let keeper = Arc::clone(&self.shell.keeper);
+        let _ = tokio::task::spawn_blocking(move || keeper.end()).await;
         if let Some(done) = self.done.take() {
             // An error means that the thread has ended already.
             let _ = done.await;
@@ -85,6 +97,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.shell.step(Event::Stop);
+        // Writes only where the end came another way than by `stop`.
+        self.shell.keeper.end();
     }
 }
 
@@ -93,7 +107,8 @@ impl Drop for Running {
 /// # Errors
 /// When the store cannot be read or a thread not be made.
 pub fn start(mut setup: Setup, parts: Parts) -> io::Result<Running> {
-    let Parts { link, prober, mut store } = parts;
+    let Parts { link, prober, mut store, keeper } = parts;
+    let prober = Arc::new(Guarded { prober, keeper: Arc::clone(&keeper) });
     setup.kept = store.load()?;
     let (disk, disk_ops) = mpsc::channel();
     let (end, done) = oneshot::channel();
@@ -116,11 +131,13 @@ pub fn start(mut setup: Setup, parts: Parts) -> io::Result<Running> {
         link,
         prober,
         probe_id,
+        keeper,
         state: Mutex::new(state),
         bell: Condvar::new(),
         starter: Arc::default(),
     });
     shell.runtime.spawn(starter::work(Arc::downgrade(&shell), Arc::clone(&shell.starter)));
+    shell.runtime.spawn(Keeper::watch(Arc::downgrade(&shell.keeper)));
     let answers = Arc::clone(&shell);
     let disk_thread = std::thread::Builder::new()
         .name("probe-disk".to_owned())
@@ -141,6 +158,7 @@ struct Shell {
     link: Arc<dyn Link>,
     prober: Arc<dyn Prober>,
     probe_id: crosscheck_model::ProbeId,
+    keeper: Arc<Keeper>,
     state: Mutex<State>,
     /// Rung when the timer is to wake earlier than it thought, and at the end.
     bell: Condvar,
@@ -349,7 +367,11 @@ async fn listen(
 ) -> Result<(), Failure> {
     let mut orders = in_time(OPEN_TIMEOUT, orders).await?;
     while let Some(order) = orders.next().await {
-        shell.step(Event::Ordered { stream, order: order? });
+        let order = order?;
+        if let Order::Assignment(new) = &order {
+            shell.keeper.ordered(&new.checks).await;
+        }
+        shell.step(Event::Ordered { stream, order });
     }
     Ok(())
 }

@@ -228,7 +228,7 @@ async fn session_orders_reports_and_renewal() {
     assert_eq!(script.observation().await.trigger, Trigger::Retry);
 
     let figures = probe.remote().figures().await.expect("at work");
-    let text = metrics::text(&figures);
+    let text = metrics::text(&figures, probe.remote().held());
     assert!(text.contains("crosscheck_probe_runs_total{kind=\"tcp\",status=\"down\"} 4"), "{text}");
     tokio::time::timeout(PATIENCE, probe.stop()).await.expect("stops");
 }
