@@ -1,6 +1,8 @@
 //! A real probe, with real checks and the real link, against a scripted coordinator.
 
 use std::collections::VecDeque;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use crosscheck_model::{
     Cause, CheckSpec, Family, Observation, Severity, SiteQuorum, Status, Timestamp,
 };
 use crosscheck_probe::link::HttpLink;
+use crosscheck_probe::trial::DEATHS;
 use crosscheck_probe::{Config, metrics, start};
 use futures_util::stream;
 use serde::Deserialize;
@@ -249,4 +252,64 @@ async fn a_check_that_this_probe_cannot_run_has_no_opinion() {
     assert_eq!((found.outcome.status, found.outcome.cause), (Status::Unknown, Some(Cause::Setup)));
     assert!(found.outcome.detail.contains("upgrade the probe"), "{}", found.outcome.detail);
     probe.stop().await;
+}
+
+/// The program, killed (SIGKILL) when it is dropped.
+struct Process(Child);
+
+impl Process {
+    fn start(settings: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crosscheck-probe"));
+        command.arg("--config").arg(settings).stderr(Stdio::null());
+        Self(command.spawn().expect("starts"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_dies_with_a_new_check_holds_it_back_until_it_changes() {
+    let (url, mut script) = coordinator().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let (settings, data) = (directory.path().join("probe.yaml"), directory.path().join("data"));
+    let text = format!(
+        "probe: p 1\nsite: here\ncoordinators: [\"{url}\"]\ndata: {}\ninternal: true\n",
+        data.display()
+    );
+    std::fs::write(&settings, text).expect("written");
+    let target = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let mut check = check(&target.local_addr().expect("bound").to_string());
+    let order = |check: &Assigned, revision| {
+        let (checks, references) = (vec![check.clone()], References::default());
+        let assignment = Assignment { revision, checks, references };
+        let confirm = Order::Confirm { check: check.spec.id.clone(), nonce: revision };
+        [Order::Heartbeat { now: now() }, Order::Assignment(Box::new(assignment)), confirm]
+    };
+    for deaths in 0..=DEATHS {
+        let _process = Process::start(&settings);
+        let hello = script.hello().await;
+        let (_, orders) = script.listening().await;
+        order(&check, 1).into_iter().for_each(|order| orders.send(order).expect("listens"));
+        let found = script.observation().await;
+        assert_eq!(found.boot, hello.boot, "an observation of this life");
+        if deaths < DEATHS {
+            assert_eq!(found.outcome.status, Status::Up, "after {deaths} deaths");
+            continue;
+        }
+        let outcome = &found.outcome;
+        assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::Setup)));
+        assert!(outcome.detail.contains("held back"), "{}", outcome.detail);
+        assert!(outcome.detail.contains("died 3 times"), "{}", outcome.detail);
+
+        check.rev += 1;
+        check.spec.settings.push(' ');
+        order(&check, 2).into_iter().for_each(|order| orders.send(order).expect("listens"));
+        let found = script.observation().await;
+        assert_eq!((found.rev, found.outcome.status), (check.rev, Status::Up));
+    }
 }
