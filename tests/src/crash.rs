@@ -8,15 +8,12 @@
 //! The stores are those of production, SQLite included: nothing is put in their place, so nothing
 //! has to be believed about how they use the disk. What is modelled is the disk; see `disk`.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 mod coordinator;
 mod coordinator_run;
@@ -25,6 +22,7 @@ mod disk;
 mod image;
 mod injected;
 mod mark;
+mod points;
 mod recording;
 mod replay;
 mod spool;
@@ -34,25 +32,31 @@ mod trace;
 pub(crate) use recording::folder;
 pub use subject::Subject;
 
-use image::{Image, Variant};
-use mark::Bounds;
+use crate::reproduce;
+use image::Image;
+use points::{Case, Points};
 use recording::{Recording, Script};
-use replay::{Did, Replay};
-use subject::{Opened, Play};
-
-/// Of the moments within a long stretch of writes, one in so many is looked at closely: they
-/// differ in nothing but how much of it there is.
-const STRETCH: usize = 48;
+use subject::{Damage, Opened, Play};
 
 /// After so many violations of one recording the rest would say the same.
 const ENOUGH: usize = 10;
+
+/// How much of a recorded run is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// A crash of each kind and a flipped bit at every operation; each sync and each write failing.
+    Every,
+    /// What fits into the time of a gate: of a long stretch of writes, of damages and of failing
+    /// calls some.
+    Sample,
+}
 
 /// What did not hold.
 #[derive(Clone, Debug)]
 pub struct Violation {
     /// In words.
     pub what: String,
-    /// How to have it again.
+    /// The line that says how to have it again.
     pub reproduce: String,
 }
 
@@ -117,10 +121,10 @@ pub fn record(subject: Subject, seed: u64, small: bool, folder: &Path) -> anyhow
 ///
 /// # Errors
 /// As there.
-pub fn run_all(recorder: &Path, seeds: Range<u64>) -> anyhow::Result<Sum> {
+pub fn run_all(recorder: &Path, seeds: Range<u64>, reach: Reach) -> anyhow::Result<Sum> {
     let mut sum = Sum::default();
     for seed in seeds {
-        sum.add(run(recorder, seed)?);
+        sum.add(run(recorder, seed, reach)?);
     }
     Ok(sum)
 }
@@ -130,26 +134,20 @@ pub fn run_all(recorder: &Path, seeds: Range<u64>) -> anyhow::Result<Sum> {
 ///
 /// # Errors
 /// A run could not be recorded, or what it does is not modelled.
-pub fn run(recorder: &Path, seed: u64) -> anyhow::Result<Sum> {
+pub fn run(recorder: &Path, seed: u64, reach: Reach) -> anyhow::Result<Sum> {
     let mut sum = Sum::default();
     for subject in Subject::ALL {
         for small in [false, true] {
-            sum.add(crash_everywhere(recorder, Script { subject, seed, small })?);
+            let script = Script { subject, seed, small };
+            sum.add(crash_everywhere(recorder, script, reach)?);
         }
-        sum.add(injected::run(recorder, Script { subject, seed, small: true })?);
+        let script = Script { subject, seed, small: true };
+        sum.add(injected::run(recorder, script, reach)?);
     }
     Ok(sum)
 }
 
-/// A disk to be opened, and what it is.
-struct Case {
-    image: Image,
-    bounds: Bounds,
-    variant: Variant,
-    point: u64,
-}
-
-fn crash_everywhere(recorder: &Path, script: Script) -> anyhow::Result<Sum> {
+fn crash_everywhere(recorder: &Path, script: Script, reach: Reach) -> anyhow::Result<Sum> {
     let recording = Recording::new(recorder, script, None)?;
     let play = Play::new(script.subject, script.seed, script.small);
     let (cases, receiver) = sync_channel(8);
@@ -158,88 +156,22 @@ fn crash_everywhere(recorder: &Path, script: Script) -> anyhow::Result<Sum> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let points = std::thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| examine(&play, script, &receiver, &sum));
+            scope.spawn(|| examine(&play, script, reach, &receiver, &sum));
         }
-        Points::new(script, cases).walk(&recording)
+        Points::new(script, reach, cases).walk(&recording)
     });
     let mut sum = sum.into_inner().expect("no worker panics");
     sum.points += points.map_err(anyhow::Error::msg)?;
     Ok(sum)
 }
 
-/// Goes through a recording and makes cases of it.
-struct Points {
+fn examine(
+    play: &Play,
     script: Script,
-    random: StdRng,
-    cases: SyncSender<Case>,
-    seen: HashSet<(u64, usize, usize)>,
-    count: u64,
-}
-
-impl Points {
-    fn new(script: Script, cases: SyncSender<Case>) -> Self {
-        let random = StdRng::seed_from_u64(script.seed ^ 0x5eed);
-        Self { script, random, cases, seen: HashSet::new(), count: 0 }
-    }
-
-    fn walk(mut self, recording: &Recording) -> Result<u64, String> {
-        let mut replay = Replay::new(&recording.data, &recording.marks);
-        let (mut before, mut stretch) = (Did::Nothing, 0);
-        for call in &recording.calls {
-            let is_write = ["write", "pwrite64"].contains(&call.name.as_str());
-            let within = is_write && before == Did::Wrote;
-            if within {
-                stretch += 1;
-                if stretch % STRETCH == self.script.seed as usize % STRETCH {
-                    let variant = Variant::CRASHES[self.random.random_range(1..5)];
-                    self.one(&replay, variant);
-                }
-            } else if before != Did::Nothing {
-                self.all(&replay);
-                before = Did::Nothing;
-            }
-            let did = replay.step(call)?;
-            if did != Did::Nothing {
-                self.count += 1;
-                before = did;
-            }
-        }
-        self.all(&replay);
-        Ok(self.count)
-    }
-
-    fn all(&mut self, replay: &Replay) {
-        for variant in Variant::CRASHES {
-            self.one(replay, variant);
-        }
-        self.one(replay, Variant::Flipped);
-    }
-
-    fn one(&mut self, replay: &Replay, variant: Variant) {
-        let tree = image::crash(&replay.disk, variant, &mut self.random);
-        let mut image = Image::new(&tree);
-        let Bounds { done, begun, .. } = replay.bounds;
-        let is_new = self.seen.insert((image.fingerprint(), done, begun));
-        if variant == Variant::Flipped {
-            // As often as there is another moment, and only where damage must be noticed.
-            if self.random.random_range(0..4) > 0 || !image.flip(is_checked, &mut self.random) {
-                return;
-            }
-        } else if !is_new {
-            return;
-        }
-        let case = Case { image, bounds: replay.bounds.clone(), variant, point: self.count };
-        self.cases.send(case).expect("the workers wait for it");
-    }
-}
-
-/// Whether every byte of a file is under a checksum, as the log, snapshots and the spool are.
-/// Measurements are not: they decide nothing, and other members have them.
-fn is_checked(name: &str) -> bool {
-    !name.starts_with("history")
-}
-
-fn examine(play: &Play, script: Script, cases: &Mutex<Receiver<Case>>, sum: &Mutex<Sum>) {
+    reach: Reach,
+    cases: &Mutex<Receiver<Case>>,
+    sum: &Mutex<Sum>,
+) {
     loop {
         let case = cases.lock().expect("no worker panics").recv();
         let Ok(case) = case else { return };
@@ -248,8 +180,11 @@ fn examine(play: &Play, script: Script, cases: &Mutex<Receiver<Case>>, sum: &Mut
         }
         let folder = recording::folder().expect("room for an image");
         case.image.write(folder.path()).expect("room for an image");
-        let damaged = case.variant == Variant::Flipped;
-        let opened = play.judge(folder.path(), &case.bounds, damaged);
+        let damage = case.variant.damage();
+        let damaged = damage != Damage::None;
+        let judge = AssertUnwindSafe(|| play.judge(folder.path(), &case.bounds, damage));
+        let opened = catch_unwind(judge)
+            .unwrap_or_else(|_| Opened::Wrong("it panics; its message stands above".to_owned()));
         let mut sum = sum.lock().expect("no worker panics");
         sum.images += 1;
         sum.damaged += u64::from(damaged);
@@ -273,7 +208,7 @@ fn examine(play: &Play, script: Script, cases: &Mutex<Receiver<Case>>, sum: &Mut
             case.bounds.begun,
             kept.display()
         );
-        sum.violations.push(Violation { what, reproduce: reproduce(script) });
+        sum.violations.push(Violation { what, reproduce: reproduce(script, reach) });
     }
 }
 
@@ -285,6 +220,7 @@ fn keep(image: &Image, script: Script, point: u64) -> PathBuf {
     folder
 }
 
-fn reproduce(script: Script) -> String {
-    format!("cargo sim --tier 3 --seeds 1 --first {}", script.seed)
+fn reproduce(script: Script, reach: Reach) -> String {
+    let sample = if reach == Reach::Sample { " --sample" } else { "" };
+    reproduce::line(&format!("--tier 3 --seeds 1 --first {}{sample}", script.seed))
 }

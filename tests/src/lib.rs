@@ -32,6 +32,7 @@ pub mod port;
 pub mod process;
 pub mod receiver;
 pub mod replicas;
+pub mod reproduce;
 pub mod scenarios;
 pub mod scratch;
 pub mod seeds;

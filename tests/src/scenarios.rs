@@ -17,6 +17,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 use crate::process::Process;
+use crate::reproduce;
 use crate::scratch::Scratch;
 
 /// The tests of whole clusters, by file.
@@ -77,8 +78,9 @@ impl fmt::Display for Ran {
         let (seconds, scenario) = (self.took.as_secs_f64(), &self.scenario);
         write!(f, "{outcome:6} {seconds:6.1} s  {}: {}", scenario.program, scenario.name)?;
         if let Some(tail) = &self.failed {
-            let again = format!("--first {} --only {}", self.seed, scenario.name);
-            write!(f, "\n{tail}\nREPRODUCE: cargo sim --tier 4 --seeds 1 {again}")?;
+            let (seed, name) = (self.seed, &scenario.name);
+            let again = format!("--tier 4 --seeds 1 --first {seed} --only {name}");
+            write!(f, "\n{tail}\n{}", reproduce::line(&again))?;
         }
         Ok(())
     }
@@ -232,11 +234,11 @@ mod tests {
         };
         let failed = Some("seen last: nothing".to_owned());
         let ran = Ran { scenario, seed: 7, took: Duration::from_millis(1_250), failed };
-        assert_eq!(
-            ran.to_string(),
-            "FAILED    1.2 s  outage: outage::mail::x\nseen last: nothing\n\
-             REPRODUCE: cargo sim --tier 4 --seeds 1 --first 7 --only outage::mail::x"
-        );
+        let said = ran.to_string();
+        let wanted = "FAILED    1.2 s  outage: outage::mail::x\nseen last: nothing\n\
+             REPRODUCE: cargo sim --tier 4 --seeds 1 --first 7 --only outage::mail::x";
+        // Behind it stands the commit, where there is a git.
+        assert!(said.starts_with(wanted), "{said}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::coverage::Coverage;
+use crate::reproduce;
 
 /// A tier of the simulation whose worlds follow from seeds.
 #[derive(Clone, Copy, Debug)]
@@ -95,9 +96,11 @@ impl Tier {
 
     /// What the seeds should have met and did not.
     pub fn missing(&self, sum: &Sum) -> Vec<String> {
-        if sum.seeds < self.covered_by {
-            return Vec::new();
-        }
+        if sum.seeds < self.covered_by { Vec::new() } else { self.never_met(sum) }
+    }
+
+    /// The same of seeds that were chosen to meet everything, however few they are.
+    pub fn never_met(&self, sum: &Sum) -> Vec<String> {
         sum.coverage.missing((self.expected)())
     }
 
@@ -108,7 +111,7 @@ impl Tier {
         if let Some(Violation { invariant, what }) = &outcome.violation {
             lines.push(format!("seed {seed}: {invariant} is violated: {what}"));
         }
-        lines.push(format!("REPRODUCE: cargo sim --tier {number} --seeds 1 --first {seed}"));
+        lines.push(reproduce::line(&format!("--tier {number} --seeds 1 --first {seed}")));
         lines
     }
 

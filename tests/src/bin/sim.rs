@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use crosscheck_model::mutant::{self, Mutant};
-use crosscheck_tests::crash::{self, Subject};
+use crosscheck_tests::crash::{self, Reach, Subject};
 use crosscheck_tests::seeds::{Outcome, Tier};
 use crosscheck_tests::{replicas, scenarios, sim};
 
@@ -39,6 +39,9 @@ struct Arguments {
     /// How many seeds at the same time; without it, one on each core.
     #[arg(long)]
     jobs: Option<usize>,
+    /// In tier 3, try what the gate tries (a minute) instead of a crash at every operation.
+    #[arg(long)]
+    sample: bool,
     /// Show what the seeds have met.
     #[arg(long)]
     coverage: bool,
@@ -87,8 +90,9 @@ fn crashes(arguments: &Arguments) -> bool {
     let began = Instant::now();
     let first = arguments.first.unwrap_or(0);
     let seeds = first..first + arguments.seeds.unwrap_or(1);
+    let reach = if arguments.sample { Reach::Sample } else { Reach::Every };
     let recorder = std::env::current_exe().map_err(anyhow::Error::new);
-    let sum = match recorder.and_then(|recorder| crash::run_all(&recorder, seeds)) {
+    let sum = match recorder.and_then(|recorder| crash::run_all(&recorder, seeds, reach)) {
         Ok(sum) => sum,
         Err(error) => {
             say(&format!("tier 3 could not run: {error:#}"));
@@ -96,7 +100,7 @@ fn crashes(arguments: &Arguments) -> bool {
         }
     };
     for violation in sum.violations.iter().take(SHOWN) {
-        say(&format!("{}\nREPRODUCE: {}", violation.what, violation.reproduce));
+        say(&format!("{}\n{}", violation.what, violation.reproduce));
     }
     say(&format!("{sum} in {:.1} s", began.elapsed().as_secs_f64()));
     sum.violations.is_empty()

@@ -8,6 +8,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::disk::{Change, Disk, Tree};
+use super::subject::Damage;
 
 /// Which part of what was not synced is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +23,28 @@ pub(super) enum Variant {
     Torn,
     /// Any of the changes.
     Shuffled,
-    /// Everything, and one bit of it wrong.
+    /// Everything, and one bit of it wrong, in a file that is under checksums.
     Flipped,
+    /// The same in a file of measurements, which is not.
+    FlippedHistory,
 }
 
 impl Variant {
     /// All that a crash alone can do.
     pub(super) const CRASHES: [Self; 5] =
         [Self::Lost, Self::Kept, Self::Cut, Self::Torn, Self::Shuffled];
+
+    /// What a disk does that is not well.
+    pub(super) const DAMAGES: [Self; 2] = [Self::Flipped, Self::FlippedHistory];
+
+    /// What is wrong beside what a crash takes.
+    pub(super) const fn damage(self) -> Damage {
+        match self {
+            Self::Flipped => Damage::Checked,
+            Self::FlippedHistory => Damage::History,
+            _ => Damage::None,
+        }
+    }
 }
 
 /// The files after a crash.
@@ -37,7 +52,7 @@ pub(super) fn crash(disk: &Disk, variant: Variant, random: &mut StdRng) -> Tree 
     let mut tree = disk.lasting.clone();
     match variant {
         Variant::Lost => {}
-        Variant::Kept | Variant::Flipped => {
+        Variant::Kept | Variant::Flipped | Variant::FlippedHistory => {
             disk.pending.iter().for_each(|change| tree.apply(change));
         }
         Variant::Cut | Variant::Torn => cut(disk, &mut tree, variant == Variant::Torn, random),

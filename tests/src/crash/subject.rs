@@ -31,6 +31,16 @@ pub(super) enum Opened {
     Wrong(String),
 }
 
+/// What is wrong with a disk beside what the crash took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Damage {
+    None,
+    /// A bit, under a checksum: it is noticed, or in nothing that counts.
+    Checked,
+    /// A bit of the measurements: it costs measurements and never a decision.
+    History,
+}
+
 /// A subject with the script of one seed.
 pub(super) enum Play {
     Coordinator(Box<Script>),
@@ -57,13 +67,13 @@ impl Play {
     }
 
     /// Opens what a crash left.
-    pub(super) fn judge(&self, data: &Path, bounds: &Bounds, damaged: bool) -> Opened {
+    pub(super) fn judge(&self, data: &Path, bounds: &Bounds, damage: Damage) -> Opened {
         match self {
             Self::Coordinator(script) => {
                 let runtime = runtime().expect("a runtime");
-                runtime.block_on(coordinator::judge(script, data, bounds))
+                runtime.block_on(coordinator::judge(script, data, bounds, damage))
             }
-            Self::Spool(steps) => spool::judge(steps, data, bounds, damaged),
+            Self::Spool(steps) => spool::judge(steps, data, bounds, damage != Damage::None),
         }
     }
 }
