@@ -9,6 +9,7 @@ use super::world::World;
 
 mod b01_budgets;
 mod coverage;
+mod hearing;
 mod i01_single_domain;
 mod i02_exclusive;
 mod i03_fresh_evidence;
@@ -24,6 +25,7 @@ mod i12_time;
 mod i17_idempotent_ingest;
 mod i18_one_liar;
 mod i19_blindness;
+mod i19_one_alarm;
 mod i20_edits_and_windows;
 
 /// What a checker may look at.
@@ -100,9 +102,10 @@ pub(super) fn all() -> Vec<Box<dyn Checker>> {
         Box::<i17_idempotent_ingest::IdempotentIngest>::default(),
         Box::<i18_one_liar::OneLiar>::default(),
         Box::<i19_blindness::Blindness>::default(),
+        Box::<i19_one_alarm::OneAlarm>::default(),
         Box::<i20_edits_and_windows::EditsAndWindows>::default(),
         Box::<b01_budgets::Budgets>::default(),
     ]
 }
 
-pub(super) use coverage::count_rows;
+pub(super) use coverage::{count_episode, count_rows};

@@ -15,7 +15,7 @@ use crosscheck_core::{Command, Effect, Reply, State, apply, snapshot};
 use crosscheck_model::wire::Refusal;
 use crosscheck_model::{Status, Timestamp};
 
-use super::checker::{Entry, count_rows};
+use super::checker::{Entry, count_episode, count_rows};
 use super::fault::Fault;
 use super::network_reports::Asker;
 use super::world::World;
@@ -203,6 +203,7 @@ impl World {
 
     fn tell_incident(&mut self, id: crosscheck_model::IncidentId) {
         let Some(incident) = self.log.state.incidents.get(&id) else { return };
+        count_episode(incident, &mut self.coverage);
         let what = if incident.resolved_at.is_some() { "over" } else { "open" };
         let text = format!(
             "incident {id} {:?} {what}: {} [{}]",

@@ -11,9 +11,9 @@ use crosscheck_core::incident::Subject;
 use crosscheck_core::outbox::{Edge, Key, SendResult};
 use crosscheck_core::verdict::{LEADER_GRACE, Reason};
 use crosscheck_core::{Command, Effect, Reply};
-use crosscheck_model::wire::Report;
-use crosscheck_model::{CheckId, IncidentId, ProbeId, Timestamp};
+use crosscheck_model::{CheckId, IncidentId, Timestamp};
 
+use super::hearing::Hearing;
 use super::{Checker, Entry, Finding, View};
 
 /// How long silence may last (B).
@@ -22,12 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const TOGETHER: Duration = Duration::from_secs(60);
 /// How long a channel may deliver nothing of what it owes.
 const DEAF: Duration = Duration::from_secs(600);
-/// A probe is heard while its echo is not older.
-const SESSION: Duration = Duration::from_secs(15);
 /// Who is well for as long has left its incident.
 const BACK: Duration = Duration::from_secs(60);
-/// A log without an entry for as long was that of a cluster that could hear nobody.
-const GAP: Duration = Duration::from_secs(30);
 /// A probe may begin anew so often ..
 const RESTARTS: usize = 3;
 /// .. within this time.
@@ -37,17 +33,9 @@ const TICK: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct Blindness {
-    epochs: BTreeMap<ProbeId, (u64, u64)>,
-    /// The lives of each probe that is expected, and when each opened its first session.
-    lives: BTreeMap<ProbeId, BTreeMap<u64, Timestamp>>,
-    echoes: BTreeMap<ProbeId, Timestamp>,
-    /// Since when each probe is heard without a break.
-    heard_since: BTreeMap<ProbeId, Timestamp>,
+    hearing: Hearing,
     /// When each channel last took something.
     taken: BTreeMap<String, Timestamp>,
-    hearing_since: Timestamp,
-    last: Timestamp,
-    ticked_at: Timestamp,
     known: BTreeSet<IncidentId>,
     /// Silences told in time, and blind checks and channels likewise.
     tested: u64,
@@ -63,33 +51,10 @@ impl Checker for Blindness {
     }
 
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {
-        let now = view.state().now;
-        if self.last != Timestamp::ZERO && now.since(self.last) >= GAP {
-            self.hearing_since = now;
-        }
-        self.last = now;
-        self.interrupt(now);
+        self.hearing.entry(view, entry);
         match (&entry.stamped.command, &entry.applied.reply) {
-            (Command::Open(hello), Reply::Opened(Ok(welcome))) => {
-                let known = self.epochs.insert(hello.probe.clone(), (welcome.epoch, 0));
-                let lives = self.lives.entry(hello.probe.clone()).or_default();
-                // The first of all begins, and not anew.
-                let at = known.map_or(Timestamp::ZERO, |_| now);
-                lives.entry(hello.boot).or_insert(at);
-                let known = self.echoes.entry(hello.probe.clone()).or_insert(now);
-                // Until it has echoed anything, the time counts from its newest session.
-                if !self.heard_since.contains_key(&hello.probe) {
-                    *known = now;
-                }
-            }
-            (Command::Reinstate { probe, .. }, Reply::Done) => {
-                let lives = self.lives.get_mut(probe).into_iter().flat_map(BTreeMap::values_mut);
-                lives.for_each(|began| *began = Timestamp::ZERO);
-            }
-            (Command::Batch(reports), _) => reports.iter().for_each(|r| self.report(r, now)),
             (Command::Settle { key, result, .. }, Reply::Done) => self.settled(view, *key, result),
             (Command::Tick, _) => {
-                self.ticked(now);
                 self.silences(view)?;
                 self.restarts(view)?;
                 self.blind_checks(view)?;
@@ -107,41 +72,6 @@ impl Checker for Blindness {
 }
 
 impl Blindness {
-    /// Whoever was heard again since the tick before, is so for the state from this one on: there
-    /// are none while nobody leads.
-    fn ticked(&mut self, now: Timestamp) {
-        let before = std::mem::replace(&mut self.ticked_at, now);
-        let new = self.heard_since.values_mut().filter(|since| **since > before);
-        new.for_each(|since| *since = now);
-    }
-
-    /// Whoever is not heard at the time of an entry is not heard without a break.
-    fn interrupt(&mut self, now: Timestamp) {
-        for (probe, since) in &mut self.heard_since {
-            let echo = self.echoes.get(probe).copied().unwrap_or(Timestamp::ZERO);
-            if now.since(echo) > SESSION {
-                *since = now;
-            }
-        }
-    }
-
-    fn report(&mut self, report: &Report, now: Timestamp) {
-        let Some((epoch, seq)) = self.epochs.get_mut(&report.probe) else { return };
-        if *epoch != report.epoch || report.seq <= *seq {
-            return;
-        }
-        *seq = report.seq;
-        let echo = report.echo.min(now);
-        let known = self.echoes.entry(report.probe.clone()).or_insert(echo);
-        if !self.heard_since.contains_key(&report.probe) {
-            *known = echo;
-        }
-        *known = echo.max(*known);
-        if echo > Timestamp::ZERO {
-            self.heard_since.entry(report.probe.clone()).or_insert(now);
-        }
-    }
-
     fn settled(&mut self, view: &View<'_>, key: Key, result: &SendResult) {
         let Some(owed) = view.state().outbox.get(&key) else { return };
         let taken = match result {
@@ -154,25 +84,18 @@ impl Blindness {
         }
     }
 
-    /// How long nobody has heard the probe, as far as anybody could.
-    fn silence(&self, probe: &ProbeId, now: Timestamp) -> Duration {
-        let echo = self.echoes.get(probe).copied().unwrap_or(now);
-        now.since(echo.max(self.hearing_since))
-    }
-
     fn silences(&mut self, view: &View<'_>) -> Finding {
         let state = view.state();
         for probe in state.probes.keys() {
             let told = state.watch.lapsed.contains_key(&(Lapse::Absent, probe.clone()));
-            let silence = self.silence(probe, state.now);
+            let silence = self.hearing.silence(probe, state.now);
             if silence > PATIENCE + LEADER_GRACE + TICK {
                 if !told {
                     return Err(format!("{probe} is not heard for {silence:?}: nobody is told"));
                 }
                 self.tested += 1;
             }
-            let Some(since) = self.heard_since.get(probe) else { continue };
-            let well = state.now.since(*since);
+            let Some(well) = self.hearing.heard_for(probe, state.now) else { continue };
             if told && well > BACK + TICK + TICK {
                 return Err(format!("{probe} is heard for {well:?}, and still told absent"));
             }
@@ -183,21 +106,13 @@ impl Blindness {
     /// Who has begun anew four times in ten minutes, a while ago, is told of; who has not, is not.
     fn restarts(&mut self, view: &View<'_>) -> Finding {
         let now = view.state().now;
-        self.lives.retain(|probe, _| view.state().probes.contains_key(probe));
-        self.epochs.retain(|probe, _| view.state().probes.contains_key(probe));
         let waited = TOGETHER + LEADER_GRACE + TICK;
         for probe in view.state().probes.keys() {
             let told = view.state().watch.lapsed.contains_key(&(Lapse::Unstable, probe.clone()));
-            let begun: Vec<Duration> = self
-                .lives
-                .get(probe)
-                .into_iter()
-                .flat_map(BTreeMap::values)
-                .map(|began| now.since(*began))
-                .filter(|ago| *ago <= RESTARTS_WITHIN)
-                .collect();
+            let begun = self.hearing.begun(probe, now);
+            let begun: Vec<Duration> = begun.filter(|ago| *ago <= RESTARTS_WITHIN).collect();
             let known = begun.iter().filter(|ago| **ago > waited).count() > RESTARTS;
-            if known && now.since(self.hearing_since) > waited {
+            if known && now.since(self.hearing.hearing_since) > waited {
                 if !told {
                     return Err(format!("{probe} begins anew {begun:?} ago: nobody is told"));
                 }
@@ -212,9 +127,8 @@ impl Blindness {
         let state = view.state();
         let members = state.watch.lapsed.iter().filter(|(_, lapsed)| lapsed.incident == id);
         for ((_, probe), _) in members {
-            let lives = self.lives.get(probe).into_iter().flat_map(BTreeMap::values);
-            let of_late = |began: &&Timestamp| state.now.since(**began) <= RESTARTS_WITHIN;
-            let begun = lives.filter(of_late).count();
+            let begun = self.hearing.begun(probe, state.now);
+            let begun = begun.filter(|ago| *ago <= RESTARTS_WITHIN).count();
             if begun <= RESTARTS {
                 return Err(format!("incident {id} opens: {probe} began anew {begun} times"));
             }
@@ -238,7 +152,7 @@ impl Blindness {
             .lapsed
             .iter()
             .filter(|((lapse, _), lapsed)| *lapse == Lapse::Absent && lapsed.incident == id)
-            .map(|((_, probe), _)| self.silence(probe, state.now))
+            .map(|((_, probe), _)| self.hearing.silence(probe, state.now))
             .collect();
         let soon = members.iter().any(|silence| *silence < PATIENCE - TOGETHER);
         if soon || !members.iter().any(|silence| *silence >= PATIENCE) {
@@ -252,7 +166,7 @@ impl Blindness {
         for (id, check) in &state.checks {
             let Some(lame) = &check.tally.lame else { continue };
             let patience = PATIENCE.max(3 * check.spec.schedule.interval);
-            let since = lame.since.max(self.hearing_since).max(check.settling_until);
+            let since = lame.since.max(self.hearing.hearing_since).max(check.settling_until);
             let own = check.verdict.reason == Reason::Suspect || check.maintenance;
             if own || state.now.since(since) <= patience + LEADER_GRACE + TICK {
                 continue;
@@ -295,7 +209,7 @@ impl Blindness {
             .filter(|owed| owed.last_error.is_some() && !owed.progress.is_settled());
         for owed in waits {
             let taken = self.taken.get(&owed.channel).copied().unwrap_or(Timestamp::ZERO);
-            let since = owed.created.max(taken).max(self.hearing_since);
+            let since = owed.created.max(taken).max(self.hearing.hearing_since);
             if state.now.since(since) <= DEAF + LEADER_GRACE + TICK {
                 continue;
             }
