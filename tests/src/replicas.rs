@@ -56,7 +56,8 @@ pub const TIER: Tier = Tier {
 const TAIL: usize = 80;
 /// Every so many seeds one is run twice, to see that it gives the same history.
 const TWICE_EVERY: u64 = 10;
-/// Every so many seeds one is run with leaders that die and with a leader that does not (I13).
+/// Every so many seeds one is run with leaders that die and with a leader that does not (I13), and
+/// with a member that is lost for long (I19).
 const PAIRED_EVERY: u64 = 10;
 
 /// What a seed came to, and its course.
@@ -66,6 +67,8 @@ pub struct History {
     /// Stands for everything that happened.
     pub hash: u64,
     edges: Vec<world::EdgeSeen>,
+    /// Incidents about coordinators that do not follow.
+    unfollowed: usize,
 }
 
 /// Runs a seed; some are run a second time, to compare.
@@ -79,21 +82,40 @@ fn run(seed: u64) -> Outcome {
         }
     }
     if first.violation.is_none() && seed % PAIRED_EVERY == PAIRED_EVERY / 2 {
-        let calm = once(Plan::calm(seed));
-        let killed = once(Plan::with_leader_kills(seed));
-        first.coverage.merge(&killed.outcome.coverage);
-        let both = [&calm.outcome, &killed.outcome];
-        if let Some(failed) = both.into_iter().find(|outcome| outcome.violation.is_some()) {
-            first.tail.clone_from(&failed.tail);
-            first.violation.clone_from(&failed.violation);
-        } else if let Err(what) = compare(&calm.edges, &killed.edges) {
-            first.tail = killed.outcome.tail;
-            first.violation = Some(Violation { invariant: "I13 leader change", what });
-        } else {
-            first.coverage.tested("I13 leader change", calm.edges.len() as u64);
-        }
+        compared(seed, &mut first);
     }
     first
+}
+
+/// The seed's votes without any trouble, with leaders that die, and with a member that is lost for
+/// long: the same edges, and the lost member is told of, once, and nobody else.
+fn compared(seed: u64, first: &mut Outcome) {
+    let plans = [
+        (Plan::calm(seed), 0),
+        (Plan::with_leader_kills(seed), 0),
+        (Plan::with_lost_member(seed), 1),
+    ];
+    let runs = plans.map(|(plan, unfollowed)| (once(plan), unfollowed));
+    let calm = &runs[0].0.edges;
+    for (run, unfollowed) in &runs {
+        first.coverage.merge(&run.outcome.coverage);
+        let violation = match compare(calm, &run.edges) {
+            _ if run.outcome.violation.is_some() => run.outcome.violation.clone(),
+            Err(what) => Some(Violation { invariant: "I13 leader change", what }),
+            Ok(()) if run.unfollowed != *unfollowed => {
+                let count = run.unfollowed;
+                let what = format!("{count} coordinators are told not to follow, not {unfollowed}");
+                Some(Violation { invariant: "I19 followers", what })
+            }
+            Ok(()) => None,
+        };
+        if violation.is_some() {
+            first.tail.clone_from(&run.outcome.tail);
+            first.violation = violation;
+            return;
+        }
+    }
+    first.coverage.tested("I13 leader change", calm.len() as u64);
 }
 
 /// Runs a seed once, without the comparisons.

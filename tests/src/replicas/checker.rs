@@ -17,6 +17,7 @@ pub(super) mod i15_kept;
 mod i16_committed_on_quorum;
 mod i16_raft_safety;
 mod i16_state_order;
+mod i19_followers;
 mod liveness;
 
 /// What a checker finds: what is wrong, in words.
@@ -64,6 +65,7 @@ pub(super) fn all() -> Vec<Box<dyn Checker>> {
         Box::<i16_raft_safety::RaftSafety>::default(),
         Box::<i16_committed_on_quorum::CommittedOnQuorum>::default(),
         Box::<i16_state_order::StateOrder>::default(),
+        Box::<i19_followers::Followers>::default(),
         Box::<liveness::Liveness>::default(),
     ]
 }

@@ -51,12 +51,24 @@ impl World {
         if !self.plan.faults.is_empty() {
             self.after(CALM, Self::next_fault);
         }
+        if let Some((from, to)) = self.plan.lost {
+            self.after(from, move |world| world.lose_follower(to - from));
+        }
         if self.plan.has(Fault::ClockOff) {
             // One of three, or one of five: a minority.
             let seat = self.chance(|random| random.below(3));
             let days = self.chance(|random| random.pick(&[-DAY_MS, DAY_MS]));
             self.seats[seat].ahead_ms.store(days, Ordering::Relaxed);
             self.ground.lock().coverage.fault(Fault::ClockOff);
+        }
+    }
+
+    /// One that does not lead dies, and is away for long.
+    fn lose_follower(&mut self, time: Duration) {
+        let leader = self.leader();
+        let other = self.seats.iter().find(|seat| leader.is_some_and(|it| it != seat.node));
+        if let Some(seat) = other.map(|seat| seat.index) {
+            self.crash_by(Fault::Crash, seat, time);
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) const SITES: [(&str, &str); 5] =
     [("A", "1"), ("A", "2"), ("B", "1"), ("B", "3"), ("C", "2")];
 /// How often a check is run.
 pub(super) const INTERVAL: Duration = Duration::from_secs(20);
+/// When somebody is lost for long, where that is the plan.
+const LOST: (Duration, Duration) = (Duration::from_secs(45), Duration::from_secs(285));
 /// How long faults go on before everything heals.
 const SAFETY: Duration = Duration::from_secs(6 * 60);
 
@@ -31,6 +33,8 @@ pub(super) struct Plan {
     /// Entries between two snapshots.
     pub(super) snapshot_every: u64,
     pub(super) safety: Duration,
+    /// One that follows is dead from the first of these moments to the second.
+    pub(super) lost: Option<(Duration, Duration)>,
     pub(super) config: Config,
 }
 
@@ -44,7 +48,8 @@ impl Plan {
         }
         let founders = if random.chance(600) { 3 } else { 5 };
         let snapshot_every = random.pick(&[40, 100, 300]);
-        Self { seed, founders, faults, snapshot_every, safety: SAFETY, config: config() }
+        let (safety, lost, config) = (SAFETY, None, config());
+        Self { seed, founders, faults, snapshot_every, safety, lost, config }
     }
 
     /// The same votes, and nothing goes wrong.
@@ -55,6 +60,11 @@ impl Plan {
     /// The same votes, and leaders die.
     pub(super) fn with_leader_kills(seed: u64) -> Self {
         Self { faults: BTreeSet::from([Fault::LeaderCrash]), ..Self::of(seed) }
+    }
+
+    /// The same votes, and one that follows is dead for longer than a leader is patient.
+    pub(super) fn with_lost_member(seed: u64) -> Self {
+        Self { lost: Some(LOST), ..Self::calm(seed) }
     }
 
     pub(super) fn has(&self, fault: Fault) -> bool {

@@ -48,6 +48,8 @@ pub(super) struct Seat {
     /// It cannot be started any more.
     pub(super) damaged: bool,
     pub(super) ahead_ms: Arc<AtomicI64>,
+    /// The terms that it led in, as it knew at the ends of its last two turns.
+    pub(super) led: [Option<u64>; 2],
     inbox: Vec<Letter>,
     jobs: Vec<Job>,
 }
@@ -83,6 +85,7 @@ impl Seat {
             removed: false,
             damaged: false,
             ahead_ms: Arc::default(),
+            led: [None; 2],
             inbox: Vec::new(),
             jobs: Vec::new(),
         }
@@ -148,6 +151,7 @@ impl Seat {
         let (member, origin) = started?;
         let router = member.raft_routes();
         self.running = Some(Running { member, router, origin, began, runtime });
+        self.led = [None; 2];
         Ok(())
     }
 
@@ -193,6 +197,8 @@ impl Seat {
             }
             sleep_until(end).await;
         });
+        let leadership = *member.replica().leadership().borrow();
+        self.led = [self.led[1], leadership.is_leader.then_some(leadership.term)];
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crosscheck_coordinator::courier::{Carrier, Errand};
 use crosscheck_coordinator::dispatch::SEND_DEADLINE;
-use crosscheck_core::outbox::{Key, Owed, SendResult};
+use crosscheck_core::outbox::{Key, Owed, Progress, SendResult};
 use tokio::time::sleep;
 
 use super::fault::{Fault, Step};
@@ -26,6 +26,8 @@ pub(super) struct Attempt {
     pub(super) seat: usize,
     pub(super) key: Key,
     pub(super) number: u32,
+    /// The term of the claim, as the node sees it.
+    pub(super) term: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +54,11 @@ async fn carry(shared: &Shared, me: Life, owed: &Owed) -> SendResult {
     let (trouble, quick, coin) = {
         let mut ground = shared.lock();
         let (seat, number) = (me.seat, owed.attempts);
-        ground.sink.attempts.push(Attempt { seat, key, number });
+        let term = match owed.progress {
+            Progress::Claimed { term, .. } => Some(term),
+            _ => None,
+        };
+        ground.sink.attempts.push(Attempt { seat, key, number, term });
         ground.tell(format!("seat {seat} begins to send {key}, attempt {number}"));
         let trouble = ground.sink.trouble;
         if let Some(trouble) = trouble {

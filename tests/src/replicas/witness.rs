@@ -56,6 +56,16 @@ impl Witness {
         self.tip.map(|(index, _)| index)
     }
 
+    /// Who votes by the log as far as it is committed.
+    pub(super) fn voters(&self) -> Option<Vec<BTreeSet<u64>>> {
+        self.voters_at(self.tip?)
+    }
+
+    /// Who leads a term, as far as it has led anything.
+    pub(super) fn leader_of(&self, term: u64) -> Option<u64> {
+        self.leaders.get(&term).copied()
+    }
+
     /// How many claims of Raft's were looked at.
     pub(super) fn tested(&self) -> u64 {
         self.leaders.len() as u64

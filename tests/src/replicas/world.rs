@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crosscheck_coordinator::raft::unpack;
 use crosscheck_coordinator::replica::Ending;
-use crosscheck_core::incident::Subject;
+use crosscheck_core::incident::{Incident, Subject};
 use crosscheck_core::outbox::Progress;
 use crosscheck_core::{Command, Effect, Reply, level};
 use crosscheck_model::CheckId;
@@ -377,6 +377,9 @@ impl World {
     }
 
     pub(super) fn history(self, seed: u64) -> History {
+        let is_of_follower =
+            |incident: &&Incident| matches!(incident.subject, Subject::Follower(_));
+        let unfollowed = self.witness.state.incidents.values().filter(is_of_follower).count();
         let ground = self.ground.lock();
         let outcome = Outcome {
             seed,
@@ -388,6 +391,6 @@ impl World {
             simulated: self.now,
             violation: self.violation.clone(),
         };
-        History { outcome, hash: ground.trace.hash(), edges: self.edges.clone() }
+        History { outcome, hash: ground.trace.hash(), edges: self.edges.clone(), unfollowed }
     }
 }
