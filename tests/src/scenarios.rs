@@ -21,7 +21,7 @@ use crate::reproduce;
 use crate::scratch::Scratch;
 
 /// The tests of whole clusters, by file.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "access",
     "cluster",
     "disk",
@@ -29,6 +29,7 @@ const PROGRAMS: [&str; 10] = [
     "membership",
     "outage",
     "restore",
+    "sealed",
     "secrets",
     "upgrade",
     "watch",
