@@ -56,7 +56,7 @@ fn holds(directory: &Path, wanted: &AhoCorasick) -> Option<PathBuf> {
     let entries = fs::read_dir(directory).expect("a directory");
     entries.map(|entry| entry.expect("an entry").path()).find_map(|path| match path.is_dir() {
         true => holds(&path, wanted),
-        false => wanted.is_match(fs::read(&path).unwrap_or_default()).then_some(path),
+        false => wanted.is_match(&fs::read(&path).unwrap_or_default()).then_some(path),
     })
 }
 
