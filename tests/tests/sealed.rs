@@ -60,13 +60,13 @@ fn holds(directory: &Path, wanted: &AhoCorasick) -> Option<PathBuf> {
     })
 }
 
-/// The private number itself, as bytes.
-fn number(authority: &Authority) -> AhoCorasick {
+/// The private number itself, as bytes, and the line of a file in clear that has it.
+fn number(authority: &Authority, line: &str) -> AhoCorasick {
     use rustls::pki_types::PrivateKeyDer;
     use rustls::pki_types::pem::PemObject;
     let key = PrivateKeyDer::from_pem_slice(authority.reveal().as_bytes()).expect("a key");
     // PKCS #8 of a key on P-256: it stands behind 36 bytes that all such keys have.
-    AhoCorasick::new([&key.secret_der()[36..68]]).expect("bytes")
+    AhoCorasick::new([&key.secret_der()[36..68], line.as_bytes()]).expect("bytes")
 }
 
 fn said(output: &Output) -> String {
@@ -93,7 +93,7 @@ fn a_cluster_seals_its_keys_and_works_as_before() {
     run(Plan::USUAL, async |cluster| {
         let clear = Authority::open(&cluster.coordinator(1).data(), None).expect("an authority");
         let line = clear.reveal().lines().nth(1).expect("the key's first line").to_owned();
-        let (markers, number) = (Markers::new([line]), number(&clear));
+        let (markers, number) = (Markers::new([line.clone()]), number(&clear, &line));
         assert!(holds(&cluster.coordinator(1).data(), &number).is_some(), "in clear so far");
         assert!(cluster.coordinator(1).log().contains("in clear"), "and it says so");
 
