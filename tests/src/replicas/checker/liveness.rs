@@ -25,6 +25,8 @@ impl Checker for Liveness {
                 return Err(format!("seat {} does not run", seat.index));
             };
             let replica = running.member.replica();
+            // Within its process, whose clock the world moves: elsewhere it is the machine's.
+            let _process = running.runtime.enter();
             let (applied, _) = replica.applied();
             if applied + BEHIND < tip {
                 return Err(format!("seat {} is at {applied}, the log at {tip}", seat.index));
