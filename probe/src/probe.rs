@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::spec;
 use crosscheck_model::wire::{Health, Hello, Order, WIRE_VERSION};
 use crosscheck_model::{Cause, CheckId, Evidence, Observation, Outcome, Status};
@@ -281,6 +282,11 @@ impl Probe {
     fn observe(&mut self, now: Mono, finished: Finished) {
         let Finished { run, started, ended, outcome } = finished;
         let spec = &run.check.spec;
+        if let Some(wait) = asks_to_wait(&outcome) {
+            // A check's own pace stays, or nobody would see in time that the target has gone.
+            let until = ended.saturating_add(wait).min(started + spec.schedule.interval);
+            self.schedule.leave_alone(&spec.id, until);
+        }
         let belief = match self.beliefs.get_mut(&spec.id) {
             Some(belief) => belief,
             None => self.beliefs.entry(spec.id.clone()).or_default(),
@@ -365,6 +371,11 @@ impl Probe {
             }
         }
     }
+}
+
+/// For how long the target asks to be left alone.
+fn asks_to_wait(outcome: &Outcome) -> Option<Duration> {
+    Duration::try_from_secs_f64(*outcome.values.get(RETRY_AFTER)?).ok()
 }
 
 fn linked(effect: uplink::Effect) -> Effect {

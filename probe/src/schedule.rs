@@ -223,7 +223,17 @@ impl Schedule {
                 }
             }
         }
+        entry.next = entry.next.max(entry.alone_until);
         self.arm(at);
+    }
+
+    /// The target of this check asks to be left alone until then: neither an attempt nor an order
+    /// to confirm runs before.
+    pub fn leave_alone(&mut self, check: &CheckId, until: Mono) {
+        let entry = self.index.get(check).and_then(|&at| self.entries[at].as_mut());
+        if let Some(entry) = entry {
+            entry.alone_until = until;
+        }
     }
 
     /// Starts nothing any more and cancels what runs.
@@ -266,6 +276,7 @@ impl Schedule {
             stage: Stage::Waiting,
             failing: false,
             stamp: 0,
+            alone_until: Mono::ZERO,
             confirmation: Mono::ZERO,
         };
         entry.next = entry.next_slot(now);
@@ -290,7 +301,8 @@ impl Schedule {
             let slot = entry.next_slot(now);
             // With a shorter interval that slot is over for most checks. They do not start now, all
             // at once and at all probes.
-            entry.next = if slot < now { entry.grid(now) } else { slot };
+            let next = if slot < now { entry.grid(now) } else { slot };
+            entry.next = next.max(entry.alone_until);
             self.arm(at);
         }
     }

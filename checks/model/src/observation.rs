@@ -329,6 +329,9 @@ pub struct Outcome {
     pub place: Option<Box<Place>>,
 }
 
+/// The value of an [`Outcome`] that says for how many seconds the target asks to be left alone.
+pub const RETRY_AFTER: &str = "retry_after_s";
+
 /// The longest excerpt kept, in bytes: enough to recognise an error page, small in a log entry.
 pub const EXCERPT_LIMIT_BYTES: usize = 1024;
 

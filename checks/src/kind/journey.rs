@@ -20,6 +20,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::place::Role;
 use crosscheck_model::{Cause, Family, Outcome, Place, Status};
 use futures_util::FutureExt;
@@ -231,6 +232,9 @@ impl Run<'_> {
         if let Some(days) = seen.certificate_days() {
             let least = self.values.entry("certificate_days".to_owned()).or_insert(days);
             *least = least.min(days);
+        }
+        if let Some(wait) = seen.retry_after() {
+            self.values.insert(RETRY_AFTER.to_owned(), wait.as_secs_f64());
         }
         self.timer.join(&timer);
         if let Err(missed) = &result {

@@ -241,6 +241,25 @@ fn an_outage_is_told_at_once_and_voted_on_after_the_attempts() {
 }
 
 #[test]
+fn a_target_that_asks_for_it_is_left_alone_for_at_most_an_interval() {
+    let day = 86_400.0;
+    // What it asks for, and how often it is looked at in an hour: failing checks, each 20 s.
+    for (wait, looks) in
+        [(None, 175..=185), (Some(10.0), 175..=185), (Some(40.0), 85..=92), (Some(day), 58..=62)]
+    {
+        let mut world = World::new(vec![assigned("c", 60, 20)], references(), move |_, _| {
+            let cause = Some(Cause::Throttled);
+            let mut outcome = Outcome::new(Status::Degraded, cause, "status 429");
+            outcome.values.extend(wait.map(|wait| (RETRY_AFTER.to_owned(), wait)));
+            (S / 2, outcome)
+        });
+        world.run_until(3600 * S);
+        let started: Vec<Timestamp> = world.observations().map(|found| found.started).collect();
+        assert!(looks.contains(&started.len()), "{wait:?}: {}", started.len());
+    }
+}
+
+#[test]
 fn evidence_is_gathered_once_an_episode_and_delays_nothing() {
     let outages = [62 * S..180 * S, 300 * S..420 * S];
     let during = outages.clone();

@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub(super) stage: Stage,
     pub(super) failing: bool,
     pub(super) stamp: u32,
+    /// The target has asked to be left alone until then.
+    pub(super) alone_until: Mono,
     /// When the next confirmation would come, if they came at their pace.
     pub(super) confirmation: Mono,
 }
@@ -66,6 +68,9 @@ impl Entry {
     /// distance early, all of them together no more than that (as the generic cell rate algorithm,
     /// ITU-T I.371, has it).
     pub(super) fn take_confirmation(&mut self, now: Mono) -> bool {
+        if now < self.alone_until {
+            return false;
+        }
         let times = self.times();
         let distance = spread::at_least_a_tick(times.retry_interval.min(times.interval / 3));
         if now + distance / 2 < self.confirmation {

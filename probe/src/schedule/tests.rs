@@ -179,6 +179,32 @@ fn confirmations_that_a_slow_line_brings_together_ask_no_more_often() {
 }
 
 #[test]
+fn a_target_that_wants_to_be_left_alone_is_asked_neither_again_nor_to_confirm() {
+    for (wait, next, attempt) in [(20, UP, 20), (3, Next::Attempt, 3), (20, Next::Attempt, 20)] {
+        let mut schedule = schedule(10);
+        let mut runs = starts(schedule.assign(Mono::ZERO, vec![assigned("c", 60, 60)]));
+        let id = CheckId::new("c");
+        runs.extend(starts(schedule.time(FIRST_WITHIN)));
+        let now = FIRST_WITHIN + S;
+        schedule.ended(now, runs[0].id).expect("runs");
+        schedule.leave_alone(&id, now + wait * S);
+        schedule.judged(now, &id, next);
+        assert!(schedule.confirm(now + S, &id, 1).is_empty(), "{wait} {next:?}");
+        assert!(starts(schedule.time(now + attempt * S - S / 2)).is_empty(), "{wait} {next:?}");
+        match next {
+            Next::Attempt => {
+                let runs = starts(schedule.time(now + attempt * S));
+                assert_eq!((runs.len(), runs[0].trigger), (1, Trigger::Retry), "{wait}");
+            }
+            // Afterwards orders are taken again.
+            Next::Settled { .. } => {
+                assert_eq!(starts(schedule.confirm(now + attempt * S, &id, 2)).len(), 1);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_edit_keeps_what_is_unchanged() {
     let mut schedule = schedule(10);
     schedule.assign(

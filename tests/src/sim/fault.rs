@@ -49,6 +49,12 @@ faults! {
     ProbePause,
     /// A probe starts anew, and its wall clock is off by up to a year.
     WallJump,
+    /// A probe's process dies again and again.
+    CrashLoop,
+    /// A probe is there, and no run of it ends.
+    RunsNothing,
+    /// A probe is set up long after its site.
+    ProbeLate,
     /// After a probe's restart somebody goes on in its former session.
     EpochReuse,
     /// A probe's references do not answer, and nor do its targets.
@@ -140,3 +146,7 @@ faults! {
     /// Two people acknowledge the same incident at once.
     AcknowledgeRace,
 }
+
+/// What an installation must notice of its own probes. Worlds have all of these or none, chosen
+/// apart from the others: what a seed without them does is what it did before there were any.
+pub(super) const OF_WATCH: [Fault; 3] = [Fault::CrashLoop, Fault::RunsNothing, Fault::ProbeLate];

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::wire::Report;
 use crosscheck_model::{Cause, CheckSpec, Family, Outcome, ProbeId, SiteId, Status};
 use crosscheck_probe::Mono;
@@ -49,6 +50,10 @@ pub(super) struct Trouble {
     pub(super) portal: bool,
     pub(super) disk: bool,
     pub(super) paused: bool,
+    /// Its process dies again and again.
+    pub(super) crashes: bool,
+    /// None of its runs ends.
+    pub(super) stuck: bool,
     pub(super) lie: Option<Lie>,
 }
 
@@ -77,6 +82,8 @@ pub(super) struct Host {
     pub(super) reported: Option<Report>,
     paused_until: Duration,
     wake_at: Duration,
+    /// The checks whose targets asked this process to be left alone: of which revision, until when.
+    pub(super) left_alone: BTreeMap<usize, (u64, Duration)>,
     running: BTreeSet<u64>,
     store: MemoryStore,
     seed: Random,
@@ -104,6 +111,7 @@ impl Host {
             reported: None,
             paused_until: Duration::ZERO,
             wake_at: Duration::MAX,
+            left_alone: BTreeMap::new(),
             running: BTreeSet::new(),
             store: MemoryStore::default(),
             seed: Random::new(plan.seed, 100 + index as u64),
@@ -134,6 +142,7 @@ impl World {
         host.changed = now;
         host.wake_at = Duration::MAX;
         host.running.clear();
+        host.left_alone.clear();
         let setup = Setup {
             probe: host.id.clone(),
             site: host.site.clone(),
@@ -259,9 +268,19 @@ impl World {
         let Some(check) = self.check_index(&spec.id) else { return };
         self.counts.runs += 1;
         self.check(|checker, view| checker.run(view, index, &run.check));
-        let (outcome, took) = self.find(index, check, spec);
         let host = &mut self.hosts[index];
         host.running.insert(run.id);
+        if host.trouble.stuck {
+            return;
+        }
+        let (outcome, took) = self.find(index, check, spec);
+        let ends = self.now + took;
+        let pace = self.now + spec.schedule.interval;
+        let host = &mut self.hosts[index];
+        if let Some(wait) = outcome.values.get(RETRY_AFTER) {
+            let until = (ends + Duration::from_secs_f64(*wait)).min(pace);
+            host.left_alone.insert(check, (run.check.rev, until));
+        }
         let (run, life) = (run.id, host.life);
         let started = self.now - host.started;
         self.after(took, "ran", move |world| {

@@ -87,6 +87,9 @@ impl World {
             }
             Class::Rough => {
                 self.after(warm, "nemesis", |world| world.hurt_hosts());
+                if self.plan.has(Fault::RunsNothing) {
+                    self.after(warm, "nemesis", |world| world.hurt_watched());
+                }
                 self.after(warm, "nemesis", |world| world.hurt_targets(20, 200));
             }
         }
@@ -191,6 +194,17 @@ impl World {
         self.after(lasts, "heal", move |world| world.heal_hosts(&hosts));
         let next = lasts.as_secs() + 200;
         self.again(next, next + 400, Self::hurt_one_host);
+    }
+
+    /// What must be noticed of a probe that is there, for long enough.
+    fn hurt_watched(&mut self) {
+        let host = self.random.below(self.hosts.len());
+        let fault = self.random.pick(&[Fault::CrashLoop, Fault::RunsNothing]);
+        self.hurt(&[host], fault);
+        let lasts = self.random.secs(300, 900);
+        self.after(lasts, "heal", move |world| world.heal_hosts(&[host]));
+        let next = lasts.as_secs() + 60;
+        self.again(next, next + 400, Self::hurt_watched);
     }
 
     fn hurt_targets(&mut self, from: u64, to: u64) {

@@ -6,6 +6,9 @@ use super::fault::Fault;
 use super::host::{Lie, Trouble};
 use super::world::World;
 
+/// A process that is started anew is there after this time.
+const MENDED_WITHIN: Duration = Duration::from_secs(5);
+
 impl World {
     pub(super) fn hurt(&mut self, hosts: &[usize], fault: Fault) {
         // A forger is met when there is something to forge.
@@ -28,6 +31,7 @@ impl World {
                 self.kill_host(index, fault == Fault::ProbeReplaced);
                 self.after(down, "start", move |world| world.start_host(index));
             }
+            Fault::CrashLoop => self.crash_again(index),
             Fault::WallJump => self.restart_with_jump(index, down),
             Fault::EpochReuse => self.restart_with_forger(index, down),
             Fault::SwizzleClog => self.clog_for_a_while(index),
@@ -61,6 +65,8 @@ impl World {
             Fault::CaptivePortal => trouble.portal = true,
             Fault::DiskFail => trouble.disk = true,
             Fault::ProbePause => trouble.paused = true,
+            Fault::CrashLoop => trouble.crashes = true,
+            Fault::RunsNothing => trouble.stuck = true,
             Fault::LiarUp => trouble.lie = Some(Lie::Up),
             Fault::LiarDown => trouble.lie = Some(Lie::Down),
             Fault::LiarRandom => trouble.lie = Some(Lie::Anything),
@@ -71,6 +77,19 @@ impl World {
             host.lied_since = now;
             host.found_first.clear();
         }
+    }
+
+    /// The process dies when it has run for a while, until somebody mends it.
+    fn crash_again(&mut self, index: usize) {
+        self.kill_host(index, false);
+        let down = self.random.secs(1, 10);
+        self.after(down, "start", move |world| world.start_host(index));
+        let next = down + self.random.secs(15, 60);
+        self.after(next, "crash", move |world| {
+            if world.hosts[index].trouble.crashes {
+                world.crash_again(index);
+            }
+        });
     }
 
     fn restart_with_jump(&mut self, index: usize, down: Duration) {
@@ -118,9 +137,15 @@ impl World {
         for &index in hosts {
             let now = self.now;
             let host = &mut self.hosts[index];
-            if host.trouble != Trouble::default() {
-                host.trouble = Trouble::default();
-                host.changed = now;
+            if host.trouble == Trouble::default() {
+                continue;
+            }
+            let trouble = std::mem::take(&mut host.trouble);
+            host.changed = now;
+            // Whoever finds that it runs nothing starts it anew.
+            if trouble.stuck {
+                self.kill_host(index, false);
+                self.after(MENDED_WITHIN, "start", move |world| world.start_host(index));
             }
         }
         self.tell(format!("probes {hosts:?} are healed"));

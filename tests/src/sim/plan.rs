@@ -9,7 +9,7 @@ use crosscheck_model::{
     CheckId, CheckSpec, Config, ContactId, Family, Severity, SiteId, SiteQuorum, Timestamp,
 };
 
-use super::fault::Fault;
+use super::fault::{Fault, OF_WATCH};
 use super::random::Random;
 
 /// When a simulation may begin: at a midnight in autumn, so that times are easy to read, and 40
@@ -54,6 +54,8 @@ pub(super) struct Plan {
     pub(super) faults: BTreeSet<Fault>,
     /// The most observations that wait at a probe.
     pub(super) spool: usize,
+    /// The probe that is set up so long after the others.
+    pub(super) late: Option<(usize, Duration)>,
     /// How long faults go on before everything heals.
     pub(super) safety: Duration,
     /// Added to probes' wall clocks, in milliseconds; for pairs of runs (I12).
@@ -68,7 +70,8 @@ impl Plan {
         let class =
             [Class::OneDomain, Class::Rough, Class::Outages, Class::Rough][(seed % 4) as usize];
         let (carriers, regions) = random.pick(&LAYOUTS);
-        let mut faults: BTreeSet<Fault> = Fault::ALL.iter().copied().collect();
+        let others = Fault::ALL.iter().filter(|fault| !OF_WATCH.contains(fault));
+        let mut faults: BTreeSet<Fault> = others.copied().collect();
         // Swarm testing: a world without some faults reaches states that all faults together hide.
         if random.chance(500) {
             faults.retain(|_| random.chance(500));
@@ -76,6 +79,13 @@ impl Plan {
         if class == Class::Outages && random.chance(700) {
             faults.remove(&Fault::KilledWhileSending);
         }
+        let mut watched = Random::new(seed, 3);
+        if class == Class::Rough && watched.chance(250) {
+            faults.extend(OF_WATCH);
+        }
+        let late = faults
+            .contains(&Fault::ProbeLate)
+            .then(|| (watched.below(carriers.len()), watched.secs(240, 900)));
         let config = config(carriers, regions, &mut random);
         let spool = if random.chance(300) { 40 } else { 20_000 };
         let safety = random.secs(45 * 60, 75 * 60);
@@ -90,6 +100,7 @@ impl Plan {
             config,
             faults,
             spool,
+            late,
             safety,
             wall_shift,
             node_shift,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::{Cause, Outcome, Status};
 
 use super::random::Random;
@@ -55,7 +56,11 @@ pub(super) fn look(
         Mode::Error => (outcome(Status::Down, Some(Cause::Status)), random.millis(10, 400)),
         Mode::TooLarge => (outcome(Status::Down, Some(Cause::TooLarge)), timeout.mul_f64(0.3)),
         Mode::Throttled => {
-            (outcome(Status::Degraded, Some(Cause::Throttled)), random.millis(10, 400))
+            let mut outcome = outcome(Status::Degraded, Some(Cause::Throttled));
+            // Each time another wait, or none.
+            let wait = (target.since.as_secs() % 240) as f64;
+            outcome.values.extend((wait > 0.0).then(|| (RETRY_AFTER.to_owned(), wait)));
+            (outcome, random.millis(10, 400))
         }
         Mode::Expiring => {
             (outcome(Status::Degraded, Some(Cause::CertificateExpiring)), random.millis(10, 400))

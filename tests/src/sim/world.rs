@@ -10,6 +10,7 @@ use crosscheck_model::Timestamp;
 
 use super::checker::{Checker, View};
 use super::evidence::Evidence;
+use super::fault::Fault;
 use super::host::Host;
 use super::log::Log;
 use super::network::Network;
@@ -123,7 +124,11 @@ impl World {
         };
         world.begin_log();
         for host in 0..world.hosts.len() {
-            let delay = world.random.millis(0, 3000);
+            let mut delay = world.random.millis(0, 3000);
+            if let Some((_, late)) = world.plan.late.filter(|(who, _)| *who == host) {
+                world.coverage.fault(Fault::ProbeLate);
+                delay = late;
+            }
             world.after(delay, "start", move |world| world.start_host(host));
         }
         world.begin_nemesis();

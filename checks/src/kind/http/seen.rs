@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::{Cause, Outcome, Place, Status};
 
 use super::body::Body;
@@ -18,6 +19,7 @@ use crate::resolve::Failure;
 #[derive(Default)]
 pub(in crate::kind) struct Seen {
     pub(super) status: Option<u16>,
+    pub(super) retry_after: Option<Duration>,
     pub(super) version: Option<f64>,
     pub(super) redirects: u32,
     pub(super) certificate_days: Option<f64>,
@@ -111,6 +113,11 @@ impl Seen {
         self.certificate_days = Some(self.certificate_days.map_or(days, |least| least.min(days)));
     }
 
+    /// For how long the server asks to be left alone.
+    pub(in crate::kind) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// Days until the first certificate on the way expires.
     pub(in crate::kind) fn certificate_days(&self) -> Option<f64> {
         self.certificate_days
@@ -177,6 +184,7 @@ impl Seen {
             ("wire_bytes", self.sizes.filter(|(.., packed)| *packed).map(|(wire, ..)| wire as f64)),
             ("redirects", self.status.map(|_| f64::from(self.redirects))),
             ("requests", self.asks_by_itself().then(|| f64::from(self.requests))),
+            (RETRY_AFTER, self.retry_after.map(|wait| wait.as_secs_f64())),
             ("token_ms", self.token.map(ms)),
             ("proxy_connect_ms", self.proxy.map(|cost| ms(cost.reached))),
             ("proxy_tunnel_ms", self.proxy.and_then(|cost| cost.consented).map(ms)),

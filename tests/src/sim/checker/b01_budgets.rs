@@ -1,5 +1,5 @@
-//! B1, budgets: no target is asked more often than its check allows, confirmations included; the
-//! fleet's confirmations and a probe's spool are bounded.
+//! B1, budgets: no target is asked more often than its check allows, confirmations included, nor
+//! sooner than it has asked for, within the check's interval; the fleet's confirmations and a probe's spool are bounded.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -59,7 +59,15 @@ impl Checker for Budgets {
                 runs.began
             ));
         }
-        Ok(())
+        let number = view.world.check_index(&check.spec.id);
+        let alone = number.and_then(|number| view.world.hosts[host].left_alone.get(&number));
+        match alone.filter(|(rev, until)| *rev == check.rev && now < *until) {
+            Some((_, until)) => Err(format!(
+                "{} is asked at {now:?}, and wanted to be left alone until {until:?}",
+                check.spec.id
+            )),
+            None => Ok(()),
+        }
     }
 
     fn entry(&mut self, view: &View<'_>, entry: &Entry<'_>) -> Finding {

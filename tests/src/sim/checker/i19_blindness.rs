@@ -1,7 +1,8 @@
 //! I19, blindness alarms: a probe that is not heard for B, a check that is blind for B and a
 //! channel that delivers nothing for ten minutes are each in one open incident that operators
 //! know of, no sooner than that, and leave it when they are well. A probe that begins anew again
-//! and again is in one, too, and no other is.
+//! and again is in one, too, and no other is; so is one that is heard and runs nothing, and a site
+//! that nobody was ever heard from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,11 +10,14 @@ use std::time::Duration;
 use crosscheck_core::absence::Lapse;
 use crosscheck_core::incident::Subject;
 use crosscheck_core::outbox::{Edge, Key, SendResult};
+use crosscheck_core::state::ProbeState;
 use crosscheck_core::verdict::{LEADER_GRACE, Reason};
 use crosscheck_core::{Command, Effect, Reply};
-use crosscheck_model::{CheckId, IncidentId, Timestamp};
+use crosscheck_model::spec::SiteChoice;
+use crosscheck_model::{CheckId, IncidentId, ProbeId, SiteId, Timestamp};
 
-use super::hearing::Hearing;
+use super::hearing::{Hearing, SESSION};
+use super::i19_one_alarm::is_idle;
 use super::{Checker, Entry, Finding, View};
 
 /// How long silence may last (B).
@@ -37,6 +41,11 @@ pub(super) struct Blindness {
     /// When each channel last took something.
     taken: BTreeMap<String, Timestamp>,
     known: BTreeSet<IncidentId>,
+    /// Who is heard and runs nothing, of which assignment and since when.
+    idle: BTreeMap<ProbeId, (u64, Timestamp)>,
+    /// Since when each site is configured that nobody was ever heard from.
+    unseen: BTreeMap<SiteId, Timestamp>,
+    seen: BTreeSet<SiteId>,
     /// Silences told in time, and blind checks and channels likewise.
     tested: u64,
 }
@@ -56,7 +65,9 @@ impl Checker for Blindness {
             (Command::Settle { key, result, .. }, Reply::Done) => self.settled(view, *key, result),
             (Command::Tick, _) => {
                 self.silences(view)?;
+                self.idlers(view)?;
                 self.restarts(view)?;
+                self.sites(view)?;
                 self.blind_checks(view)?;
                 self.channels(view)?;
             }
@@ -99,6 +110,55 @@ impl Blindness {
             if told && well > BACK + TICK + TICK {
                 return Err(format!("{probe} is heard for {well:?}, and still told absent"));
             }
+        }
+        Ok(())
+    }
+
+    /// Who is heard and gives no result of anything is told of.
+    fn idlers(&mut self, view: &View<'_>) -> Finding {
+        let state = view.state();
+        let is_heard =
+            |id: &ProbeId| self.hearing.was_heard(id) && self.hearing.age(id, state.now) <= SESSION;
+        let idle = state.probes.iter().filter(|(id, _)| is_heard(id) && is_idle(state, id));
+        let since = |(id, probe): (&ProbeId, &ProbeState)| {
+            let known = self.idle.get(id).filter(|(assignment, _)| *assignment == probe.assignment);
+            (id.clone(), known.copied().unwrap_or((probe.assignment, state.now)))
+        };
+        self.idle = idle.map(since).collect();
+        for (probe, (_, since)) in &self.idle {
+            let duties = state.checks.values().filter(|check| check.assigned.contains(probe));
+            let longest = duties.map(|check| check.spec.validity()).max().unwrap_or_default();
+            let lasts = state.now.since((*since).max(self.hearing.hearing_since));
+            if lasts <= PATIENCE.max(longest) + LEADER_GRACE + TICK {
+                continue;
+            }
+            if !state.watch.lapsed.contains_key(&(Lapse::Idle, probe.clone())) {
+                return Err(format!("{probe} runs nothing for {lasts:?}: nobody is told"));
+            }
+            self.tested += 1;
+        }
+        Ok(())
+    }
+
+    /// A site that is configured and that nobody was ever heard from is told of.
+    fn sites(&mut self, view: &View<'_>) -> Finding {
+        let state = view.state();
+        let heard = state.probes.iter().filter(|(id, _)| self.hearing.was_heard(id));
+        self.seen.extend(heard.map(|(_, probe)| probe.site.clone()));
+        let is_used = state.checks.values().any(|check| check.spec.sites == SiteChoice::All);
+        let unseen = state.config.sites.keys().filter(|site| is_used && !self.seen.contains(*site));
+        let since =
+            |site: &SiteId| (site.clone(), self.unseen.get(site).copied().unwrap_or(state.now));
+        self.unseen = unseen.map(since).collect();
+        for (site, since) in &self.unseen {
+            let lasts = state.now.since((*since).max(self.hearing.hearing_since));
+            if lasts <= PATIENCE + LEADER_GRACE + TICK {
+                continue;
+            }
+            if state.watch.awaited.get(site).is_none_or(|awaited| awaited.incident.is_none()) {
+                return Err(format!("nobody is heard from {site} for {lasts:?}: nobody is told"));
+            }
+            self.tested += 1;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crosscheck_core::absence::Lapse;
 use crosscheck_core::follower::Following;
 use crosscheck_core::incident::Subject;
-use crosscheck_core::outbox::{Edge, Key};
+use crosscheck_core::outbox::{Edge, Key, SendResult};
 use crosscheck_core::{Command, Effect, State};
 use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::{CheckId, ContactId, IncidentId, ProbeId, SiteId, Timestamp};
@@ -73,6 +73,8 @@ pub(super) struct OneAlarm {
     told: BTreeMap<IncidentId, Told>,
     open: BTreeSet<IncidentId>,
     keys: BTreeSet<Key>,
+    /// Incidents with a word that did not get through: it goes to the operators then.
+    untold: BTreeSet<IncidentId>,
     /// Sites that somebody was heard from.
     seen: BTreeSet<SiteId>,
     /// Coordinators that the leader has said to follow, or to be gone.
@@ -99,6 +101,11 @@ impl Checker for OneAlarm {
                 Following::Caught | Following::Gone => self.following.insert(*node),
             };
         }
+        if let Command::Settle { key, result, .. } = &entry.stamped.command
+            && *result != SendResult::Delivered
+        {
+            self.untold.extend(state.outbox.get(key).map(|owed| owed.notice.incident));
+        }
         if entry.applied.effects.contains(&Effect::Owed) {
             self.notified(state)?;
         }
@@ -109,7 +116,7 @@ impl Checker for OneAlarm {
         }
         let is_tick = entry.stamped.command == Command::Tick;
         self.reckon(state, is_tick);
-        self.compare(state)?;
+        self.compare(state, is_tick)?;
         if is_tick { self.lasting(state) } else { Ok(()) }
     }
 }
@@ -135,7 +142,9 @@ impl OneAlarm {
                     episode.perhaps.get_or_insert(now);
                     episode.surely = None;
                 }
-                Now::Well | Now::Unsure => {}
+                // But it may be: an edit has everything looked at, for one.
+                Now::Unsure => episode.surely = None,
+                Now::Well => {}
                 Now::Ill => (episode.perhaps, episode.surely) = (None, None),
             }
             let lasts = |since: Timestamp| now.since(since) + TICK + TICK >= hold(trouble);
@@ -145,8 +154,9 @@ impl OneAlarm {
         self.episodes = episodes;
     }
 
-    /// What is told is told once, and until it is over.
-    fn compare(&mut self, state: &State) -> Finding {
+    /// What is told is told once, and until it is over. That it is over is noticed by a tick: there are
+    /// none while nobody leads.
+    fn compare(&mut self, state: &State, is_tick: bool) -> Finding {
         let told = told(state);
         for (trouble, incident) in &told {
             match self.episodes.get(trouble) {
@@ -169,7 +179,9 @@ impl OneAlarm {
                 (None, _) if !is_over => {
                     return Err(format!("{trouble:?} is not over, and not in {incident} any more"));
                 }
-                (Some(_), Some(since)) if state.now.since(*since) > hold(trouble) + TICK + TICK => {
+                (Some(_), Some(since))
+                    if is_tick && state.now.since(*since) > hold(trouble) + TICK + TICK =>
+                {
                     return Err(format!("{trouble:?} is over since {since}, and in {incident}"));
                 }
                 _ => {}
@@ -220,7 +232,8 @@ impl OneAlarm {
                 let (contact, channel) = (&owed.contact, &owed.channel);
                 return Err(format!("{contact} is told {edge:?} of {id} twice by {channel}"));
             }
-            if matches!(edge, Edge::Alarm(_)) && state.config.operators.contains(&owed.contact) {
+            let is_operators = state.config.operators.contains(&owed.contact);
+            if matches!(edge, Edge::Alarm(_)) && is_operators && !self.untold.contains(&id) {
                 told_elsewhere(state, id)?;
             }
         }
@@ -353,7 +366,7 @@ fn is_expected(state: &State, trouble: &Trouble) -> bool {
 }
 
 /// Whether a probe has something to do and does nothing of it.
-fn is_idle(state: &State, id: &ProbeId) -> bool {
+pub(super) fn is_idle(state: &State, id: &ProbeId) -> bool {
     let duties: Vec<_> = state.checks.values().filter(|c| c.assigned.contains(id)).collect();
     let is_done = |check: &&crosscheck_core::state::CheckState| {
         let vote = check.votes.get(id);
@@ -431,31 +444,31 @@ mod tests {
     #[test]
     fn a_second_alarm_of_one_episode_is_noticed() {
         let mut checker = OneAlarm::default();
-        assert_eq!(checker.compare(&absent(Some(1))), Ok(()));
-        assert_eq!(checker.compare(&absent(Some(1))), Ok(()));
-        assert!(checker.compare(&absent(Some(2))).is_err());
+        assert_eq!(checker.compare(&absent(Some(1)), true), Ok(()));
+        assert_eq!(checker.compare(&absent(Some(1)), true), Ok(()));
+        assert!(checker.compare(&absent(Some(2)), true).is_err());
         // Once it was over, the next is another episode.
         checker.episodes.values_mut().for_each(|episode| episode.is_over = true);
-        assert_eq!(checker.compare(&absent(Some(2))), Ok(()));
+        assert_eq!(checker.compare(&absent(Some(2)), true), Ok(()));
     }
 
     #[test]
     fn an_end_before_the_end_is_noticed() {
         let mut checker = OneAlarm::default();
-        assert_eq!(checker.compare(&absent(Some(1))), Ok(()));
-        assert!(checker.compare(&absent(None)).is_err());
+        assert_eq!(checker.compare(&absent(Some(1)), true), Ok(()));
+        assert!(checker.compare(&absent(None), true).is_err());
         checker.episodes.values_mut().for_each(|episode| episode.is_over = true);
-        assert_eq!((checker.compare(&absent(None)), checker.tested), (Ok(()), 1));
+        assert_eq!((checker.compare(&absent(None), true), checker.tested), (Ok(()), 1));
     }
 
     #[test]
     fn an_end_that_does_not_come_is_noticed() {
         let mut checker = OneAlarm::default();
         let mut state = absent(Some(1));
-        assert_eq!(checker.compare(&state), Ok(()));
+        assert_eq!(checker.compare(&state, true), Ok(()));
         checker.episodes.values_mut().for_each(|one| one.surely = Some(Timestamp::ZERO));
         state.now = Timestamp::ZERO.plus(HOLD + 3 * TICK);
-        assert!(checker.compare(&state).is_err());
+        assert!(checker.compare(&state, true).is_err());
 
         checker.open.insert(IncidentId(1));
         assert_eq!(checker.lasting(&absent(Some(1))), Ok(()));

@@ -1,5 +1,6 @@
 //! Answers that come whole, and what is wanted of them.
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::{Cause, Phase, Status};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{RData, rdata::A};
@@ -122,6 +123,7 @@ async fn too_many_requests_is_no_evidence() {
     let outcome = run(&at(&server, "/", json!({}))).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::Throttled)));
     assert!(outcome.detail.ends_with("Retry-After: 30"), "{}", outcome.detail);
+    assert_eq!(outcome.values.get(RETRY_AFTER), Some(&30.0), "and the probe keeps to it");
     let outcome = run(&at(&server, "/", json!({ "status": [429] }))).await;
     assert_up(&outcome);
 }

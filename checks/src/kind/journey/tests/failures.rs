@@ -1,5 +1,6 @@
 //! Steps that fail: named in the words, and cleaned up after.
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::place::Role;
 
 use super::*;
@@ -154,11 +155,12 @@ async fn forbidden_addresses_and_missing_secrets_are_no_verdict() {
 
 #[tokio::test]
 async fn throttling_is_no_verdict_either() {
-    let busy = |_: &str| ok("").replace("200 OK", "429 Busy");
+    let busy = |_: &str| ok("").replace("200 OK", "429 Busy\r\nRetry-After: 90");
     let (server, _) = server_to(busy).await;
     let outcome = run(&settings(&server, vec![json!({ "url": "/" })])).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Unknown, Some(Cause::Throttled)));
     assert!(outcome.detail.starts_with("step 1 `GET /`: status 429"), "{}", outcome.detail);
+    assert_eq!(outcome.values.get(RETRY_AFTER), Some(&90.0));
 }
 
 /// Runs a journey turned round.
