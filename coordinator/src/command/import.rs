@@ -12,6 +12,7 @@ mod blackbox;
 mod check;
 mod cloudprober;
 mod draft;
+mod expand;
 mod gatus;
 mod json;
 mod notes;
@@ -118,7 +119,14 @@ pub fn import(
             let made = fs::OpenOptions::new().write(true).create_new(true).open(path);
             let written = made.and_then(|mut file| file.write_all(text.as_bytes()));
             if let Err(error) = written {
-                writeln!(notes, "error: write `{}`: {error}", path.display())?;
+                let path = path.display();
+                match error.kind() {
+                    io::ErrorKind::AlreadyExists => writeln!(
+                        notes,
+                        "error: `{path}` is there, and is not overwritten: name another file"
+                    )?,
+                    _ => writeln!(notes, "error: write `{path}`: {error}")?,
+                }
                 return Ok(super::NOT_WELL);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::super::check::Check;
 use super::super::draft::why;
+use super::super::expand::expand;
 use super::super::tree::Node;
 use super::super::written::Out;
 use super::Reading;
@@ -138,30 +139,7 @@ fn by_line(pattern: &str) -> String {
     if pattern.contains(['^', '$']) { format!("(?mR){pattern}") } else { pattern.to_owned() }
 }
 
-/// What earlier expectations have matched: `$1`, `${1}` and `${name}` there, `{{1}}` here; `$$` is
-/// a dollar.
+/// What earlier expectations have matched: `$1`, `${1}` and `${name}` there, `{{1}}` here.
 fn groups(text: &str) -> String {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            out.push('$');
-            rest = after;
-            continue;
-        }
-        let braced = rest.strip_prefix('{').and_then(|inner| inner.split_once('}'));
-        let (name, after) = match braced {
-            Some((name, after)) => (name, after),
-            None => rest.split_at(rest.find(|c| !is_name(c)).unwrap_or(rest.len())),
-        };
-        if name.is_empty() || !name.chars().all(is_name) {
-            out.push('$');
-            continue;
-        }
-        out.push_str(&format!("{{{{{name}}}}}"));
-        rest = after;
-    }
-    out + rest
+    expand(text, |name| format!("{{{{{name}}}}}"))
 }
