@@ -41,6 +41,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 use self::negate::Negatable;
+pub use self::negate::is_turned;
 use self::part::Part;
 use self::presence::Sighting;
 use crate::env::Env;
@@ -69,7 +70,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &Negatable(mysql::Mysql),
     &Negatable(ntp::Ntp),
     &Negatable(exec::Exec),
-    &push::Push,
+    &Negatable(push::Push),
 ];
 
 /// The kind of that name.

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use crosscheck_checks::env::Secrets;
 use crosscheck_checks::excerpt::{self, KEEP_BYTES};
+use crosscheck_checks::kind::is_turned;
 use crosscheck_core::command::{Command, Reply};
 use crosscheck_core::push::{PushReport, Stage};
 use crosscheck_model::Status;
@@ -115,19 +116,24 @@ impl Desk {
         body: &[u8],
     ) -> Response {
         let token = digest(shown);
-        if self.replica.read(|state| state.check_of_push(token).is_none()) {
+        let is_turned = self.replica.read(|state| {
+            let check = state.checks.get(state.check_of_push(token)?)?;
+            Some(is_turned(&check.spec.settings))
+        });
+        let Some(is_turned) = is_turned else {
             // Nobody can make work for the cluster by tokens that it does not know, and a member
             // that does not know everything yet sends no job away for good.
             return match self.replica.unready() {
                 None => told(StatusCode::NOT_FOUND, "no check awaits reports under this token"),
                 Some(_) => later(),
             };
-        }
+        };
         let report = match said
             .map_err(|error| error.body_text())
-            .and_then(|Query(said)| report(&said, body, shown))
+            .and_then(|Query(said)| Ok((report(&said, body, shown)?, said.exit)))
         {
-            Ok(report) => report,
+            Ok((report, exit)) if is_turned => turned(report, exit),
+            Ok((report, _)) => report,
             Err(why) => return told(StatusCode::BAD_REQUEST, &why),
         };
         let taken = {
@@ -185,6 +191,27 @@ fn report(said: &Said, body: &[u8], token: &str) -> Result<PushReport, String> {
     };
     let excerpt = ending(&excerpt::harmless(&text, &secrets), EXCERPT_LIMIT_BYTES).to_owned();
     Ok(PushReport { stage, took, detail, excerpt })
+}
+
+/// What a report says of a job that must fail. An exit status of a shell's that could not start it, or
+/// of a signal, is no word of the job's.
+fn turned(report: PushReport, exit: Option<i32>) -> PushReport {
+    let Stage::Ended(status) = report.stage else { return report };
+    let is_own = exit.is_none_or(|code| (0..126).contains(&code));
+    let (status, why) = match status {
+        Status::Up => (Status::Down, "it ended well, and must fail"),
+        Status::Degraded => (Status::Down, "it ended with a flaw, and must fail"),
+        Status::Down if is_own => (Status::Up, ""),
+        Status::Down | Status::Unknown => {
+            (Status::Unknown, "it has not said itself that it failed")
+        }
+    };
+    let detail = match (why, report.detail.as_str()) {
+        (why, "") => why.to_owned(),
+        ("", said) => said.to_owned(),
+        (why, said) => format!("{why}: {said}"),
+    };
+    PushReport { stage: Stage::Ended(status), detail, ..report }
 }
 
 /// The last `limit` bytes of the text, cut between characters.

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crosscheck_model::spec::Source;
 use crosscheck_model::{Cause, Family, Outcome, Status};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -75,6 +76,12 @@ impl<K: Kind> Kind for Negatable<K> {
     }
 }
 
+/// Whether a check of these settings (JSON) is turned round: for whoever takes reports of its own.
+pub fn is_turned(settings: &str) -> bool {
+    let settings: Option<Value> = serde_json::from_str(settings).ok();
+    settings.and_then(|settings| settings.get(WORD)?.as_bool()).unwrap_or(false)
+}
+
 /// A check turned round.
 struct Negated(Box<dyn Check>);
 
@@ -85,6 +92,10 @@ impl Check for Negated {
 
     fn family(&self) -> Family {
         self.0.family()
+    }
+
+    fn source(&self) -> Source {
+        self.0.source()
     }
 
     fn endpoint(&self) -> Option<Endpoint> {

@@ -86,6 +86,10 @@ impl Kind for Push {
         &[&[Cause::NoReport, Cause::JobFailed, Cause::JobWarning]]
     }
 
+    fn turned_round(&self) -> &'static str {
+        "the job must fail: a report that all is well, or of a flaw, is the failure; no report stays one"
+    }
+
     fn defaults(&self) -> Defaults {
         Defaults::default()
     }

@@ -33,6 +33,31 @@ fn a_report_says_how_it_is_by_word_or_by_exit_status() {
 }
 
 #[test]
+fn a_job_that_must_fail_is_down_when_it_ends_well_and_up_by_its_own_failure_only() {
+    for (status, exit, wanted) in [
+        (None, None, Status::Down),
+        (Some(Word::Ok), None, Status::Down),
+        (Some(Word::Warning), None, Status::Down),
+        (Some(Word::Failed), None, Status::Up),
+        (None, Some(0), Status::Down),
+        (None, Some(1), Status::Up),
+        (None, Some(125), Status::Up),
+        (None, Some(127), Status::Unknown),
+        (None, Some(137), Status::Unknown),
+        (None, Some(-1), Status::Unknown),
+    ] {
+        let said = report(&said(status, exit, None), b"the end", TOKEN).expect("a good report");
+        let report = turned(said, exit);
+        assert_eq!(report.stage, Stage::Ended(wanted), "{status:?} {exit:?}");
+        assert!(report.detail.ends_with("the end"), "{}", report.detail);
+        let must = report.detail.contains("must fail");
+        assert_eq!(must, wanted == Status::Down, "{}", report.detail);
+    }
+    let started = report(&said(Some(Word::Start), None, None), b"", TOKEN).expect("a good report");
+    assert_eq!(turned(started, None).stage, Stage::Started);
+}
+
+#[test]
 fn its_words_are_harmless_and_bounded() {
     let body = format!("{}\n \u{1b}[31mdisk \u{202e}full\r\n\n", "x".repeat(BODY_LIMIT_BYTES));
     let report = report(&said(None, Some(3), Some(12.5)), body.as_bytes(), TOKEN).expect("good");

@@ -59,3 +59,27 @@ async fn a_job_that_fails_or_falls_silent_is_told_and_its_recovery_too() {
     assert_eq!(refused.status, 0, "the job has done its work: {refused:?}");
     assert!(refused.err.contains("no check awaits reports under this token"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_job_that_must_fail_is_told_when_it_ends_well() {
+    let scratch = Scratch::new();
+    let sink = Sink::start(None).await;
+    let (token, digest) = token();
+    let config = format!(
+        "{FAST}{}checks:\n- {{ name: search, push: {{ every: 1h, negate: true, \
+         token_sha256: \"{digest}\" }} }}\n",
+        mail_through(sink.port, None)
+    );
+    let running = Standalone::start(&scratch, &config).await;
+    let url = running.api.address("");
+    let variables = [("CROSSCHECK_PUSH_URL", url.as_str()), ("CROSSCHECK_PUSH_TOKEN", &token)];
+    let job = |script: &str| crosscheck(&["push", "run", "--", "sh", "-c", script], &variables);
+
+    assert_eq!(job("exit 1").status, 1);
+    running.api.becomes(SOON, "search", "up").await;
+    assert_eq!(job("echo found 3").status, 0);
+    running.api.becomes(SOON, "search", "down").await;
+    sink.holds(SOON, 1).await;
+    let letter = &sink.letters()[0];
+    assert!(letter.text.contains("it ended well, and must fail: found 3"), "{}", letter.text);
+}
