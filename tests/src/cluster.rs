@@ -195,6 +195,17 @@ impl Cluster {
         self.coordinator(1).apply(&self.scratch.write("configuration.yaml", &text));
     }
 
+    /// Applies the usual configuration of one check, with `new` in it instead of `old`.
+    ///
+    /// # Panics
+    /// It has no `old`, or is refused.
+    pub fn configure_with(&self, old: &str, new: &str) {
+        let usual = configuration(1);
+        assert!(usual.contains(old), "no `{old}` in {usual}");
+        let file = self.scratch.write("configuration.yaml", &usual.replace(old, new));
+        self.coordinator(1).apply(&file);
+    }
+
     /// One more machine for a coordinator, not a member yet; the number of its place.
     pub fn another(&mut self) -> usize {
         let place = self.coordinators.len() + 1;

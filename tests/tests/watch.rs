@@ -1,9 +1,10 @@
 //! Who watches the watcher, with real processes: heartbeats outward, and the mails of last resort
-//! of those who have lost the others.
+//! of those who have lost the others; and a probe that dies again and again.
 
 use std::net::IpAddr;
 
 use crosscheck_core::watch::PATIENCE;
+use crosscheck_probe::trial::DEATHS;
 use crosscheck_tests::cluster::network::{HUB, Way};
 use crosscheck_tests::cluster::{CHECK, Cluster, NODES, Plan, SETTLED, run};
 use crosscheck_tests::eventually::eventually;
@@ -200,5 +201,46 @@ fn a_probe_that_reaches_no_coordinator_mails_the_operators_once() {
             ]
         );
         assert!(cluster.mails.envelopes().iter().all(|to| to == &[BOSS]));
+    });
+}
+
+/// Waits until the usual check, as member 1 shows it, has something of site g1 that fits; what it is.
+async fn g1_says(cluster: &Cluster, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    eventually(SETTLED, what, || async {
+        let check = cluster.check(1).await?;
+        let sites = check["sites"].as_array().map_or(&[][..], Vec::as_slice);
+        let site = sites.iter().find(|site| site["site"] == "g1" && fits(site));
+        site.cloned().ok_or_else(|| check.to_string())
+    })
+    .await
+}
+
+#[test]
+#[ignore = "the gate has a probe that holds back alone: cargo sim --tier 4 runs it"]
+fn a_probe_that_dies_of_its_orders_holds_them_back_and_says_so_until_they_change() {
+    run(Plan::USUAL, async |cluster| {
+        for death in 1..=DEATHS {
+            cluster.probe_mut("g1").kill();
+            let gone = g1_says(cluster, "g1's last word", |_| true).await;
+            cluster.probe_mut("g1").start();
+            // Twice, as the first one may have been on its way when the process before died.
+            let mut last = gone["at"].as_str().unwrap_or_default().to_owned();
+            for _ in 0..2 * u32::from(death < DEATHS) {
+                let is_new = |site: &Value| site["at"].as_str() > Some(last.as_str());
+                let next = g1_says(cluster, &format!("votes after {death} deaths"), is_new).await;
+                last = next["at"].as_str().unwrap_or_default().to_owned();
+            }
+        }
+        let says =
+            |site: &Value| site["detail"].as_str().is_some_and(|it| it.contains("held back"));
+        let site = g1_says(cluster, "the check is held back", says).await;
+        assert_eq!((&site["status"], &site["cause"]), (&json!("unknown"), &json!("setup")));
+        assert_eq!(site["silent"], "the probe has no opinion");
+        // The others are enough for a verdict, and nobody takes g1 for one of them.
+        cluster.shows(1, "up", "up", 4).await;
+        assert!(cluster.probe("g1").log().contains("died again and again"));
+
+        cluster.configure_with("/0\"", "/0?changed\"");
+        cluster.shows(1, "up", "up", 5).await;
     });
 }

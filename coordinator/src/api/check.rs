@@ -61,7 +61,7 @@ pub(crate) struct SiteVote {
     pub(crate) probe: String,
     /// Its vote; `unknown` when it has none that counts.
     pub(crate) status: Status,
-    /// Why it is not up.
+    /// Why it is not up, or has no opinion.
     pub(crate) cause: Option<Cause>,
     /// The cause in the probe's words.
     pub(crate) detail: String,
@@ -95,22 +95,29 @@ impl Check {
             maintenance: check.maintenance,
             incident: check.incident.map(|id| id.0),
             finding: if fails { state.finding_of(id) } else { None },
-            sites: views.iter().map(SiteVote::new).collect(),
+            sites: views.iter().map(|view| SiteVote::new(state, check, view)).collect(),
         }
     }
 }
 
 impl SiteVote {
-    fn new(view: &SiteView<'_>) -> Self {
+    fn new(state: &State, check: &CheckState, view: &SiteView<'_>) -> Self {
         let vote = view.vote;
+        // Whoever has no opinion says why: a setting, a file that is missing, a check held back.
+        let said = vote.or_else(|| {
+            let said = check.votes.get(view.probe)?;
+            let is_of_now =
+                said.rev == check.rev && state.now.since(said.at) <= check.spec.validity();
+            (said.status == Status::Unknown && is_of_now).then_some(said)
+        });
         Self {
             site: view.site.to_string(),
             region: view.place.map(|place| place.region.clone()),
             carrier: view.place.map(|place| place.carrier.clone()),
             probe: view.probe.to_string(),
             status: vote.map_or(Status::Unknown, |vote| vote.status),
-            cause: vote.and_then(|vote| vote.cause),
-            detail: vote.map_or_else(String::new, |vote| vote.detail.clone()),
+            cause: said.and_then(|vote| vote.cause),
+            detail: said.map_or_else(String::new, |vote| vote.detail.clone()),
             duration_ms: vote.map(|vote| milliseconds(Duration::from_micros(vote.duration_us))),
             at: vote.map(|vote| vote.at),
             silent: view.silent.map(str::to_owned),

@@ -83,6 +83,13 @@ impl Probe {
         }
     }
 
+    /// Kills it (SIGKILL): it cannot say goodbye.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill9();
+        }
+    }
+
     /// Its configuration file.
     pub fn settings(&self) -> PathBuf {
         self.directory.join("probe.yaml")
@@ -100,9 +107,7 @@ impl Probe {
 
     /// Kills it and starts it with further lines in its configuration.
     pub fn restart_with(&mut self, text: &str) {
-        if let Some(mut process) = self.process.take() {
-            process.kill9();
-        }
+        self.kill();
         append(&self.directory.join("probe.yaml"), text);
         self.start();
     }
