@@ -120,6 +120,7 @@ fn all_coordinators_killed_during_an_outage_send_no_second_alarm() {
 }
 
 #[test]
+#[ignore = "waits for the next try of a mail: cargo sim --tier 4 runs it, and the gate has it alone"]
 fn an_outage_without_mail_is_told_in_order_when_mail_returns() {
     run(Plan::USUAL, async |cluster| {
         cluster.mails.down().await;
@@ -192,31 +193,44 @@ fn a_majority_goes_on_and_a_minority_says_that_it_is_stale_and_sends_nothing() {
 
 #[test]
 fn a_leader_cut_off_from_the_others_leaves_the_alarm_to_the_next() {
-    // An installation each: one check with three outages in a row counts as one that flaps.
-    for way in [Way::Both, Way::Out, Way::In] {
-        run(Plan::USUAL, async |cluster| {
-            let leader = cluster.ready(&NODES).await;
-            let others: Vec<usize> = NODES.into_iter().filter(|node| *node != leader).collect();
-            // It still reaches the mail server, and the probes reach it.
-            let peers = others.iter().map(|node| cluster.coordinator(*node).host().address());
-            cluster.coordinator(leader).host().cut(way, &peers.collect::<Vec<_>>());
-            cluster.target.fail();
-            cluster.told("alarm", CONTACTS.len()).await;
-            let witness = cluster.ready(&others).await;
-            assert_ne!(witness, leader, "cut {way:?}");
-            cluster.rounds(witness, ROUNDS_AFTER).await;
-            let (_, health) = cluster.coordinator(leader).readiness().await.expect("an answer");
-            assert_ne!(health["status"], "ok", "cut {way:?}");
+    leader_cut_off(Way::Both);
+}
 
-            cluster.coordinator(leader).host().heal();
-            cluster.target.recover().await;
-            cluster.told("recovery", CONTACTS.len()).await;
-            cluster.ready(&NODES).await;
-            cluster.shows(leader, "up", "up", ALL).await;
-            cluster.rounds(witness, ROUNDS_AFTER).await;
-            cluster.assert_told_of(1);
-        });
-    }
+#[test]
+#[ignore = "the gate has it both ways: cargo sim --tier 4 runs it"]
+fn a_leader_that_does_not_reach_the_others_leaves_the_alarm_to_the_next() {
+    leader_cut_off(Way::Out);
+}
+
+#[test]
+#[ignore = "the gate has it both ways: cargo sim --tier 4 runs it"]
+fn a_leader_that_does_not_hear_the_others_leaves_the_alarm_to_the_next() {
+    leader_cut_off(Way::In);
+}
+
+fn leader_cut_off(way: Way) {
+    run(Plan::USUAL, async |cluster| {
+        let leader = cluster.ready(&NODES).await;
+        let others: Vec<usize> = NODES.into_iter().filter(|node| *node != leader).collect();
+        // It still reaches the mail server, and the probes reach it.
+        let peers = others.iter().map(|node| cluster.coordinator(*node).host().address());
+        cluster.coordinator(leader).host().cut(way, &peers.collect::<Vec<_>>());
+        cluster.target.fail();
+        cluster.told("alarm", CONTACTS.len()).await;
+        let witness = cluster.ready(&others).await;
+        assert_ne!(witness, leader, "cut {way:?}");
+        cluster.rounds(witness, ROUNDS_AFTER).await;
+        let (_, health) = cluster.coordinator(leader).readiness().await.expect("an answer");
+        assert_ne!(health["status"], "ok", "cut {way:?}");
+
+        cluster.coordinator(leader).host().heal();
+        cluster.target.recover().await;
+        cluster.told("recovery", CONTACTS.len()).await;
+        cluster.ready(&NODES).await;
+        cluster.shows(leader, "up", "up", ALL).await;
+        cluster.rounds(witness, ROUNDS_AFTER).await;
+        cluster.assert_told_of(1);
+    });
 }
 
 fn reason(check: &Value) -> &str {

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 /// How long the probe is cut off: several times every limit that a session, a vote or a report has.
-const CUT: Duration = Duration::from_secs(120);
+const CUT: Duration = Duration::from_secs(60);
 
 /// Checks of that probe; each makes an observation in about two seconds while it fails.
 const CHECKS: usize = 8;
