@@ -132,21 +132,16 @@ impl OneAlarm {
         episodes.retain(|trouble, _| is_expected(state, trouble));
         for (trouble, episode) in &mut episodes {
             let how = self.how(state, trouble);
-            match how {
-                // Between two ticks a state is nothing that must be noticed.
-                Now::Well if is_tick => {
-                    episode.perhaps.get_or_insert(now);
-                    episode.surely.get_or_insert(now);
-                }
-                Now::Unsure if is_tick => {
-                    episode.perhaps.get_or_insert(now);
-                    episode.surely = None;
-                }
-                // But it may be: an edit has everything looked at, for one.
-                Now::Unsure => episode.surely = None,
-                Now::Well => {}
-                Now::Ill => (episode.perhaps, episode.surely) = (None, None),
+            // What is so between two ticks only need not be noticed, and may be: an edit has everything
+            // looked at, for one.
+            if is_tick {
+                episode.perhaps = episode.perhaps.or(Some(now)).filter(|_| how != Now::Ill);
             }
+            episode.surely = match how {
+                Now::Well if is_tick => episode.surely.or(Some(now)),
+                Now::Well => episode.surely,
+                Now::Unsure | Now::Ill => None,
+            };
             let lasts = |since: Timestamp| now.since(since) + TICK + TICK >= hold(trouble);
             let at_once = hold(trouble) == Duration::ZERO && how != Now::Ill;
             episode.is_over |= at_once || episode.perhaps.is_some_and(lasts);
