@@ -120,7 +120,7 @@ fn all_coordinators_killed_during_an_outage_send_no_second_alarm() {
 }
 
 #[test]
-#[ignore = "waits for the next try of a mail: cargo sim --tier 4 runs it, and the gate has it alone"]
+#[ignore = "the gate has it with one coordinator: cargo sim --tier 4 runs it"]
 fn an_outage_without_mail_is_told_in_order_when_mail_returns() {
     run(Plan::USUAL, async |cluster| {
         cluster.mails.down().await;

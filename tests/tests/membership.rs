@@ -57,6 +57,7 @@ fn a_lost_member_is_replaced_under_a_new_number_during_an_outage() {
 }
 
 #[test]
+#[ignore = "the gate replaces a member: cargo sim --tier 4 runs it"]
 fn a_removed_member_stops_and_says_why_and_what_is_left_goes_on() {
     run(Plan::USUAL, async |cluster| {
         cluster.ready(&NODES).await;

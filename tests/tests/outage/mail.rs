@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{ALL, ROUNDS_AFTER, begins, ends};
 
 #[test]
+#[ignore = "the gate has it with one coordinator: cargo sim --tier 4 runs it"]
 fn a_yes_that_is_lost_doubles_one_mail_and_a_yes_before_the_end_doubles_none() {
     run(Plan::USUAL, async |cluster| {
         begins(cluster).await;
