@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crosscheck_tests::command::crosscheck;
+use crosscheck_tests::command::{Said, crosscheck};
 use crosscheck_tests::mailbox::{Mailbox, Sink};
 use crosscheck_tests::scratch::Scratch;
 use crosscheck_tests::standalone::{FAST, Standalone, mail_through};
@@ -17,20 +17,44 @@ fn token() -> (String, String) {
     (made.out.trim().to_owned(), digest.expect("a digest").to_owned())
 }
 
+/// Who reports for a check.
+struct Reporter {
+    url: String,
+    token: String,
+}
+
+impl Reporter {
+    /// Has the wrapper run this, which reports how it ends.
+    fn runs(&self, script: &str) -> Said {
+        let variables =
+            [("CROSSCHECK_PUSH_URL", &*self.url), ("CROSSCHECK_PUSH_TOKEN", &*self.token)];
+        crosscheck(&["push", "run", "--", "sh", "-c", script], &variables)
+    }
+}
+
+/// An installation that awaits reports for a check of this name, under these terms.
+async fn awaiting(
+    scratch: &Scratch,
+    sink: &Sink,
+    name: &str,
+    terms: &str,
+) -> (Standalone, Reporter) {
+    let (token, digest) = token();
+    let config = format!(
+        "{FAST}{}checks:\n- {{ name: {name}, push: {{ {terms}, token_sha256: \"{digest}\" }} }}\n",
+        mail_through(sink.port, None)
+    );
+    let running = Standalone::start(scratch, &config).await;
+    let url = running.api.address("");
+    (running, Reporter { url, token })
+}
+
 #[tokio::test]
 async fn a_job_that_fails_or_falls_silent_is_told_and_its_recovery_too() {
     let scratch = Scratch::new();
     let sink = Sink::start(None).await;
-    let (token, digest) = token();
-    let config = format!(
-        "{FAST}{}checks:\n- {{ name: backup, push: {{ every: 10s, grace: 0s, \
-         token_sha256: \"{digest}\" }} }}\n",
-        mail_through(sink.port, None)
-    );
-    let running = Standalone::start(&scratch, &config).await;
-    let url = running.api.address("");
-    let variables = [("CROSSCHECK_PUSH_URL", url.as_str()), ("CROSSCHECK_PUSH_TOKEN", &token)];
-    let job = |script: &str| crosscheck(&["push", "run", "--", "sh", "-c", script], &variables);
+    let (running, reporter) = awaiting(&scratch, &sink, "backup", "every: 10s, grace: 0s").await;
+    let job = |script| reporter.runs(script);
 
     let failed = job("echo copying; echo disk full >&2; exit 3");
     assert_eq!(failed.status, 3, "the job's own exit status: {failed:?}");
@@ -52,10 +76,10 @@ async fn a_job_that_fails_or_falls_silent_is_told_and_its_recovery_too() {
     assert!(letters[0].text.contains("disk full"), "{}", letters[0].text);
     assert!(letters[2].text.contains("No report came in time"), "{}", letters[2].text);
     let log = running.process.log();
-    assert!(!log.contains(&token), "{log}");
+    assert!(!log.contains(&reporter.token), "{log}");
 
-    let stranger = [variables[0], ("CROSSCHECK_PUSH_TOKEN", "xcpush_nobody")];
-    let refused = crosscheck(&["push", "run", "--", "true"], &stranger);
+    let stranger = Reporter { token: "xcpush_nobody".to_owned(), ..reporter };
+    let refused = stranger.runs("true");
     assert_eq!(refused.status, 0, "the job has done its work: {refused:?}");
     assert!(refused.err.contains("no check awaits reports under this token"), "{refused:?}");
 }
@@ -64,16 +88,8 @@ async fn a_job_that_fails_or_falls_silent_is_told_and_its_recovery_too() {
 async fn a_job_that_must_fail_is_told_when_it_ends_well() {
     let scratch = Scratch::new();
     let sink = Sink::start(None).await;
-    let (token, digest) = token();
-    let config = format!(
-        "{FAST}{}checks:\n- {{ name: search, push: {{ every: 1h, negate: true, \
-         token_sha256: \"{digest}\" }} }}\n",
-        mail_through(sink.port, None)
-    );
-    let running = Standalone::start(&scratch, &config).await;
-    let url = running.api.address("");
-    let variables = [("CROSSCHECK_PUSH_URL", url.as_str()), ("CROSSCHECK_PUSH_TOKEN", &token)];
-    let job = |script: &str| crosscheck(&["push", "run", "--", "sh", "-c", script], &variables);
+    let (running, reporter) = awaiting(&scratch, &sink, "search", "every: 1h, negate: true").await;
+    let job = |script| reporter.runs(script);
 
     assert_eq!(job("exit 1").status, 1);
     running.api.becomes(SOON, "search", "up").await;

@@ -1,5 +1,6 @@
 //! B1, budgets: no target is asked more often than its check allows, confirmations included, nor
-//! sooner than it has asked for, within the check's interval; the fleet's confirmations and a probe's spool are bounded.
+//! sooner than it has asked for, within the check's interval; the fleet's confirmations and a probe's
+//! spool are bounded.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
