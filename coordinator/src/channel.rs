@@ -53,8 +53,10 @@ pub trait Channel: Send + Sync {
 /// One attempt to tell one contact.
 #[derive(Clone, Copy)]
 pub struct Delivery<'a> {
-    /// What to say.
+    /// What to say, and under which id.
     pub owed: &'a Owed,
+    /// What to say beside that, in the same message: of the same kind, severity and cause.
+    pub others: &'a [Owed],
     /// To whom, as configured now.
     pub to: &'a Contact,
     /// How references to secrets become values.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crosscheck_checks::env::Secrets;
-use crosscheck_core::outbox::{CLAIM_LEASE, Key, Owed, Progress, SendResult};
+use crosscheck_core::claim::CLAIM_LEASE;
+use crosscheck_core::outbox::{Key, Owed, Progress, SendResult};
 use crosscheck_core::{Command, Reply, State};
 use crosscheck_model::config;
 use futures_util::future::BoxFuture;
@@ -55,6 +56,8 @@ pub enum News {
 pub struct Errand {
     /// What to say to whom.
     pub owed: Owed,
+    /// What its message says beside that.
+    pub others: Vec<Owed>,
     /// The contact, if it is still configured.
     pub contact: Option<config::Contact>,
     /// The channel, if it is still configured.
@@ -81,7 +84,13 @@ async fn carry(errand: &Errand, secrets: &Secrets) -> SendResult {
     };
     match open(channel) {
         Ok(channel) => {
-            let delivery = Delivery { owed: &errand.owed, to, secrets, deadline: SEND_DEADLINE };
+            let delivery = Delivery {
+                owed: &errand.owed,
+                others: &errand.others,
+                to,
+                secrets,
+                deadline: SEND_DEADLINE,
+            };
             channel.send(delivery).await
         }
         // An operator can mend it, and until then nothing is lost.
@@ -223,10 +232,13 @@ impl<L: Log> Courier<L> {
 
     fn send(&self, key: Key) -> BoxFuture<'static, Event> {
         let errand = self.log.read(|state| {
-            let owed = state.outbox.get(&key)?.clone();
+            let owed = state.outbox.get(&key)?;
+            let others = state.told_by(owed).into_iter().skip(1);
+            let others = others.cloned().collect();
+            let owed = owed.clone();
             let contact = state.config.contacts.get(&owed.contact).cloned();
             let channel = state.config.channels.get(&owed.channel).cloned();
-            Some(Errand { owed, contact, channel })
+            Some(Errand { owed, others, contact, channel })
         });
         let carry = Arc::clone(&self.carry);
         Box::pin(async move {
@@ -279,16 +291,18 @@ async fn found<L: Log>(log: &L, mine: Mine) -> Option<u32> {
     let end = Instant::now() + CLAIM_LEASE;
     while Instant::now() < end {
         let looked = log.read(|state| {
-            let owed = state.outbox.get(&mine.key);
-            match owed.map(|owed| (owed.progress, owed.attempts)) {
-                None => Some(None),
-                Some((Progress::Claimed { term, node, .. }, attempt))
-                    if (term, node) == (mine.term, mine.node) && attempt > mine.before =>
+            let Some(owed) = state.outbox.get(&mine.key) else { return Some(None) };
+            match owed.progress {
+                // In another's message it was claimed with that one.
+                Progress::Claimed { term, node, .. }
+                    if (term, node) == (mine.term, mine.node)
+                        && owed.attempts > mine.before
+                        && owed.told_in.is_none() =>
                 {
-                    Some(Some(attempt))
+                    Some(Some(owed.attempts))
                 }
                 // What that term has left behind comes before the next term's first entry.
-                Some(_) => (state.lead_term > mine.term).then_some(None),
+                _ => (state.lead_term > mine.term).then_some(None),
             }
         });
         if let Some(known) = looked {

@@ -18,7 +18,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crosscheck_core::outbox::{CLAIM_LEASE, Key, Owed, SendResult};
+use crosscheck_core::claim::CLAIM_LEASE;
+use crosscheck_core::outbox::{Key, Owed, SendResult};
 use crosscheck_model::Severity;
 use crosscheck_model::mutant::{self, Mutant};
 

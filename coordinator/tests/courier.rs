@@ -69,7 +69,11 @@ fn config() -> Config {
     Config {
         sites: [(SiteId::new("a"), site)].into(),
         checks: vec![check()],
-        contacts: [(ops, Contact { mail: vec!["ops@example.com".into()], phone: None })].into(),
+        contacts: [(
+            ops,
+            Contact { mail: vec!["ops@example.com".into()], phone: None, apart: false },
+        )]
+        .into(),
         channels: [("mail".into(), Channel { kind: "mail".into(), settings: "{}".into() })].into(),
         routes: vec![route],
         ..Config::default()

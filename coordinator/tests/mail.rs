@@ -339,16 +339,23 @@ fn owed() -> Owed {
         after: Vec::new(),
         last_error: None,
         rerouted: false,
+        told_in: None,
+        tells: Vec::new(),
     }
 }
 
 async fn send_to(settings: &Value, mail: &[&str], deadline: Duration) -> SendResult {
     let channel = channel::find("mail").expect("listed").open(settings).expect("settings");
-    let to = Contact { mail: mail.iter().map(|it| (*it).to_owned()).collect(), phone: None };
+    let to = Contact {
+        mail: mail.iter().map(|it| (*it).to_owned()).collect(),
+        phone: None,
+        apart: false,
+    };
     let password = ("SMTP_PASSWORD".to_owned(), "hunter2-hunter2".to_owned());
     let secrets = Secrets::fixed(BTreeMap::from([password]));
     let owed = owed();
-    channel.send(Delivery { owed: &owed, to: &to, secrets: &secrets, deadline }).await
+    let delivery = Delivery { owed: &owed, others: &[], to: &to, secrets: &secrets, deadline };
+    channel.send(delivery).await
 }
 
 async fn send(settings: &Value, deadline: Duration) -> SendResult {
@@ -491,10 +498,11 @@ async fn who_has_the_mail_already_is_not_written_to_again() {
     let channel = channel::find("mail").expect("listed");
     let channel = channel.open(&clear_settings(server.address)).expect("settings");
     let mail = ["ops@example.com", "li@example.com"].map(str::to_owned).to_vec();
-    let to = Contact { mail, phone: None };
+    let to = Contact { mail, phone: None, apart: false };
     let (secrets, deadline) = (Secrets::of_process(), AMPLE);
     let owed = Owed { reached: vec!["ops@example.com".to_owned()], ..owed() };
-    let sent = channel.send(Delivery { owed: &owed, to: &to, secrets: &secrets, deadline }).await;
+    let delivery = Delivery { owed: &owed, others: &[], to: &to, secrets: &secrets, deadline };
+    let sent = channel.send(delivery).await;
     assert_eq!(sent, SendResult::Delivered);
     assert_eq!(server.seen().mails.len(), 1);
     let named: Vec<String> =

@@ -50,6 +50,8 @@ pub struct Contact {
     pub mail: Vec<String>,
     /// A telephone number, for channels that call.
     pub phone: Option<String>,
+    /// Each notification in a message of its own, for programs that read them.
+    pub apart: bool,
 }
 
 /// A means of telling people.

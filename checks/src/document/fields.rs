@@ -89,6 +89,20 @@ impl<'a> Fields<'a> {
         text(self.entry(name)?, findings)
     }
 
+    /// Yes or no.
+    pub(crate) fn flag(&self, name: &str, findings: &mut Findings) -> Option<bool> {
+        let entry = self.entry(name)?;
+        let flag = match &entry.value.value {
+            Value::Scalar(scalar) => scalar.boolean(),
+            _ => None,
+        };
+        if flag.is_none() {
+            let found = entry.value.describe();
+            findings.error(place(entry), format!("`{name}` is true or false, but this is {found}"));
+        }
+        flag
+    }
+
     /// A duration.
     pub(crate) fn duration(&self, name: &str, findings: &mut Findings) -> Option<Duration> {
         duration(self.entry(name)?, findings)

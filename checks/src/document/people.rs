@@ -70,6 +70,7 @@ impl Reading<'_> {
                 }
                 contact.mail.push(address);
             }
+            contact.apart = fields.flag("apart", found).unwrap_or_default();
             contact.phone = fields.text("phone", found);
             if let (Some(number), Some(phone)) = (&contact.phone, phone)
                 && !is_phone(number)

@@ -47,6 +47,7 @@ fn shape(shape: &Shape, catalogue: &Catalogue<'_>, generator: &mut SchemaGenerat
     match shape {
         Shape::Text => json!({ "type": ["string", "number"] }),
         Shape::Texts => one_or_more(&json!({ "type": ["string", "number"] })),
+        Shape::Flag => json!({ "type": "boolean" }),
         Shape::Duration => json!({ "type": "string", "pattern": DURATION }),
         Shape::Count(least) => json!({ "type": "integer", "minimum": least }),
         Shape::Number => json!({ "type": ["number", "string"] }),

@@ -29,6 +29,8 @@ pub(crate) enum Shape {
     Text,
     /// A list of texts, or one text.
     Texts,
+    /// Yes or no.
+    Flag,
     /// A duration (`30s`).
     Duration,
     /// A whole number from this.
@@ -201,6 +203,7 @@ pub(crate) static CONTACT: Table = Table {
     fields: &[
         field("mail", Shape::Texts, "mail addresses"),
         field("phone", Shape::Text, "a telephone number with its country code (`+86..`)"),
+        field("apart", Shape::Flag, "each notification in a message of its own, for programs"),
     ],
 };
 

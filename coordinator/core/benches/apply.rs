@@ -195,7 +195,7 @@ fn config() -> Config {
         carrier: format!("carrier {}", site % CARRIERS),
     };
     let (ops, mail) = (ContactId::new("ops"), "mail".to_owned());
-    let contact = Contact { mail: vec!["ops@example.com".to_owned()], phone: None };
+    let contact = Contact { mail: vec!["ops@example.com".to_owned()], phone: None, apart: false };
     let route = Route {
         severities: Vec::new(),
         checks: Vec::new(),

@@ -13,8 +13,7 @@ impl State {
         let mut merged = Vec::new();
         for key in keys {
             let Some(owed) = self.outbox.get_mut(key) else { continue };
-            let unsent = matches!(owed.progress, Progress::Queued | Progress::Retry { .. });
-            if unsent && owed.ambiguous == 0 && owed.reached.is_empty() {
+            if owed.is_unsent() {
                 owed.progress = Progress::Merged { at: now };
                 merged.push(*key);
             }
@@ -57,7 +56,8 @@ impl State {
             Progress::Claimed { until, .. } => self.now >= until,
             _ => false,
         };
-        if !waits || !matches!(owed.notice.edge, Edge::Alarm(_)) {
+        // A message that tells others, too, is sent again whole.
+        if !waits || owed.is_bound() || !matches!(owed.notice.edge, Edge::Alarm(_)) {
             return false;
         }
         let incident = owed.notice.incident;

@@ -170,6 +170,8 @@ impl State {
             after,
             last_error: None,
             rerouted: false,
+            told_in: None,
+            tells: Vec::new(),
         }
     }
 

@@ -1,22 +1,17 @@
 //! Notifications owed: created with the decision that causes them, removed by their result only.
 //!
 //! `Queued -> Claimed(term, node, attempt, lease) -> Delivered | Retry(at) | Refused | GivenUp`.
-//! A lease that runs out unanswered is an ambiguous attempt: it is sent again, under the same
-//! Message-ID, so that the receiving side can tell (RFC 1047 is why exactly once cannot be had).
-//! A claim whose maker is certain that it sent nothing is released, and is no such attempt.
+//! The steps are in [`crate::claim`]; several may share a message, see [`crate::grouping`].
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use crosscheck_model::mutant::{self, Mutant};
 use crosscheck_model::{
     Cause, CheckId, ContactId, IncidentId, Severity, SiteId, Status, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::command::Reply;
-use crate::effect::Effect;
 use crate::incident::{EventKind, Incident};
 use crate::state::State;
 
@@ -47,16 +42,6 @@ pub enum Edge {
     Removed,
 }
 
-/// How long a claim is good for. The whole of a send must end well within it.
-pub const CLAIM_LEASE: Duration = Duration::from_secs(90);
-/// When a notification that could not be delivered is given up (RFC 5321: 4 to 5 days).
-pub const GIVE_UP_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
-/// .. but not before this many attempts: a recovery waits for its alarm, and may be as old as that
-/// when its turn comes.
-const LEAST_ATTEMPTS: u32 = 10;
-/// Pauses before the second, third .. attempt; the last one repeats (RFC 6647 on greylisting).
-pub const BACK_OFF_MINUTES: [u64; 6] = [1, 2, 5, 10, 15, 30];
-
 /// A notification owed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owed {
@@ -85,6 +70,10 @@ pub struct Owed {
     pub last_error: Option<String>,
     /// It was told by other ways, too; see [`crate::reroute`].
     pub rerouted: bool,
+    /// The notification in whose message it is told; see [`crate::grouping`].
+    pub told_in: Option<Key>,
+    /// Those that its own message tells, too.
+    pub tells: Vec<Key>,
 }
 
 /// How far a notification is.
@@ -256,88 +245,29 @@ impl State {
         due
     }
 
-    /// Whether a notification may be sent now.
+    /// Whether a notification may be sent now, in a message of its own.
     pub fn may_send(&self, owed: &Owed) -> bool {
+        owed.told_in.is_none()
+            && !self.waits_for_its_like(owed)
+            && self.told_by(owed).into_iter().all(|told| self.is_its_turn(told))
+            && self.could_send(owed)
+    }
+
+    /// Whether it may be sent now, be it in another's message.
+    pub(crate) fn could_send(&self, owed: &Owed) -> bool {
         let free = match owed.progress {
             Progress::Queued => true,
             Progress::Claimed { until, .. } => self.now >= until,
             Progress::Retry { at } => self.now >= at,
             _ => false,
         };
+        free && self.is_its_turn(owed)
+    }
+
+    /// What is to be read before it is settled.
+    fn is_its_turn(&self, owed: &Owed) -> bool {
         let settled = |key| self.outbox.get(key).is_none_or(|first| first.progress.is_settled());
-        free && owed.after.iter().all(settled)
-    }
-
-    /// A leader is about to send. Only the leader of the present term may, and one at a time.
-    pub(crate) fn claim(&mut self, key: Key, term: u64, node: u64) -> Reply {
-        if term != self.lead_term {
-            return Reply::Rejected(format!("term {term} is over; it is {}", self.lead_term));
-        }
-        let (now, free) = match self.outbox.get(&key) {
-            Some(owed) => (self.now, self.may_send(owed)),
-            None => return Reply::Rejected(format!("nothing is owed under {key}")),
-        };
-        if free && self.merge_superseded(key) {
-            return Reply::Rejected(format!("the next alarm of its check says what {key} would"));
-        }
-        let Some(owed) = self.outbox.get_mut(&key).filter(|_| free) else {
-            return Reply::Rejected(format!("{key} is not to be sent now"));
-        };
-        if matches!(owed.progress, Progress::Claimed { .. }) {
-            // The lease ran out without a word: it may have gone out.
-            owed.ambiguous += 1;
-        }
-        owed.attempts += 1;
-        owed.progress = Progress::Claimed { term, node, until: now.plus(CLAIM_LEASE) };
-        Reply::Claimed(owed.attempts)
-    }
-
-    /// The claim of an attempt comes to nothing, and certainly nothing was sent: it may be claimed
-    /// again at once. The attempt's number stays used.
-    pub(crate) fn release(&mut self, key: Key, attempt: u32, effects: &mut Vec<Effect>) -> Reply {
-        let current = |owed: &&mut Owed| {
-            owed.attempts == attempt && matches!(owed.progress, Progress::Claimed { .. })
-        };
-        let Some(owed) = self.outbox.get_mut(&key).filter(current) else {
-            return Reply::Rejected(format!("attempt {attempt} of {key} is over"));
-        };
-        owed.progress = Progress::Queued;
-        effects.push(Effect::Owed);
-        Reply::Done
-    }
-
-    /// What came of an attempt. A delivery counts whenever it becomes known.
-    pub(crate) fn settle(
-        &mut self,
-        key: Key,
-        attempt: u32,
-        result: SendResult,
-        effects: &mut Vec<Effect>,
-    ) -> Reply {
-        let now = self.now;
-        let Some(owed) = self.outbox.get_mut(&key).filter(|owed| !owed.progress.is_settled())
-        else {
-            return Reply::Rejected(format!("nothing is owed under {key}"));
-        };
-        let current = attempt == owed.attempts && matches!(owed.progress, Progress::Claimed { .. });
-        if !current && result != SendResult::Delivered {
-            return Reply::Rejected(format!("attempt {attempt} of {key} is over"));
-        }
-        let (channel, noted) = (owed.channel.clone(), result.clone());
-        let result = self.final_if_gone(key, result);
-        let Some(owed) = self.outbox.get_mut(&key) else { return Reply::Done };
-        owed.take_result(mutated(result, owed.notice.edge), now);
-        let (incident, event) = (owed.notice.incident, owed.event());
-        if let (Some(incident), Some((kind, text))) = (self.incidents.get_mut(&incident), event) {
-            incident.note(now, kind, text, Vec::new());
-        }
-        self.merge_superseded(key);
-        self.mark_lost_alarms(key);
-        self.reroute_lost(key, effects);
-        effects.push(Effect::Attempted { channel: channel.clone(), outcome: noted.as_str() });
-        self.note_attempt(&channel, &noted);
-        effects.push(Effect::Owed);
-        Reply::Done
+        owed.after.iter().all(settled)
     }
 
     /// A recovery whose alarm never reached its contact says it all in one.
@@ -392,36 +322,14 @@ impl State {
 }
 
 impl Owed {
-    fn take_result(&mut self, result: SendResult, now: Timestamp) {
-        let again = |attempts: u32, created: Timestamp| {
-            if now.since(created) >= GIVE_UP_AFTER && attempts >= LEAST_ATTEMPTS {
-                return Progress::GivenUp { at: now };
-            }
-            let step = (attempts.max(1) as usize - 1).min(BACK_OFF_MINUTES.len() - 1);
-            Progress::Retry { at: now.plus(Duration::from_secs(60 * BACK_OFF_MINUTES[step])) }
-        };
-        let (progress, error) = match result {
-            SendResult::Delivered => (Progress::Delivered { at: now }, None),
-            SendResult::Refused(why) => (Progress::Refused { at: now }, Some(why)),
-            SendResult::Retry(why) => (again(self.attempts, self.created), Some(why)),
-            SendResult::Partly { reached, why } => {
-                self.reached.extend(reached);
-                (again(self.attempts, self.created), Some(why))
-            }
-            SendResult::Ambiguous(why) => {
-                self.ambiguous += 1;
-                (again(self.attempts, self.created), Some(why))
-            }
-        };
-        self.progress = progress;
-        self.last_error = error.or(self.last_error.take());
-    }
-
     /// What the incident's timeline says of the result.
     pub(crate) fn event(&self) -> Option<(EventKind, String)> {
         let whom = format!("{} by {}", self.contact, self.channel);
         let why = self.last_error.as_deref().unwrap_or_default();
         match self.progress {
+            Progress::Delivered { .. } if self.is_bound() => {
+                Some((EventKind::Delivered, format!("{whom}, in one message with others")))
+            }
             Progress::Delivered { .. } => Some((EventKind::Delivered, whom)),
             Progress::Refused { .. } => Some((EventKind::Undelivered, format!("{whom}: {why}"))),
             Progress::GivenUp { .. } => {
@@ -433,19 +341,5 @@ impl Owed {
             }
             _ => None,
         }
-    }
-}
-
-/// The result, unless a wrong decision is planted.
-fn mutated(result: SendResult, edge: Edge) -> SendResult {
-    if mutant::is(Mutant::RecoveryDoneOnError) && edge == Edge::Recovery {
-        return SendResult::Delivered;
-    }
-    match result {
-        SendResult::Delivered if mutant::is(Mutant::InvertedSendError) => {
-            SendResult::Retry(String::new())
-        }
-        _ if mutant::is(Mutant::InvertedSendError) => SendResult::Delivered,
-        result => result,
     }
 }

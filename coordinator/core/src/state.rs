@@ -16,6 +16,7 @@ use crate::audit::Trail;
 use crate::command::Window;
 use crate::domain::Troubled;
 use crate::evidence::Cabinet;
+use crate::grouping::Group;
 use crate::identity::Identity;
 use crate::incident::Incident;
 use crate::level::Level;
@@ -95,6 +96,9 @@ pub struct State {
     pub dismissed: BTreeMap<u64, Option<Fingerprint>>,
     /// What this cluster was restored from, until its first leader has put it on record.
     pub origin: Option<Origin>,
+    /// When the newest message of each group of notifications was begun, as far as that holds up
+    /// those like it; see [`crate::grouping`].
+    pub spoken: BTreeMap<Group, Timestamp>,
 }
 
 /// A probe.

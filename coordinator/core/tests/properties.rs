@@ -276,6 +276,7 @@ proptest! {
             let allowed = 1 + world.ambiguous.get(key).copied().unwrap_or(0);
             prop_assert!(mails.len() as u32 <= allowed, "{key}: {} copies", mails.len());
             prop_assert!(mails.iter().all(|mail| mail.notice == mails[0].notice));
+            prop_assert!(mails.iter().all(|mail| mail.message == mails[0].message), "one id");
         }
         let mut intents = BTreeSet::new();
         for owed in world.state.outbox.values() {

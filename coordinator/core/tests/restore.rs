@@ -17,7 +17,7 @@ const KEY: Fingerprint = Fingerprint([13; 32]);
 
 fn config() -> Config {
     let ops = ContactId::new("ops");
-    let contact = Contact { mail: vec!["ops@example.com".into()], phone: None };
+    let contact = Contact { mail: vec!["ops@example.com".into()], phone: None, apart: false };
     let channel = Channel { kind: "mail".into(), settings: "{}".into() };
     let route = Route {
         severities: vec![],

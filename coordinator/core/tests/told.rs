@@ -244,7 +244,7 @@ fn nobody_waits_for_the_sight_of_others_checks() {
     config.checks[1].sites = SiteChoice::List(vec![SiteId::new("s4")]);
     config.checks[1].quorum = SiteQuorum::Single;
     config.checks[1].name = "theirs".to_owned();
-    let zoe = Contact { mail: vec!["zoe@example.com".to_owned()], phone: None };
+    let zoe = Contact { mail: vec!["zoe@example.com".to_owned()], phone: None, apart: false };
     config.contacts.insert(ContactId::new("zoe"), zoe);
     config.routes =
         vec![Route { checks: vec!["theirs".to_owned()], ..only_to("zoe") }, only_to("li")];

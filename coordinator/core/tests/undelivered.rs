@@ -5,9 +5,10 @@ mod world;
 
 use std::time::Duration;
 
+use crosscheck_core::claim::CLAIM_LEASE;
 use crosscheck_core::command::{Command, Reply};
 use crosscheck_core::incident::EventKind;
-use crosscheck_core::outbox::{CLAIM_LEASE, Edge, Key, Owed, Progress, SendResult};
+use crosscheck_core::outbox::{Edge, Key, Owed, Progress, SendResult};
 use crosscheck_core::{Effect, State, apply};
 use crosscheck_model::config::{Channel, Route};
 use crosscheck_model::{Config, ContactId, Status, Timestamp};
@@ -175,6 +176,7 @@ fn claimed() -> (State, Owed, u32) {
     let owed = state.outbox.values().next().cloned().expect("an alarm");
     let queued = state.outbox.get_mut(&owed.key).expect("owed");
     (queued.progress, queued.attempts) = (Progress::Queued, 0);
+    state.spoken.clear();
     let now = state.now;
     let claim = Command::Claim { key: owed.key, term, node: 1 };
     let Reply::Claimed(attempt) = apply(&mut state, now, claim).reply else { panic!("free") };

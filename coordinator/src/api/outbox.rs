@@ -30,6 +30,8 @@ pub(crate) struct Notification {
     contact: String,
     /// By what means.
     channel: String,
+    /// The key of the notification in whose message it is told, where it shares one.
+    told_in: Option<String>,
     /// How far it is.
     progress: Stage,
     /// When that began, or when it is tried again.
@@ -97,6 +99,7 @@ impl Notification {
             status,
             contact: owed.contact.to_string(),
             channel: owed.channel.clone(),
+            told_in: owed.told_in.map(|key| key.to_string()),
             progress,
             progress_at,
             attempts: owed.attempts,

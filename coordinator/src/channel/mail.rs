@@ -1,4 +1,4 @@
-//! The mail channel: one notification, one contact, one SMTP transaction.
+//! The mail channel: one message, one contact, one SMTP transaction.
 
 use crosscheck_checks::kind::SettingsError;
 use crosscheck_checks::mail::address::Address;
@@ -13,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::{Channel, ChannelKind, Delivery};
 
 mod compose;
+mod digest;
 mod letter;
 
 #[cfg(test)]
@@ -112,7 +113,8 @@ impl MailChannel {
         }
         let login = self.route.login(delivery.secrets).map_err(Failure::Retry)?;
         let from = &self.route.from;
-        let content = compose::compose(delivery.owed, from, all).map_err(Failure::Retry)?;
+        let content =
+            compose::compose(delivery.owed, delivery.others, from, all).map_err(Failure::Retry)?;
         let parcel = Parcel { from: &from.address, to, content: &content, login };
         submit(&self.route, &parcel, delivery.deadline).await
     }

@@ -78,6 +78,8 @@ fn owed() -> Owed {
         after: Vec::new(),
         last_error: None,
         rerouted: false,
+        told_in: None,
+        tells: Vec::new(),
     }
 }
 
@@ -263,7 +265,8 @@ async fn what_cannot_be_carried_is_told_apart_by_who_can_mend_it() {
         (contact.clone(), channel("mail", "{"), false, "EOF"),
         (contact, channel("mail", "{}"), false, "smtp"),
     ] {
-        let result = carry(&Errand { owed: owed(), contact, channel }, &Secrets::default()).await;
+        let errand = Errand { owed: owed(), others: Vec::new(), contact, channel };
+        let result = carry(&errand, &Secrets::default()).await;
         let text = match &result {
             SendResult::Refused(text) if is_final => text,
             SendResult::Retry(text) if !is_final => text,

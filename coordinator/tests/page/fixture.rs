@@ -483,6 +483,8 @@ fn owed(incident: &Incident) -> Owed {
         reached: Vec::new(),
         last_error: Some("450 greylisted, come back later".to_owned()),
         rerouted: false,
+        told_in: None,
+        tells: Vec::new(),
     }
 }
 

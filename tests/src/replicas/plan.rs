@@ -78,7 +78,7 @@ fn config() -> Config {
         (SiteId::new(format!("s{index}")), place)
     };
     let ops = ContactId::new("ops");
-    let contact = Contact { mail: vec!["ops@example.com".to_owned()], phone: None };
+    let contact = Contact { mail: vec!["ops@example.com".to_owned()], phone: None, apart: false };
     let channel = Channel { kind: "mail".to_owned(), settings: "{}".to_owned() };
     Config {
         sites: SITES.iter().enumerate().map(site).collect(),

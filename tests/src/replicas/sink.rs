@@ -12,11 +12,11 @@ use super::fault::{Fault, Step};
 use super::ground::{Life, Shared};
 use crate::sim::trace::fnv;
 
-/// A message that was taken.
+/// A notification in a message that was taken.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mail {
     pub(super) key: Key,
-    /// Stands for what it says.
+    /// Stands for the message's id and what it says.
     pub(super) body: u64,
 }
 
@@ -45,11 +45,12 @@ pub(super) fn carrier(ground: &Shared, me: Life) -> Carrier {
     let ground = ground.clone();
     std::sync::Arc::new(move |errand: Errand| {
         let ground = ground.clone();
-        Box::pin(async move { carry(&ground, me, &errand.owed).await })
+        Box::pin(async move { carry(&ground, me, &errand).await })
     })
 }
 
-async fn carry(shared: &Shared, me: Life, owed: &Owed) -> SendResult {
+async fn carry(shared: &Shared, me: Life, errand: &Errand) -> SendResult {
+    let owed = &errand.owed;
     let key = owed.key;
     let (trouble, quick, coin) = {
         let mut ground = shared.lock();
@@ -76,35 +77,43 @@ async fn carry(shared: &Shared, me: Life, owed: &Owed) -> SendResult {
         Some(Fault::MailHang) => (coin, SEND_DEADLINE - quick, ambiguous()),
         _ => (true, Duration::from_millis(20), SendResult::Delivered),
     };
-    if taken && take(shared, me, owed) {
+    if taken && take(shared, me, errand) {
         // The process is as good as dead.
         std::future::pending::<()>().await;
     }
     sleep(ends).await;
-    if knows(shared, me, key, &result) {
+    if knows(shared, me, errand, &result) {
         std::future::pending::<()>().await;
     }
     result
 }
 
 /// The process knows what came of it; whether it dies before it tells anybody.
-fn knows(shared: &Shared, me: Life, key: Key, result: &SendResult) -> bool {
+fn knows(shared: &Shared, me: Life, errand: &Errand, result: &SendResult) -> bool {
     let mut ground = shared.lock();
     if matches!(result, SendResult::Refused(_)) {
-        *ground.sink.refused.entry(key).or_default() += 1;
+        for owed in told(errand) {
+            *ground.sink.refused.entry(owed.key).or_default() += 1;
+        }
     }
     ground.perhaps_kill(me, Step::ResultKnown)
 }
 
 /// The server takes the message; whether the process that sends it dies of it.
-fn take(shared: &Shared, me: Life, owed: &Owed) -> bool {
-    let body = postcard::to_stdvec(&owed.notice).expect("a notice has bytes");
+fn take(shared: &Shared, me: Life, errand: &Errand) -> bool {
+    let said: Vec<_> = told(errand).map(|owed| (owed.key, &owed.notice)).collect();
+    let body = fnv(0, &postcard::to_stdvec(&said).expect("notices have bytes"));
     let mut ground = shared.lock();
-    let key = owed.key;
-    ground.sink.mails.push(Mail { key, body: fnv(0, &body) });
-    let (edge, incident) = (owed.notice.edge, owed.notice.incident);
-    ground.tell(format!("mail {key}: {edge:?} of incident {incident}"));
+    for (key, notice) in said {
+        ground.sink.mails.push(Mail { key, body });
+        ground.tell(format!("mail {key}: {:?} of incident {}", notice.edge, notice.incident));
+    }
     ground.perhaps_kill(me, Step::ContentTaken)
+}
+
+/// What a message tells.
+fn told(errand: &Errand) -> impl Iterator<Item = &Owed> {
+    std::iter::once(&errand.owed).chain(&errand.others)
 }
 
 fn ambiguous() -> SendResult {

@@ -18,6 +18,7 @@ mod i05_bounded_detection;
 mod i06_never_green_on_nothing;
 mod i07_paired_edges;
 mod i08_one_intent;
+mod i08_one_message;
 mod i09_never_lost;
 mod i10_duplicates;
 mod i11_no_send_without_claim;
@@ -95,6 +96,7 @@ pub(super) fn all() -> Vec<Box<dyn Checker>> {
         Box::<i06_never_green_on_nothing::NeverGreenOnNothing>::default(),
         Box::<i07_paired_edges::PairedEdges>::default(),
         Box::<i08_one_intent::OneIntent>::default(),
+        Box::<i08_one_message::OneMessage>::default(),
         Box::<i09_never_lost::NeverLost>::default(),
         Box::<i10_duplicates::Duplicates>::default(),
         Box::<i11_no_send_without_claim::NoSendWithoutClaim>::default(),

@@ -1,6 +1,8 @@
-//! What the seeds must have come past: every fault, every row of the decision table, every pair.
+//! What the seeds must have come past: every fault, every row of the decision table, every pair,
+//! messages that tell several.
 
 use super::fault::Fault;
+use super::sink::{OF_SEVERAL, OF_SEVERAL_AGAIN};
 use crate::coverage::fault_name;
 
 /// The rows of the decision table, by the names that are counted.
@@ -28,6 +30,7 @@ const PAIRS: [&str; 5] = [
 
 /// All of them.
 pub(super) fn expected() -> Vec<String> {
-    let others = ROWS.iter().chain(&PAIRS).map(|name| (*name).to_owned());
+    let others = ROWS.iter().chain(&PAIRS).chain(&[OF_SEVERAL, OF_SEVERAL_AGAIN]);
+    let others = others.map(|name| (*name).to_owned());
     Fault::ALL.iter().map(fault_name).chain(others).collect()
 }

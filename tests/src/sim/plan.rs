@@ -124,7 +124,8 @@ fn config(carriers: &str, regions: &str, random: &mut Random) -> Config {
         (SiteId::new(format!("s{index}")), place)
     };
     let checks = 6 + random.below(5);
-    let contact = |name: &str| Contact { mail: addresses(name).to_vec(), phone: None };
+    let contact =
+        |name: &str| Contact { mail: addresses(name).to_vec(), phone: None, apart: false };
     let channel = |kind: &str| Channel { kind: kind.to_owned(), settings: "{}".to_owned() };
     let (ops, li) = (ContactId::new("ops"), ContactId::new("li"));
     let route = |severities: Vec<Severity>, to: Vec<ContactId>, channels: &[&str]| Route {

@@ -12,12 +12,16 @@ use super::plan::addresses;
 use super::trace::fnv;
 use super::world::World;
 
-/// A message that a channel has taken.
+/// What is counted of messages that tell several notifications.
+pub(super) const OF_SEVERAL: &str = "message of several";
+/// .. and of those that may have arrived and are sent again whole.
+pub(super) const OF_SEVERAL_AGAIN: &str = "message of several, again";
+
+/// A notification in a message that a channel has taken.
 #[derive(Clone, Debug)]
 pub(super) struct Mail {
-    /// What its Message-ID is made of.
     pub(super) key: Key,
-    /// Stands for its text.
+    /// Stands for the message's id and its text.
     pub(super) body: u64,
     pub(super) incident: IncidentId,
     pub(super) edge: Edge,
@@ -32,6 +36,8 @@ pub(super) struct Mail {
 pub(super) struct Attempt {
     pub(super) node: usize,
     pub(super) owed: Owed,
+    /// What the message tells, that notification first.
+    pub(super) told: Vec<Owed>,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +53,12 @@ impl World {
     /// The node hands a notification to its channel.
     pub(super) fn send(&mut self, node: usize, key: Key) {
         let Some(owed) = self.state().outbox.get(&key).cloned() else { return };
-        let attempt = Attempt { node, owed: owed.clone() };
+        let told: Vec<Owed> = self.state().told_by(&owed).into_iter().cloned().collect();
+        if told.len() > 1 {
+            let again = owed.ambiguous > 0 || !owed.reached.is_empty();
+            self.coverage.hit(if again { OF_SEVERAL_AGAIN } else { OF_SEVERAL });
+        }
+        let attempt = Attempt { node, owed: owed.clone(), told: told.clone() };
         self.check(|checker, view| checker.send(view, &attempt));
         let life = self.nodes[node].life;
         self.perhaps_kill(node, life);
@@ -74,35 +85,45 @@ impl World {
             _ => (true, quick, SendResult::Delivered),
         };
         let takes = quick.min(ends) / 2;
+        let keys: Vec<Key> = told.iter().map(|owed| owed.key).collect();
         if taken {
             self.after(takes, "take", move |world| {
                 // A connection dies with its process.
                 if world.nodes[node].life == life {
-                    world.take(owed, to);
+                    world.take(&told, &to);
                     world.perhaps_kill(node, life);
                 }
             });
         }
         self.after(ends, "sent", move |world| {
             if matches!(result, SendResult::Refused(_)) && world.nodes[node].life == life {
-                *world.sink.refused.entry(key).or_default() += 1;
+                for key in keys {
+                    *world.sink.refused.entry(key).or_default() += 1;
+                }
             }
             world.dispatch_if_alive(node, life, Event::Sent(key, result));
         });
     }
 
-    fn take(&mut self, owed: Owed, to: Vec<String>) {
-        let body = postcard::to_stdvec(&owed.notice).expect("a notice has bytes");
+    fn take(&mut self, told: &[Owed], to: &[String]) {
+        let said: Vec<_> = told.iter().map(|owed| (owed.key, &owed.notice)).collect();
+        let body = fnv(0, &postcard::to_stdvec(&said).expect("notices have bytes"));
+        self.counts.mails += 1;
+        for owed in told {
+            self.take_one(owed, body, to.to_vec());
+        }
+    }
+
+    fn take_one(&mut self, owed: &Owed, body: u64, to: Vec<String>) {
         let mail = Mail {
             key: owed.key,
-            body: fnv(0, &body),
+            body,
             incident: owed.notice.incident,
             edge: owed.notice.edge,
-            contact: owed.contact,
-            channel: owed.channel,
+            contact: owed.contact.clone(),
+            channel: owed.channel.clone(),
             to,
         };
-        self.counts.mails += 1;
         self.counts.alarms += u64::from(matches!(mail.edge, Edge::Alarm(_)));
         let text = format!(
             "mail {:?} of incident {} to {} by {}",

@@ -108,10 +108,12 @@ pub(crate) struct Probe {
     pub(crate) spool: Vec<Observation>,
 }
 
-/// A mail that the sink has taken.
+/// A notification in a mail that the sink has taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mail {
     pub(crate) key: Key,
+    /// The key of the one whose mail it is.
+    pub(crate) message: Key,
     pub(crate) at: Timestamp,
     pub(crate) edge: Edge,
     pub(crate) check: Option<CheckId>,
@@ -203,7 +205,8 @@ pub(crate) fn config(carriers: &str, checks: usize) -> Config {
             (SiteId::new(format!("s{index}")), site)
         })
         .collect();
-    let contact = |address: &str| Contact { mail: vec![address.to_owned()], phone: None };
+    let contact =
+        |address: &str| Contact { mail: vec![address.to_owned()], phone: None, apart: false };
     Config {
         sites,
         checks: (0..checks).map(|index| spec(&format!("check {index}"))).collect(),
@@ -559,14 +562,14 @@ impl World {
             0 => SendResult::Retry("450 try later".to_owned()),
             1 => {
                 self.take_mail(key);
-                *self.ambiguous.entry(key).or_default() += 1;
+                self.leave_open(key);
                 SendResult::Ambiguous("connection lost after DATA".to_owned())
             }
             2 => SendResult::Refused("550 no such user".to_owned()),
             _ => {
                 self.take_mail(key);
                 if deposed {
-                    *self.ambiguous.entry(key).or_default() += 1;
+                    self.leave_open(key);
                 }
                 SendResult::Delivered
             }
@@ -576,15 +579,26 @@ impl World {
         }
     }
 
+    /// Nobody knows whether the message arrived.
+    fn leave_open(&mut self, key: Key) {
+        let Some(owed) = self.state.outbox.get(&key) else { return };
+        for told in self.state.told_by(owed) {
+            *self.ambiguous.entry(told.key).or_default() += 1;
+        }
+    }
+
     fn take_mail(&mut self, key: Key) {
         let Some(owed) = self.state.outbox.get(&key) else { return };
-        self.mails.push(Mail {
-            key,
-            at: self.now,
-            edge: owed.notice.edge,
-            check: owed.notice.check.clone(),
-            notice: owed.notice.clone(),
-        });
+        for told in self.state.told_by(owed) {
+            self.mails.push(Mail {
+                key: told.key,
+                message: key,
+                at: self.now,
+                edge: told.notice.edge,
+                check: told.notice.check.clone(),
+                notice: told.notice.clone(),
+            });
+        }
     }
 
     pub(crate) fn verdict(&self, check: usize) -> Status {

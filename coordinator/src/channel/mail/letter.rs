@@ -71,9 +71,9 @@ struct Line {
 
 /// A text, which may be an address on the web.
 #[derive(Debug)]
-struct Pointer {
-    text: String,
-    is_link: bool,
+pub(super) struct Pointer {
+    pub(super) text: String,
+    pub(super) is_link: bool,
 }
 
 #[derive(Template)]
@@ -91,16 +91,8 @@ struct Html<'a> {
 impl Letter {
     /// The words for a notice.
     pub(super) fn of(notice: &Notice) -> Self {
-        let (word, color) = match notice.edge {
-            Edge::Recovery => ("RECOVERED", color(Status::Up)),
-            Edge::Removed => ("REMOVED", color(Status::Unknown)),
-            Edge::Alarm(Status::Down) => ("DOWN", color(Status::Down)),
-            Edge::Alarm(Status::Degraded) => ("DEGRADED", color(Status::Degraded)),
-            Edge::Alarm(Status::Unknown) => ("UNKNOWN", color(Status::Unknown)),
-            Edge::Alarm(Status::Up) => ("UP", color(Status::Up)),
-        };
-        let target = one_line(&notice.target);
-        let name = notice.check.as_ref().map_or_else(|| target.clone(), |id| one_line(id.as_str()));
+        let (word, color) = word(notice.edge);
+        let (target, name) = (one_line(&notice.target), name(notice));
         Self {
             word,
             color,
@@ -108,7 +100,7 @@ impl Letter {
             name,
             summary: sentence(&one_line(&notice.summary)),
             finding: looks_like(notice),
-            aside: belated(notice).or_else(|| postponed(notice)),
+            aside: aside(notice),
             facts: facts(notice),
             groups: groups(&notice.sites),
             runbook: notice.runbook.as_deref().map(Pointer::of),
@@ -133,8 +125,30 @@ impl Letter {
     }
 }
 
+/// What is the case, in a word, and its colour.
+pub(super) const fn word(edge: Edge) -> (&'static str, &'static str) {
+    match edge {
+        Edge::Recovery => ("RECOVERED", color(Status::Up)),
+        Edge::Removed => ("REMOVED", color(Status::Unknown)),
+        Edge::Alarm(Status::Down) => ("DOWN", color(Status::Down)),
+        Edge::Alarm(Status::Degraded) => ("DEGRADED", color(Status::Degraded)),
+        Edge::Alarm(Status::Unknown) => ("UNKNOWN", color(Status::Unknown)),
+        Edge::Alarm(Status::Up) => ("UP", color(Status::Up)),
+    }
+}
+
+/// The check's name, or what else it is about.
+pub(super) fn name(notice: &Notice) -> String {
+    one_line(notice.check.as_ref().map_or(notice.target.as_str(), |id| id.as_str()))
+}
+
+/// What stands behind the summary, for an end whose alarm never arrived and for what comes and goes.
+pub(super) fn aside(notice: &Notice) -> Option<String> {
+    belated(notice).or_else(|| postponed(notice))
+}
+
 impl Pointer {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         // A runbook may have several lines; they stay.
         let text: String = text.chars().filter(|&char| char == '\n' || !is_harmful(char)).collect();
         let text = text.trim().to_owned();
@@ -154,7 +168,7 @@ const fn color(status: Status) -> &'static str {
 }
 
 /// What the fault looks like, where it is still there.
-fn looks_like(notice: &Notice) -> Option<String> {
+pub(super) fn looks_like(notice: &Notice) -> Option<String> {
     let finding = notice.finding.as_ref().filter(|_| matches!(notice.edge, Edge::Alarm(_)))?;
     Some(sentence(&cut(&one_line(finding), FINDING_LIMIT_CHARS)))
 }
@@ -273,7 +287,7 @@ fn took(us: u64) -> String {
 }
 
 /// A length of time in its two largest units: `3 min 12 s`.
-fn span(duration: Duration) -> String {
+pub(super) fn span(duration: Duration) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let mut rest = duration.as_secs();
     let mut parts = Vec::new();
@@ -288,7 +302,7 @@ fn span(duration: Duration) -> String {
 }
 
 /// `2026-11-22 10:02:13 UTC`.
-fn second(at: Timestamp) -> String {
+pub(super) fn second(at: Timestamp) -> String {
     format!("{} UTC", civil(at, "%Y-%m-%d %H:%M:%S"))
 }
 
@@ -301,7 +315,7 @@ fn civil(at: Timestamp, format: &str) -> String {
 }
 
 /// A fragment, such as summaries are, as a sentence.
-fn sentence(fragment: &str) -> String {
+pub(super) fn sentence(fragment: &str) -> String {
     let mut chars = fragment.chars();
     let Some(first) = chars.next() else { return String::new() };
     let stop = if fragment.ends_with(['.', '!', '?', '。']) { "" } else { "." };

@@ -7,6 +7,7 @@ use crosscheck_model::{
 };
 
 use super::compose::compose;
+use super::digest::Digest;
 use super::letter::Letter;
 
 /// 2026-11-22 10:02:13 UTC.
@@ -101,6 +102,8 @@ fn owed(key: Key, notice: Notice) -> Owed {
         after: Vec::new(),
         last_error: None,
         rerouted: false,
+        told_in: None,
+        tells: Vec::new(),
     }
 }
 
@@ -213,6 +216,78 @@ fn mails_read_well() {
     }
 }
 
+/// An outage of several checks, and its end.
+fn several() -> [(&'static str, Notice, Vec<Notice>); 2] {
+    let finding = || Some("refused at all 5 sites: the service is down".to_owned());
+    let mut first = Notice { finding: finding(), runbook: None, ..alarm() };
+    for opinion in &mut first.sites {
+        (opinion.status, opinion.cause) = (Status::Down, Some(Cause::Refused));
+    }
+    let other = |number: u64, name: &str, runbook: Option<&str>| Notice {
+        incident: IncidentId(17 + number),
+        check: Some(CheckId::new(name)),
+        target: format!("https://{number}.example.com/"),
+        since: later(number),
+        decided: later(40 + number),
+        runbook: runbook.map(str::to_owned),
+        link: Some(format!("https://status.example.com/incidents/{}", 17 + number)),
+        ..first.clone()
+    };
+    let others = vec![
+        other(1, "acme/shop cart", Some("https://wiki.example.com/cart")),
+        other(2, "acme/shop search", Some("Restart search-1.\nThen search-2.")),
+    ];
+    let end = |notice: &Notice| Notice {
+        edge: Edge::Recovery,
+        summary: "up".to_owned(),
+        finding: None,
+        decided: later(252),
+        ended: Some(later(192)),
+        alarm_was_lost: notice.incident == IncidentId(18),
+        ..notice.clone()
+    };
+    let ends = others.iter().map(end).collect();
+    [("several", first.clone(), others), ("several_recovered", end(&first), ends)]
+}
+
+#[test]
+fn mails_about_several_checks_read_well() {
+    for (name, first, others) in several() {
+        let all: Vec<&Notice> = std::iter::once(&first).chain(&others).collect();
+        let digest = Digest::of(&all);
+        insta::assert_snapshot!(format!("{name}_text"), digest.text().expect("renders"));
+        insta::assert_snapshot!(format!("{name}_html"), digest.html().expect("renders"));
+    }
+}
+
+#[test]
+fn a_mail_about_several_checks_names_the_first_and_counts_the_rest() {
+    let [(_, first, others), _] = several();
+    let others: Vec<Owed> = others.into_iter().map(|other| owed(LATER_KEY, other)).collect();
+    let mail = composed_with(&owed(KEY, first), &others);
+    let want = [
+        ("Subject", "[DOWN] acme/shop home and 2 more"),
+        ("Message-ID", "<a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7@example.com>"),
+        ("X-Crosscheck-Incident", "17"),
+        ("X-Crosscheck-Incidents", "17, 18, 19"),
+        ("X-Crosscheck-Check", "acme/shop home"),
+    ];
+    for (name, value) in want {
+        assert_eq!(field(&mail, name).as_deref(), Some(value), "{mail}");
+    }
+}
+
+#[test]
+fn a_mail_about_very_many_checks_stays_within_the_limits() {
+    let [(_, first, _), _] = several();
+    let other = owed(LATER_KEY, first.clone());
+    let others = vec![other; crosscheck_core::grouping::MOST_IN_ONE - 1];
+    let mail = composed_with(&owed(KEY, first), &others);
+    assert!(mail.split("\r\n").all(|line| line.len() <= 998));
+    assert!(mail.is_ascii());
+    assert_eq!(field(&mail, "Subject").as_deref(), Some("[DOWN] acme/shop home and 499 more"));
+}
+
 fn sender() -> Mailbox {
     Mailbox::parse("Acme alarms <alarms@example.com>").expect("a mailbox")
 }
@@ -222,7 +297,11 @@ fn recipients() -> Vec<Address> {
 }
 
 fn composed(owed: &Owed) -> String {
-    let bytes = compose(owed, &sender(), &recipients()).expect("composes");
+    composed_with(owed, &[])
+}
+
+fn composed_with(owed: &Owed, others: &[Owed]) -> String {
+    let bytes = compose(owed, others, &sender(), &recipients()).expect("composes");
     String::from_utf8(bytes).expect("a mail is ASCII")
 }
 

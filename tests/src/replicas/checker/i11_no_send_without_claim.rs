@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crosscheck_coordinator::dispatch::SEND_DEADLINE;
-use crosscheck_core::outbox::{CLAIM_LEASE, Key};
+use crosscheck_core::claim::CLAIM_LEASE;
+use crosscheck_core::outbox::Key;
 use crosscheck_core::{Command, Reply};
 
 use super::super::seat::TURN;

@@ -38,9 +38,16 @@ impl Checker for PairedEdges {
         }
         if let (Command::Claim { key, .. }, Reply::Claimed(_)) =
             (&entry.stamped.command, &entry.applied.reply)
-            && let Some(alarm) = view.state().outbox.get(key).filter(|owed| is_alarm(owed))
+            && let Some(claimed) = view.state().outbox.get(key)
         {
-            nothing_ended(view, alarm, |end| end.progress.is_settled())?;
+            // What tells several, and may have arrived, is sent again whole: also of an end that
+            // the next alarm says instead.
+            let again =
+                claimed.is_bound() && (claimed.ambiguous > 0 || !claimed.reached.is_empty());
+            let is_over = if again { has_gone } else { is_settled };
+            let told = view.state().told_by(claimed).into_iter();
+            told.filter(|told| is_alarm(told))
+                .try_for_each(|alarm| nothing_ended(view, alarm, is_over))?;
         }
         for effect in &entry.applied.effects {
             if let Effect::Incident(id) = effect {
@@ -51,28 +58,7 @@ impl Checker for PairedEdges {
     }
 
     fn send(&mut self, view: &View<'_>, attempt: &Attempt) -> Finding {
-        let notice = &attempt.owed.notice;
-        if matches!(notice.edge, Edge::Alarm(_)) {
-            return nothing_ended(view, &attempt.owed, has_gone);
-        }
-        let before = |owed: &&Owed| {
-            let is_same_check = notice.check.is_some() && owed.notice.check == notice.check;
-            is_alarm(owed)
-                && owed.notice.incident <= notice.incident
-                && (owed.notice.incident == notice.incident || is_same_check)
-                && !owed.progress.is_settled()
-        };
-        match to_contact(view, &attempt.owed).find(before) {
-            Some(alarm) => Err(format!(
-                "the end of incident {} goes out before the alarm of {} to {} by {}, which is {:?}",
-                notice.incident,
-                alarm.notice.incident,
-                alarm.contact,
-                alarm.channel,
-                alarm.progress
-            )),
-            None => Ok(()),
-        }
+        attempt.told.iter().try_for_each(|owed| in_order(view, owed))
     }
 
     fn end(&mut self, view: &View<'_>) -> Finding {
@@ -81,6 +67,32 @@ impl Checker for PairedEdges {
             None => Ok(()),
         }
     }
+}
+
+/// An alarm goes out before its end, and an end behind its alarms.
+fn in_order(view: &View<'_>, owed: &Owed) -> Finding {
+    let notice = &owed.notice;
+    if is_alarm(owed) {
+        return nothing_ended(view, owed, has_gone);
+    }
+    let before = |alarm: &&Owed| {
+        let is_same_check = notice.check.is_some() && alarm.notice.check == notice.check;
+        is_alarm(alarm)
+            && alarm.notice.incident <= notice.incident
+            && (alarm.notice.incident == notice.incident || is_same_check)
+            && !alarm.progress.is_settled()
+    };
+    match to_contact(view, owed).find(before) {
+        Some(alarm) => Err(format!(
+            "the end of incident {} goes out before the alarm of {} to {} by {}, which is {:?}",
+            notice.incident, alarm.notice.incident, alarm.contact, alarm.channel, alarm.progress
+        )),
+        None => Ok(()),
+    }
+}
+
+const fn is_settled(end: &Owed) -> bool {
+    end.progress.is_settled()
 }
 
 fn is_alarm(owed: &Owed) -> bool {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crosscheck_core::outbox::Key;
+use crosscheck_core::outbox::{Key, Owed};
 use crosscheck_core::{Command, Reply};
 
 use super::super::sink::Attempt;
@@ -42,6 +42,13 @@ impl Checker for NoSendWithoutClaim {
         }
         if !view.world.log.is_leader(node) {
             return Err(format!("node {node} sends {key} and does not lead"));
+        }
+        let of_it = |told: &&Owed| told.progress == attempt.owed.progress;
+        if let Some(other) = attempt.told.iter().find(|told| !of_it(told)) {
+            return Err(format!(
+                "the message of {key} tells {}, which it has not claimed",
+                other.key
+            ));
         }
         if !self.sent.insert((key, number)) {
             return Err(format!("attempt {number} of {key} is sent twice"));
