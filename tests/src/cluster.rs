@@ -448,11 +448,14 @@ fn configuration(checks: usize) -> String {
         format!("  - {{ name: {name}, http: {{ url: \"{url}\" }}, alarm: {{ after: 1 }} }}\n")
     };
     let [ops, li] = CONTACTS;
+    // Apart, so that each mail tells one notification and its time is nobody else's.
+    let contact = |mail| format!("{{ mail: [{mail}], apart: true }}");
+    let (ops, li) = (contact(ops), contact(li));
     format!(
         "sites:\n{}\
          defaults: {{ interval: 1s, retry_interval: 1s, timeout: 1s, attempt_gap: 1s, \
          recovery_hold: 2s, severity: disaster }}\n\
-         contacts: {{ ops: {{ mail: [{ops}] }}, li: {{ mail: [{li}] }} }}\n\
+         contacts: {{ ops: {ops}, li: {li} }}\n\
          channels:\n  mail: {{ smtp: \"smtp://{HUB}:{MAIL_PORT}\", tls: none, from: \"crosscheck@example.com\" }}\n\
          routes: [ {{ to: [ops, li] }} ]\n\
          pages: {{ public: {{ title: Shop, checks: [\"{CHECK}*\"] }} }}\n\

@@ -47,7 +47,7 @@ fn configuration(files: &[PathBuf; 3], authority: &Authority) -> String {
         "sites:\n{}\
          defaults: {{ interval: 1s, retry_interval: 1s, timeout: 1s, attempt_gap: 1s, \
          recovery_hold: 2s, severity: disaster, after: 1 }}\n\
-         contacts: {{ ops: {{ mail: [ops@example.com] }} }}\n\
+         contacts: {{ ops: {{ mail: [ops@example.com], apart: true }} }}\n\
          channels:\n  mail: {{ smtp: \"smtp://{HUB}:{MAIL_PORT}\", tls: required, ca: {ca}, \
          from: \"crosscheck@example.com\", user: crosscheck, password: \"${{env:MAIL}}\" }}\n\
          routes: [ {{ to: [ops] }} ]\n\

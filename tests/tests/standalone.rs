@@ -9,6 +9,7 @@ mod standalone {
     mod exec;
     mod journey;
     mod life;
+    mod mass_outage;
     mod operators;
     mod process;
     mod push;
