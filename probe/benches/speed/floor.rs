@@ -33,7 +33,7 @@ struct Loop {
     work: Work,
     ports: Ports,
     tls: Option<TlsConnector>,
-    quic: Option<quinn::ClientConfig>,
+    quic: Option<quic::Client>,
     next: AtomicU32,
     until: Instant,
 }
@@ -44,11 +44,12 @@ struct Loop {
 /// A check that is not answered: the loop has nothing to say about it.
 pub(crate) fn run(work: Work, ports: Ports, ca: &Path, time: Duration) -> io::Result<u64> {
     let tls = if work == Work::Https { Some(connector(ca)?) } else { None };
-    let quic = if work == Work::Http3 { Some(quic::client(trusting(ca)?)?) } else { None };
     let until = Instant::now() + time;
-    let all = Loop { work, ports, tls, quic, next: AtomicU32::new(0), until };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let is_quic = work == Work::Http3;
+        let quic = if is_quic { Some(quic::Client::new(trusting(ca)?)?) } else { None };
+        let all = Loop { work, ports, tls, quic, next: AtomicU32::new(0), until };
         if work == Work::Icmp {
             return echoes(&all).await;
         }
@@ -91,8 +92,8 @@ async fn lane(all: &Loop) -> io::Result<u64> {
                 plain(at, all.ports.http, "/ok").await?;
             }
             Work::Http3 => {
-                let config = all.quic.as_ref().expect("made for this kind");
-                quic::get(config, at, all.ports.http3).await?;
+                let client = all.quic.as_ref().expect("made for this kind");
+                quic::get(client, at, all.ports.http3).await?;
             }
             Work::Https => {
                 let stream = connect(at, all.ports.https).await?;

@@ -3,14 +3,14 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, Bytes};
 use http::{Request, Response, StatusCode};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Endpoint, Incoming, ServerConfig};
+use quinn::{ClientConfig, Endpoint, Incoming, ServerConfig, TransportConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -18,6 +18,9 @@ use crate::work::NAME;
 
 /// What both ends must agree on.
 const ALPN: &[u8] = b"h3";
+
+/// The server's own streams: HTTP/3 has three (RFC 9114 6.2), and reserved ones besides.
+const STREAMS_OF_SERVER: u32 = 8;
 
 static ANSWERED: AtomicU64 = AtomicU64::new(0);
 
@@ -66,24 +69,43 @@ async fn answer(incoming: Incoming) -> Option<()> {
     Some(())
 }
 
-/// Whom the bare loop trusts, and how it speaks.
-///
-/// # Errors
-/// The configuration is not good for QUIC.
-pub(crate) fn client(mut tls: rustls::ClientConfig) -> io::Result<ClientConfig> {
-    tls.alpn_protocols = vec![ALPN.to_vec()];
-    let tls = QuicClientConfig::try_from(tls).map_err(io::Error::other)?;
-    Ok(ClientConfig::new(Arc::new(tls)))
+/// The bare loop's one socket, and how it speaks. The probe has a socket of its own for each
+/// request, as each is a measurement; the least that a request can cost is without.
+pub(crate) struct Client {
+    endpoint: Endpoint,
+    config: ClientConfig,
 }
 
-/// One request on a connection of its own, from a socket of its own.
+impl Client {
+    /// Of whoever trusts so; within a runtime.
+    ///
+    /// # Errors
+    /// The configuration is not good for QUIC, or there is no socket.
+    pub(crate) fn new(mut tls: rustls::ClientConfig) -> io::Result<Self> {
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        let tls = QuicClientConfig::try_from(tls).map_err(io::Error::other)?;
+        let mut config = ClientConfig::new(Arc::new(tls));
+        // Room is made at the handshake for each stream that the server may open: as few as the
+        // probe allows.
+        let mut transport = TransportConfig::default();
+        transport
+            .max_concurrent_bidi_streams(0_u32.into())
+            .max_concurrent_uni_streams(STREAMS_OF_SERVER.into())
+            .datagram_receive_buffer_size(None);
+        config.transport_config(Arc::new(transport));
+        // The targets are all of this family.
+        let endpoint = Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into())?;
+        Ok(Self { endpoint, config })
+    }
+}
+
+/// One request on a connection of its own, after a full handshake.
 ///
 /// # Errors
 /// It is not answered as it should be.
-pub(crate) async fn get(config: &ClientConfig, at: Ipv4Addr, port: u16) -> io::Result<()> {
-    let own = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let endpoint = Endpoint::client(own)?;
-    let connecting = endpoint.connect_with(config.clone(), (at, port).into(), NAME);
+pub(crate) async fn get(client: &Client, at: Ipv4Addr, port: u16) -> io::Result<()> {
+    let config = client.config.clone();
+    let connecting = client.endpoint.connect_with(config, (at, port).into(), NAME);
     let connection = connecting.map_err(io::Error::other)?.await.map_err(io::Error::other)?;
     let quic = h3_quinn::Connection::new(connection.clone());
     let built = h3::client::builder().send_grease(false).build::<_, _, Bytes>(quic).await;
