@@ -1,9 +1,8 @@
-//! The targets of the race, all on this network's loopback: nginx, knot, a server of HTTP/3 within
-//! this process, one that holds its answers back, and the kernel for echoes.
+//! What the race needs: a network of its own, and on its loopback the targets, a server that holds
+//! its answers back, and the kernel for echoes.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use tempfile::TempDir;
 
 use crate::program::{Program, eventually, write};
-use crate::quic;
+use crate::target;
 use crate::work::{NAME, Ports};
 
 /// How long a server may take until it answers.
@@ -58,12 +57,10 @@ impl Ground {
         }
         let scratch = TempDir::with_prefix("crosscheck-speed-").expect("a directory");
         let at = scratch.path();
-        // Servers drop their privileges: they must get in, too.
-        fs::set_permissions(at, fs::Permissions::from_mode(0o755)).expect("permissions");
         let ca = certify(at);
-        let programs = vec![nginx(at), knot(at), holder(at)];
+        let programs = vec![holder(at)];
         let pem = ["leaf.pem", "leaf.key"].map(|name| fs::read(at.join(name)).expect("written"));
-        quic::serve(PORTS.http3, &pem);
+        target::start(PORTS, pem);
         for port in [PORTS.http, PORTS.https, HOLD_PORT] {
             eventually(START_WITHIN, "a target listens", async || {
                 let seen = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
@@ -71,7 +68,7 @@ impl Ground {
             })
             .await;
         }
-        eventually(START_WITHIN, "knot answers", async || asked()).await;
+        eventually(START_WITHIN, "names are answered", async || asked()).await;
         Self { ports: PORTS, ca, scratch, _programs: programs }
     }
 
@@ -111,48 +108,6 @@ fn certify(at: &Path) -> PathBuf {
     write(at, "ca.pem", issuer.pem())
 }
 
-fn nginx(at: &Path) -> Program {
-    let (path, Ports { http, https, .. }) = (at, PORTS);
-    let at = path.display();
-    let text = format!(
-        "daemon off; master_process off; pid {at}/nginx.pid; worker_rlimit_nofile 65536;\n\
-         events {{ worker_connections 16384; }}\n\
-         http {{ access_log off;\n\
-           client_body_temp_path {at}/body; proxy_temp_path {at}/proxy;\n\
-           fastcgi_temp_path {at}/fastcgi; uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;\n\
-           ssl_protocols TLSv1.3; ssl_session_tickets off; ssl_session_cache off;\n\
-           server {{ listen {http} backlog=4096; listen {https} ssl backlog=4096;\n\
-             ssl_certificate {at}/leaf.pem; ssl_certificate_key {at}/leaf.key;\n\
-             location / {{ return 200 'ok'; }} }} }}\n"
-    );
-    let file = write(path, "nginx.conf", text);
-    let mut command = Command::new("nginx");
-    command.arg("-e").arg("stderr").arg("-p").arg(path).arg("-c").arg(file);
-    Program::start(&mut command, path.join("nginx.log"))
-}
-
-fn knot(path: &Path) -> Program {
-    let at = path.display();
-    let zone = format!(
-        "$ORIGIN {NAME}.\n$TTL 60\n@ SOA ns hostmaster 1 60 60 60 60\n@ NS ns\n\
-         ns A 127.0.0.1\n* A 192.0.2.1\n"
-    );
-    write(path, "zone", zone);
-    let text = format!(
-        "server:\n  rundir: {at}\n  listen: 0.0.0.0@{}\n  udp-workers: 1\n  tcp-workers: 1\n  \
-         background-workers: 1\n\
-         database:\n  storage: {at}\n\
-         template:\n  - id: default\n    storage: {at}\n    zonefile-load: whole\n    \
-         journal-content: none\n\
-         zone:\n  - domain: {NAME}\n    file: zone\n",
-        PORTS.dns
-    );
-    let file = write(path, "knot.conf", text);
-    let mut command = Command::new("knotd");
-    command.arg("-c").arg(file);
-    Program::start(&mut command, path.join("knot.log"))
-}
-
 /// It waits with real-time priority, so that whoever else is busy does not make it late.
 fn holder(at: &Path) -> Program {
     let own = std::env::current_exe().expect("a program has a file");
@@ -162,7 +117,7 @@ fn holder(at: &Path) -> Program {
     Program::start(&mut command, at.join("hold.log"))
 }
 
-/// Asks knot for a name.
+/// Asks for a name.
 fn asked() -> Result<(), String> {
     let ask = || {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;

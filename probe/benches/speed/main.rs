@@ -20,6 +20,7 @@ mod program;
 mod quic;
 mod racer;
 mod sink;
+mod target;
 mod usage;
 mod work;
 

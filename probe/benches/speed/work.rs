@@ -60,6 +60,11 @@ pub(crate) fn address(number: u32) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, low + 1)
 }
 
+/// All of them, and the one that every system has.
+pub(crate) fn addresses() -> impl Iterator<Item = Ipv4Addr> {
+    (0..ADDRESSES).map(address).chain([Ipv4Addr::LOCALHOST])
+}
+
 impl Work {
     /// All of them.
     pub(crate) const ALL: [Self; 7] =
