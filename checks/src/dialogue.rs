@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::{Cause, Outcome, Phase, Status};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -44,6 +45,7 @@ pub(crate) struct Dialogue {
     certificate: Option<Certificate>,
     /// Of an answer of HTTP.
     status: Option<u16>,
+    retry_after: Option<Duration>,
 }
 
 enum Wire {
@@ -66,6 +68,7 @@ impl Dialogue {
             bytes: 0,
             certificate: None,
             status: None,
+            retry_after: None,
         }
     }
 
@@ -77,6 +80,11 @@ impl Dialogue {
     /// The server has answered with this status of HTTP.
     pub(crate) fn note_status(&mut self, status: u16) {
         self.status = Some(status);
+    }
+
+    /// For so long the server asks to be left alone, if it does.
+    pub(crate) fn note_retry_after(&mut self, wait: Option<Duration>) {
+        self.retry_after = wait;
     }
 
     /// The time since the run's start.
@@ -256,6 +264,9 @@ impl Dialogue {
         }
         if let Some(status) = self.status {
             outcome.values.insert("status".to_owned(), f64::from(status));
+        }
+        if let Some(wait) = self.retry_after {
+            outcome.values.insert(RETRY_AFTER.to_owned(), wait.as_secs_f64());
         }
         if outcome.status != Status::Up {
             outcome.excerpt = excerpt::of(&self.seen, secrets);

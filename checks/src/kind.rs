@@ -21,6 +21,7 @@ pub mod pop3;
 pub mod presence;
 pub mod push;
 pub mod redis;
+mod retry_after;
 mod service;
 pub mod smtp;
 mod spoken;

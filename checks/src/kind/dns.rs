@@ -12,6 +12,7 @@ mod settings;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::{Cause, Family, Outcome, Phase, Phases, Status};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 use self::agreement::Agreement;
 use self::judge::Wanted;
+use self::secure::Wait;
 use self::settings::{Asked, Settings, Way};
 use super::presence::{Presence, Sighting};
 use super::{Check, Kind, SettingsError, causes};
@@ -104,11 +106,27 @@ struct Seen {
     limit: Duration,
     phases: Phases,
     address: Option<SocketAddr>,
+    wait: Wait,
 }
 
 impl Seen {
+    fn new(limit: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            limit,
+            phases: Phases::default(),
+            address: None,
+            wait: Wait::new(),
+        }
+    }
+
     fn remaining(&self) -> Duration {
         self.limit.saturating_sub(self.started.elapsed())
+    }
+
+    /// For how long the server asks to be left alone, as a value.
+    fn asks_to_wait(&self) -> Option<(String, f64)> {
+        self.wait.get().map(|wait| (RETRY_AFTER.to_owned(), wait.as_secs_f64()))
     }
 
     /// The run's clock.
@@ -147,12 +165,7 @@ impl Check for DnsCheck {
 
 impl DnsCheck {
     async fn observe(&self, env: &Env, deadline: Duration) -> Sighting {
-        let mut seen = Seen {
-            started: Instant::now(),
-            limit: deadline,
-            phases: Phases::default(),
-            address: None,
-        };
+        let mut seen = Seen::new(deadline);
         let reply = self.ask(env, &mut seen).await;
         self.sighting(env, seen, reply)
     }
@@ -161,7 +174,8 @@ impl DnsCheck {
         let servers = self.servers(env, seen).await?;
         seen.address = servers.first().copied();
         let query = self.query(self.asked.name.clone(), self.asked.record_type);
-        let (reply, certificate) = self.send(env, &servers, &query, seen.timer()).await?;
+        let (reply, certificate) =
+            self.send(env, &servers, &query, (seen.timer(), &seen.wait)).await?;
         let expiring = match (&self.asked.way, &certificate) {
             (Way::Secure(secure), Some(certificate)) => secure.flaw(certificate),
             _ => None,
@@ -201,11 +215,13 @@ impl DnsCheck {
         env: &Env,
         servers: &[SocketAddr],
         query: &Query,
-        timer: Timer,
+        (timer, wait): (Timer, &Wait),
     ) -> Result<(Reply, Option<Certificate>), Failure> {
         match &self.asked.way {
             // Boxed, as what is seldom needed is below: what a plain question keeps is small.
-            Way::Secure(secure) => Box::pin(secure.ask(&env.guard, servers, query, timer)).await,
+            Way::Secure(secure) => {
+                Box::pin(secure.ask(&env.guard, servers, query, (timer, wait))).await
+            }
             Way::Clear(transport) => {
                 // Whatever a server says is the result: only silence and broken exchanges go on.
                 let any = |_: &_| Ok(());
@@ -229,7 +245,8 @@ impl DnsCheck {
         let fetch = move |name: Name, record_type: RecordType| {
             async move {
                 let query = self.query(name, record_type);
-                let (reply, _) = self.send(env, servers, &query, seen.timer()).await?;
+                let (reply, _) =
+                    self.send(env, servers, &query, (seen.timer(), &seen.wait)).await?;
                 Ok(reply.message)
             }
             .boxed()
@@ -290,6 +307,7 @@ impl DnsCheck {
         outcome.duration = duration;
         outcome.address = outcome.address.or_else(|| seen.address.map(|a| a.to_string()));
         outcome.place = self.failed_at(&seen, &outcome);
+        outcome.values.extend(seen.asks_to_wait());
         if let Some(time) = seen.phases.get(Phase::Dns) {
             outcome.phases.add(Phase::Dns, time);
         }

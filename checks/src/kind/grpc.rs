@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::{Cause, Family, Outcome, Status, Text};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,8 +19,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::http::exchange;
+use super::retry_after::Throttled;
 use super::service::{Place, settings};
 use super::{Check, Defaults, Kind, SettingsError, causes};
+use crate::clock;
 use crate::dial::{self, Timer};
 use crate::env::{Env, Secrets};
 use crate::excerpt;
@@ -231,8 +234,14 @@ impl GrpcCheck {
         if head.status != http::StatusCode::OK {
             let code = head.status.as_u16();
             seen.values.insert("status".to_owned(), f64::from(code));
-            let cause = if code == 429 { Cause::Throttled } else { Cause::Status };
-            return Err(Failure::new(cause, format!("the server answered {code}, wanted 200")));
+            if let Some(throttled) = Throttled::by(head.status, &head.headers) {
+                let wait = throttled.wait(clock::since_1970());
+                let wait = wait.map(|wait| (RETRY_AFTER.to_owned(), wait.as_secs_f64()));
+                seen.values.extend(wait);
+                return Err(throttled.failure());
+            }
+            let detail = format!("the server answered {code}, wanted 200");
+            return Err(Failure::new(Cause::Status, detail));
         }
         let media = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if !media.is_some_and(|media| media.starts_with("application/grpc")) {

@@ -19,7 +19,6 @@ mod multipart;
 mod payload;
 pub(in crate::kind) mod plan;
 mod request;
-mod retry_after;
 mod seen;
 pub(in crate::kind) mod settings;
 pub(in crate::kind) mod target;

@@ -1,22 +1,54 @@
-//! For how long a server that is asked too often wants to be left alone (RFC 6585 section 4).
+//! What a server says that is asked too often: an answer 429, and for how long it wants to be left
+//! alone (RFC 6585 section 4). The same words and value for every kind that speaks HTTP.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::{StatusCode, header, response};
+use crosscheck_model::Cause;
+use http::{HeaderMap, StatusCode, header};
 
-/// What an answer 429 asks for: seconds, or a date (RFC 9110 section 10.2.3). `now` is the time since
-/// 1970. A 503 may have the field as well, but says that nobody is served: that is looked at as often
-/// as any outage.
-pub(super) fn of(head: &response::Parts, now: Duration) -> Option<Duration> {
-    if head.status != StatusCode::TOO_MANY_REQUESTS {
-        return None;
+use crate::resolve::Failure;
+
+/// An answer 429.
+pub(super) struct Throttled {
+    /// Its `Retry-After`, as it was written.
+    after: Option<String>,
+}
+
+impl Throttled {
+    /// `None`: the answer is another. A 503 may have the field as well, but says that nobody is
+    /// served: that is looked at as often as any outage.
+    pub(super) fn by(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+        let after = headers.get(header::RETRY_AFTER);
+        let after = after.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        (status == StatusCode::TOO_MANY_REQUESTS).then_some(Self { after })
     }
-    let text = head.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
+
+    /// The same of a status and a field that were read otherwise.
+    pub(super) fn with(status: u16, after: Option<&str>) -> Option<Self> {
+        (status == StatusCode::TOO_MANY_REQUESTS.as_u16())
+            .then(|| Self { after: after.map(str::to_owned) })
     }
-    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(date.saturating_sub(now))
+
+    /// For how long, if it says so: seconds, or a date (RFC 9110 section 10.2.3). `now` is the time
+    /// since 1970.
+    pub(super) fn wait(&self, now: Duration) -> Option<Duration> {
+        let text = self.after.as_deref()?.trim();
+        if let Ok(seconds) = text.parse::<u32>() {
+            return Some(Duration::from_secs(seconds.into()));
+        }
+        let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(date.saturating_sub(now))
+    }
+
+    /// The failure that it is. The limit is this client's (RFC 6585): it is no evidence about other
+    /// users.
+    pub(super) fn failure(&self) -> Failure {
+        let detail = match &self.after {
+            Some(after) => format!("status 429: too many requests; Retry-After: {after}"),
+            None => "status 429: too many requests".to_owned(),
+        };
+        Failure::new(Cause::Throttled, detail)
+    }
 }
 
 #[cfg(test)]
@@ -39,7 +71,11 @@ mod tests {
         ] {
             let answer = http::Response::builder().status(status).header("retry-after", field);
             let (head, ()) = answer.body(()).expect("an answer").into_parts();
-            assert_eq!(of(&head, now).map(|wait| wait.as_secs()), wanted, "{status} {field}");
+            let throttled = Throttled::by(head.status, &head.headers);
+            let wait = throttled.and_then(|throttled| throttled.wait(now));
+            assert_eq!(wait.map(|wait| wait.as_secs()), wanted, "{status} {field}");
+            let read = Throttled::with(status, Some(field)).and_then(|read| read.wait(now));
+            assert_eq!(read, wait, "{status} {field}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crosscheck_model::{Cause, Family, Outcome, Phases};
+use crosscheck_model::{Cause, Family, Outcome};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use hickory_proto::op::{Message, ResponseCode};
@@ -59,7 +59,7 @@ impl Agreement {
         let query = self.check.query(zone.clone(), RecordType::NS);
         // Names are found within a third of the time: the servers get the rest.
         let timer = Timer::start(seen.remaining() / 3);
-        let (reply, _) = self.check.send(env, &servers, &query, timer).await?;
+        let (reply, _) = self.check.send(env, &servers, &query, (timer, &seen.wait)).await?;
         seen.phases = reply.phases;
         let names = names(zone, &reply.message)?;
         let limit = seen.remaining();
@@ -105,10 +105,9 @@ impl Check for Agreement {
 
     fn run<'a>(&'a self, env: &'a Env, deadline: Duration) -> BoxFuture<'a, Outcome> {
         async move {
-            let (started, phases) = (Instant::now(), Phases::default());
-            let mut seen = Seen { started, limit: deadline, phases, address: None };
+            let mut seen = Seen::new(deadline);
             let said = self.ask(env, &mut seen).await;
-            let duration = started.elapsed();
+            let duration = seen.started.elapsed();
             let (failure, values) = match said {
                 Err(failure) => (Some(failure), BTreeMap::new()),
                 Ok(said) => {
@@ -121,6 +120,7 @@ impl Check for Agreement {
             outcome.phases = seen.phases;
             outcome.address = seen.address.map(|address| address.to_string());
             outcome.values = values;
+            outcome.values.extend(seen.asks_to_wait());
             outcome.place = self.check.failed_at(&seen, &outcome);
             outcome
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use bytes::Bytes;
 use crosscheck_model::{Cause, Phase, Phases};
@@ -10,9 +11,11 @@ use http::{Request, header};
 use rustls_pki_types::ServerName;
 use tokio::time::timeout_at;
 
+use crate::clock;
 use crate::dial::{self, Timer};
 use crate::guard::Guard;
 use crate::kind::http::exchange as http_exchange;
+use crate::kind::retry_after::Throttled;
 use crate::resolve::Failure;
 use crate::resolve::exchange::{Query, Reply, converse};
 use crate::text::{Address, Refused};
@@ -26,6 +29,9 @@ const ANSWER_LIMIT_BYTES: usize = 65_535;
 
 /// The name to ask for, the file of the roots to trust, and what the certificate must be.
 pub(super) type TlsWords = (Option<String>, Option<String>, Option<CertificateWanted>);
+
+/// For how long a server asks to be left alone: of several questions of a run the first that is told.
+pub(super) type Wait = OnceLock<Duration>;
 
 /// An encrypted way.
 pub(super) struct Secure {
@@ -81,7 +87,7 @@ impl Secure {
         guard: &Guard,
         servers: &[SocketAddr],
         query: &Query,
-        mut timer: Timer,
+        (mut timer, wait): (Timer, &Wait),
     ) -> Result<(Reply, Option<Certificate>), Failure> {
         let tls = self.tls()?;
         let packet = query.packet()?;
@@ -90,7 +96,10 @@ impl Secure {
         let certificate = session.certificate();
         let (message, bytes) = match &self.path {
             None => over_tls(session, query, &packet, &mut timer).await?,
-            Some(path) => self.over_https(path, session, query, packet, &mut timer).await?,
+            Some(path) => {
+                let request = self.request(path, session.alpn() == Some(b"h2"), packet)?;
+                over_https(session, query, request, (&mut timer, wait)).await?
+            }
         };
         let phases = *timer.phases();
         let reply = Reply { message, bytes, server: connected.address, phases, sent: 1 };
@@ -117,15 +126,13 @@ impl Secure {
         Ok(self.tls.get_or_init(|| tls))
     }
 
-    async fn over_https(
+    /// The question as RFC 8484 has it.
+    fn request(
         &self,
         path: &str,
-        session: Session,
-        query: &Query,
+        is_http2: bool,
         packet: Vec<u8>,
-        timer: &mut Timer,
-    ) -> Result<(Message, usize), Failure> {
-        let is_http2 = session.alpn() == Some(b"h2");
+    ) -> Result<Request<Bytes>, Failure> {
         let uri = match is_http2 {
             true => format!("https://{}{path}", self.authority),
             false => path.to_owned(),
@@ -140,29 +147,44 @@ impl Secure {
                 .header(header::HOST, &self.authority)
                 .header(header::CONTENT_LENGTH, packet.len());
         }
-        let request = request
+        request
             .body(Bytes::from(packet))
-            .map_err(|error| Failure::new(Cause::Setup, error.to_string()))?;
-        let mut answer = http_exchange::ask(session.trusted()?, is_http2, request, timer).await?;
-        let head = answer.head.clone();
-        let mut body = Vec::new();
-        let received = answer.message(ANSWER_LIMIT_BYTES, &mut body, timer).await;
-        if head.status != http::StatusCode::OK {
-            let code = head.status.as_u16();
-            let cause = if code == 429 { Cause::Throttled } else { Cause::Status };
-            return Err(Failure::new(cause, format!("the server answered {code}, wanted 200")));
+            .map_err(|error| Failure::new(Cause::Setup, error.to_string()))
+    }
+}
+
+async fn over_https(
+    session: Session,
+    query: &Query,
+    request: Request<Bytes>,
+    (timer, wait): (&mut Timer, &Wait),
+) -> Result<(Message, usize), Failure> {
+    let is_http2 = session.alpn() == Some(b"h2");
+    let mut answer = http_exchange::ask(session.trusted()?, is_http2, request, timer).await?;
+    let head = answer.head.clone();
+    let mut body = Vec::new();
+    let received = answer.message(ANSWER_LIMIT_BYTES, &mut body, timer).await;
+    if let Some(throttled) = Throttled::by(head.status, &head.headers) {
+        if let Some(asked) = throttled.wait(clock::since_1970()) {
+            wait.get_or_init(|| asked);
         }
-        let media = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if media != Some(MEDIA) {
-            let media = media.unwrap_or("nothing");
-            let detail = format!("the answer is of the type `{media}`, wanted `{MEDIA}`");
-            return Err(Failure::new(Cause::Protocol, detail));
-        }
-        received?;
-        match query.answer(&body)? {
-            Some(message) => Ok((message, body.len())),
-            None => Err(Failure::new(Cause::Protocol, "the answer is to another question")),
-        }
+        return Err(throttled.failure());
+    }
+    if head.status != http::StatusCode::OK {
+        let code = head.status.as_u16();
+        let detail = format!("the server answered {code}, wanted 200");
+        return Err(Failure::new(Cause::Status, detail));
+    }
+    let media = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if media != Some(MEDIA) {
+        let media = media.unwrap_or("nothing");
+        let detail = format!("the answer is of the type `{media}`, wanted `{MEDIA}`");
+        return Err(Failure::new(Cause::Protocol, detail));
+    }
+    received?;
+    match query.answer(&body)? {
+        Some(message) => Ok((message, body.len())),
+        None => Err(Failure::new(Cause::Protocol, "the answer is to another question")),
     }
 }
 

@@ -11,7 +11,13 @@
 
 use std::collections::BTreeMap;
 
+use crosscheck_model::observation::RETRY_AFTER;
+
 use crate::excerpt;
+
+/// What a number is called that has a name by which the probe itself goes: that is a word between the
+/// target and the probe, and a plugin's number is none.
+const NOT_HEEDED: (&str, &str) = (RETRY_AFTER, "plugin_retry_after_s");
 
 /// The most numbers that are taken: coordinators keep 64 of an outcome, and there are others.
 const VALUES_AT_MOST: usize = 60;
@@ -128,6 +134,7 @@ fn named(label: &str, value: &str) -> Option<(String, f64)> {
     let room = NAME_AT_MOST_BYTES.saturating_sub(ending.len());
     let name = format!("{}{ending}", excerpt::shorten(&label, room));
     let name = excerpt::shorten(&excerpt::plain(&name), NAME_AT_MOST_BYTES);
+    let name = if name == NOT_HEEDED.0 { NOT_HEEDED.1.to_owned() } else { name };
     (!label.is_empty()).then_some((name, number * factor)).filter(|(_, number)| number.is_finite())
 }
 
@@ -183,6 +190,18 @@ mod tests {
             assert_eq!(found.0, name, "{text}");
             assert!((found.1 - number).abs() < 1e-9, "{text}: {}", found.1);
         }
+    }
+
+    /// The probe would leave the target alone for so long.
+    #[test]
+    fn no_number_is_taken_for_what_the_probe_goes_by() {
+        for text in
+            ["retry_after_s=86400", "'retry_after_s'=86400c", "' retry_after_s\u{200b}'=86400"]
+        {
+            let wanted = ("plugin_retry_after_s".to_owned(), 86400.0);
+            assert_eq!(value(text), Some(wanted), "{text}");
+        }
+        assert_eq!(value("retry_after=5s").map(|(name, _)| name), Some("retry_after_ms".into()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::kind::hostile::{assert_ended_by, assert_is};
 use crate::kind::negate::Negatable;
 use crate::kind::service::scripted::{check, refusals};
 use crate::tls::scripted::{Authority, Server};
@@ -82,7 +83,7 @@ async fn states_and_codes_are_told_apart() {
     ] {
         let server = server(move |_, _| answer(message, status)).await;
         let outcome = check(&Grpc, json!({}), server.address, PLENTY).await;
-        assert_eq!(outcome.cause, cause, "{message:?} {status}: {outcome:?}");
+        assert_is(&outcome, cause, &format!("{message:?} {status}"));
     }
     let server = server(|_, _| answer(&[], "14")).await;
     let outcome = check(&Grpc, json!({}), server.address, PLENTY).await;
@@ -114,6 +115,25 @@ async fn the_call_carries_the_service_and_metadata() {
 }
 
 #[tokio::test]
+async fn who_turns_away_too_many_says_for_how_long() {
+    for (status, cause, wait) in [(429, Cause::Throttled, Some(&30.0)), (503, Cause::Status, None)]
+    {
+        let server = server(move |_, _| {
+            let mut page = answer(&[], "0");
+            *page.status_mut() = http::StatusCode::from_u16(status).expect("a status");
+            page.headers_mut().insert("retry-after", HeaderValue::from_static("30"));
+            page
+        })
+        .await;
+        let outcome = check(&Grpc, json!({}), server.address, PLENTY).await;
+        assert_is(&outcome, Some(cause), "grpc");
+        assert_eq!(outcome.values.get(RETRY_AFTER), wait, "{outcome:?}");
+        let told = "status 429: too many requests; Retry-After: 30";
+        assert_eq!(outcome.detail == told, status == 429, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn over_tls_the_server_must_agree_to_http2() {
     let authority = Authority::new();
     for (alpn, cause) in [(&[&b"h2"[..]][..], None), (&[], Some(Cause::Protocol))] {
@@ -129,7 +149,7 @@ async fn over_tls_the_server_must_agree_to_http2() {
         .await;
         let settings = json!({ "tls": true, "ca": authority.file() });
         let outcome = check(&Grpc, settings, server.address, PLENTY).await;
-        assert_eq!(outcome.cause, cause, "{outcome:?}");
+        assert_is(&outcome, cause, "grpc");
         assert!(outcome.values.contains_key("certificate_days"));
     }
 }
@@ -143,7 +163,7 @@ async fn what_is_no_grpc_server_is_none() {
     })
     .await;
     let outcome = check(&Grpc, json!({}), page.address, PLENTY).await;
-    assert_eq!(outcome.cause, Some(Cause::Protocol), "{outcome:?}");
+    assert_is(&outcome, Some(Cause::Protocol), "grpc");
     let gone = server(|_, _| {
         let mut page = answer(&[], "0");
         *page.status_mut() = http::StatusCode::NOT_FOUND;
@@ -151,7 +171,7 @@ async fn what_is_no_grpc_server_is_none() {
     })
     .await;
     let outcome = check(&Grpc, json!({}), gone.address, PLENTY).await;
-    assert_eq!(outcome.cause, Some(Cause::Status), "{outcome:?}");
+    assert_is(&outcome, Some(Cause::Status), "grpc");
     let turned = json!({ "negate": true });
     let outcome = check(&Negatable(Grpc), turned.clone(), gone.address, PLENTY).await;
     assert_eq!(outcome.status, Status::Up, "{outcome:?}");
@@ -170,7 +190,7 @@ async fn what_is_no_grpc_server_is_none() {
     })
     .await;
     let outcome = check(&Grpc, json!({}), endless.address, PLENTY).await;
-    assert_eq!(outcome.cause, Some(Cause::TooLarge), "{outcome:?}");
+    assert_is(&outcome, Some(Cause::TooLarge), "grpc");
 }
 
 #[tokio::test]
@@ -180,13 +200,14 @@ async fn silence_a_reset_and_garbage_are_told_apart() {
     })
     .await;
     let outcome = check(&Grpc, json!({}), silent.address, SHORT).await;
-    assert_eq!(outcome.cause, Some(Cause::FirstByteTimeout), "{outcome:?}");
+    assert_is(&outcome, Some(Cause::FirstByteTimeout), "grpc");
+    assert_ended_by(&outcome, SHORT, "grpc");
     let resetting = Server::plain("127.0.0.1:0", |stream| async move {
         stream.set_zero_linger().expect("an option");
     })
     .await;
     let outcome = check(&Grpc, json!({}), resetting.address, PLENTY).await;
-    assert_eq!(outcome.cause, Some(Cause::Reset), "{outcome:?}");
+    assert_is(&outcome, Some(Cause::Reset), "grpc");
     for words in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], &[0xff; 64]] {
         let garbage = Server::plain("127.0.0.1:0", move |mut stream| async move {
             drop(stream.write_all(words).await);
@@ -194,7 +215,7 @@ async fn silence_a_reset_and_garbage_are_told_apart() {
         })
         .await;
         let outcome = check(&Grpc, json!({}), garbage.address, PLENTY).await;
-        assert_eq!(outcome.cause, Some(Cause::Protocol), "{outcome:?}");
+        assert_is(&outcome, Some(Cause::Protocol), "grpc");
     }
 }
 

@@ -11,6 +11,7 @@ use super::settings::{BodyWanted, HeaderWanted, StatusRange};
 use crate::dial::Timer;
 use crate::env::Secrets;
 use crate::excerpt;
+use crate::kind::retry_after::Throttled;
 use crate::resolve::Failure;
 
 /// What the answer must be.
@@ -93,13 +94,8 @@ impl Wanted {
 
     fn wrong_status(&self, head: &response::Parts, secrets: &Secrets) -> Failure {
         let code = head.status.as_u16();
-        if head.status == StatusCode::TOO_MANY_REQUESTS {
-            let detail = match shown(&head.headers, header::RETRY_AFTER, secrets) {
-                Some(after) => format!("status 429: too many requests; Retry-After: {after}"),
-                None => "status 429: too many requests".to_owned(),
-            };
-            // RFC 6585: the limit is this client's. It is no evidence about other users.
-            return Failure { cause: Cause::Throttled, detail };
+        if let Some(throttled) = Throttled::by(head.status, &head.headers) {
+            return throttled.failure();
         }
         let wanted: Vec<_> = self.status.iter().map(StatusRange::to_string).collect();
         let mut detail = format!("status {code}, wanted {}", wanted.join(" or "));

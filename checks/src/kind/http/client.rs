@@ -14,12 +14,10 @@ use super::jar::Jar;
 use super::login::Login;
 use super::plan::Plan;
 use super::request::{Hop, Prepared};
-use super::retry_after;
 pub(in crate::kind) use super::seen::Seen;
 use super::settings::Version;
 use super::target::Target;
 use super::words::Words;
-use crate::clock;
 use crate::dial::Timer;
 use crate::env::{Env, Secrets};
 use crate::excerpt;
@@ -156,7 +154,7 @@ impl Client {
                 jar.take(&answer.head.headers, &hop.target, visit.words.secrets);
             }
             seen.status = Some(answer.head.status.as_u16());
-            seen.retry_after = retry_after::of(&answer.head, clock::since_1970());
+            seen.note_throttled(&answer.head);
             seen.version = Some(answer.spoken.number());
             seen.answer_is_proxys = self.is_forwarded(&hop.target) && is_proxys(answer.head.status);
             let next =

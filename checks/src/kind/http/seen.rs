@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::{Cause, Outcome, Place, Status};
+use http::response;
 
 use super::body::Body;
 use super::expect::Numbers;
+use crate::clock;
 use crate::dial::Timer;
 use crate::env::Secrets;
 use crate::excerpt;
 use crate::kind::presence::{Presence, Sighting};
+use crate::kind::retry_after::Throttled;
 use crate::proxy::Cost;
 use crate::resolve::Failure;
 
@@ -19,7 +22,7 @@ use crate::resolve::Failure;
 #[derive(Default)]
 pub(in crate::kind) struct Seen {
     pub(super) status: Option<u16>,
-    pub(super) retry_after: Option<Duration>,
+    retry_after: Option<Duration>,
     pub(super) version: Option<f64>,
     pub(super) redirects: u32,
     pub(super) certificate_days: Option<f64>,
@@ -102,9 +105,16 @@ impl Seen {
         self.requests += 1;
     }
 
-    /// A token was asked for.
+    /// An answer came, and may ask to be left alone.
+    pub(super) fn note_throttled(&mut self, head: &response::Parts) {
+        let throttled = Throttled::by(head.status, &head.headers);
+        self.retry_after = throttled.and_then(|throttled| throttled.wait(clock::since_1970()));
+    }
+
+    /// A token was asked for; who gives them out may ask to be left alone, too.
     pub(super) fn note_token(&mut self, took: Duration, there: &Self) {
         self.requests += there.requests;
+        self.retry_after = there.retry_after;
         self.token = Some(self.token.unwrap_or_default() + took);
     }
 

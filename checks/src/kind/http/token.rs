@@ -9,7 +9,7 @@ use crosscheck_model::place::Role;
 use crosscheck_model::{self as model, Cause, Secret, Text};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ use crate::dial::{Timer, status_of};
 use crate::env::{Env, Secrets};
 use crate::excerpt;
 use crate::kind;
+use crate::kind::retry_after::Throttled;
 use crate::proxy::ProxyWanted;
 use crate::resolve::Failure;
 use crate::text::List;
@@ -213,8 +214,8 @@ impl TokenSource {
         let words = Words { secrets, host: &env.programs, saved: None };
         let mut there = Seen::default();
         let mut given = None;
-        let mut glance = |_: &Target, _: &HeaderMap, body: &[u8]| {
-            given = Some(Given::read(body, secrets));
+        let mut glance = |_: &Target, headers: &HeaderMap, body: &[u8]| {
+            given = Some(Given::read(headers, body, secrets));
         };
         let target = self.client.target().clone();
         let mut visit = Visit { target, words, jar: None, glance: Some(&mut glance) };
@@ -227,7 +228,7 @@ impl TokenSource {
         seen.note_token(part.elapsed(), &there);
         let asked = asked.map_err(|failure| self.named(failure));
         let given = asked.and_then(|()| {
-            let given = given.unwrap_or_else(|| Given::read(&[], secrets));
+            let given = given.unwrap_or_else(|| Given::read(&HeaderMap::new(), &[], secrets));
             given.token(there.status(), Instant::now()).map_err(|failure| self.named(failure))
         });
         if given.is_err() {
@@ -263,6 +264,7 @@ impl TokenSource {
 
 /// What a token endpoint answered (RFC 6749 5.1, 5.2).
 struct Given {
+    headers: HeaderMap,
     token: Option<String>,
     kind: Option<String>,
     lifetime: Option<Duration>,
@@ -270,7 +272,7 @@ struct Given {
 }
 
 impl Given {
-    fn read(body: &[u8], secrets: &Secrets) -> Self {
+    fn read(headers: &HeaderMap, body: &[u8], secrets: &Secrets) -> Self {
         let json: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
         let token = text("access_token").filter(|token| !token.is_empty());
@@ -289,6 +291,7 @@ impl Given {
             None => format!("`{error}`"),
         });
         Self {
+            headers: headers.clone(),
             token,
             kind: text("token_type"),
             lifetime: lifetime.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok()),
@@ -298,8 +301,9 @@ impl Given {
 
     fn token(self, status: Option<u16>, now: Instant) -> Result<Token, Failure> {
         let status = status.unwrap_or_default();
-        if status == 429 {
-            return Err(Failure::new(Cause::Throttled, "status 429: too many requests"));
+        let after = self.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        if let Some(throttled) = Throttled::with(status, after) {
+            return Err(throttled.failure());
         }
         let refused = |what: String| Err(Failure::new(Cause::Token, what));
         if !(200..300).contains(&status) || self.error.is_some() {
@@ -331,7 +335,7 @@ mod tests {
 
     fn given(body: &str, status: u16) -> Result<Duration, Failure> {
         let now = Instant::now();
-        let given = Given::read(body.as_bytes(), &Secrets::default());
+        let given = Given::read(&HeaderMap::new(), body.as_bytes(), &Secrets::default());
         given.token(Some(status), now).map(|token| token.until.duration_since(now))
     }
 

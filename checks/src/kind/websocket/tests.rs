@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::{Outcome, Status};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -116,6 +117,26 @@ async fn the_handshake_is_verified() {
         let is_open = cause == Cause::Throttled || head.contains("503");
         let wanted = if is_open { Status::Unknown } else { Status::Up };
         assert_eq!(outcome.status, wanted, "{head}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_turns_away_too_many_says_for_how_long() {
+    for (head, wait) in [
+        ("HTTP/1.1 429 Busy\r\nretry-after: 30\r\n\r\n", Some(&30.0)),
+        ("HTTP/1.1 429 Busy\r\nRetry-After: soon\r\n\r\n", None),
+        ("HTTP/1.1 503 Busy\r\nRetry-After: 30\r\n\r\n", None),
+    ] {
+        let server = Server::plain("127.0.0.1:0", move |mut stream| async move {
+            consent(&mut stream, "").await;
+            drop(stream.write_all(head.as_bytes()).await);
+            drop(stream.read_to_end(&mut Vec::new()).await);
+        })
+        .await;
+        let outcome = run(server.address, json!({}), PLENTY).await;
+        assert_eq!(outcome.values.get(RETRY_AFTER), wait, "{head}: {outcome:?}");
+        let told = "upgrade: status 429: too many requests; Retry-After: ";
+        assert_eq!(outcome.detail.starts_with(told), head.contains("429"), "{outcome:?}");
     }
 }
 

@@ -6,7 +6,9 @@ use crosscheck_model::Cause;
 use ring::digest;
 
 use super::settings::Plan;
+use crate::clock;
 use crate::dialogue::Dialogue;
+use crate::kind::retry_after::Throttled;
 use crate::resolve::Failure;
 
 /// What proves that the server means this handshake (RFC 6455 section 1.3).
@@ -28,6 +30,10 @@ pub(super) async fn ask(
     dialogue.say(request(plan, headers, &key)?.as_bytes()).await?;
     let head = Head::hear(dialogue).await?;
     dialogue.note_status(head.status);
+    if let Some(throttled) = Throttled::with(head.status, head.field("retry-after")) {
+        dialogue.note_retry_after(throttled.wait(clock::since_1970()));
+        return Err(throttled.failure());
+    }
     head.verify(plan, &key)
 }
 
@@ -85,6 +91,12 @@ impl Head {
         }
     }
 
+    /// A field as it was written.
+    fn field(&self, name: &str) -> Option<&str> {
+        let mut named = self.fields.iter().filter(|(known, _)| known == name);
+        named.next().map(|(_, value)| value.as_str())
+    }
+
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.fields.iter().filter(move |(known, _)| known == name);
         named.flat_map(|(_, value)| value.split(',').map(str::trim))
@@ -98,11 +110,8 @@ impl Head {
     fn verify(&self, plan: &Plan, key: &str) -> Result<(), Failure> {
         let refuse = |cause, detail: String| Err(Failure::new(cause, detail));
         if self.status != 101 {
-            let cause = if self.status == 429 { Cause::Throttled } else { Cause::Status };
-            return refuse(
-                cause,
-                format!("the server answered `{}`, wanted 101", self.status_line),
-            );
+            let detail = format!("the server answered `{}`, wanted 101", self.status_line);
+            return refuse(Cause::Status, detail);
         }
         for (name, word) in [("upgrade", "websocket"), ("connection", "upgrade")] {
             if !self.has(name, word) {

@@ -43,6 +43,15 @@ async fn doh(
     status: u16,
     media: &'static str,
 ) -> Server {
+    doh_with(authority, (alpn, status, media), "").await
+}
+
+/// The same, which asks to be left alone for so long.
+async fn doh_with(
+    authority: &Authority,
+    (alpn, status, media): (&'static [&'static [u8]], u16, &'static str),
+    wait: &'static str,
+) -> Server {
     let config = authority.server(&authority.leaf(&["127.0.0.1"]), alpn, false);
     Server::plain("127.0.0.1:0", move |stream| {
         let config = config.clone();
@@ -54,7 +63,10 @@ async fn doh(
                 let query = Message::from_vec(&body).expect("a question");
                 let answer = with_address(&query).to_vec().expect("encodes");
                 let status = if path == "/dns-query" { status } else { 404 };
-                let response = Response::builder().status(status).header("content-type", media);
+                let mut response = Response::builder().status(status).header("content-type", media);
+                if !wait.is_empty() {
+                    response = response.header("retry-after", wait);
+                }
                 Ok::<_, Infallible>(response.body(Full::new(Bytes::from(answer))).expect("sound"))
             });
             let server = auto::Builder::new(TokioExecutor::new());
@@ -119,5 +131,24 @@ async fn dns_over_https_speaks_both_versions_and_judges_the_answer() {
         let server = doh(&authority, alpn, status, media).await;
         let outcome = run(&over("https", &server, &authority, more), PLENTY).await;
         assert_eq!(outcome.cause, cause, "{status} {media}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_too_often_says_for_how_long() {
+    let authority = Authority::new();
+    for (status, cause, wait) in [(429, Cause::Throttled, Some(&30.0)), (503, Cause::Status, None)]
+    {
+        const H2: &[&[u8]] = &[b"h2"];
+        let answer = (H2, status, "application/dns-message");
+        let server = doh_with(&authority, answer, "30").await;
+        // One that asks all servers of a zone asks this one for them.
+        for more in [json!({}), json!({ "soa_agreement": true })] {
+            let outcome = run(&over("https", &server, &authority, more.clone()), PLENTY).await;
+            assert_eq!(outcome.cause, Some(cause), "{more}: {outcome:?}");
+            assert_eq!(outcome.values.get(RETRY_AFTER), wait, "{more}: {outcome:?}");
+            let told = "status 429: too many requests; Retry-After: 30";
+            assert_eq!(outcome.detail == told, status == 429, "{more}: {outcome:?}");
+        }
     }
 }

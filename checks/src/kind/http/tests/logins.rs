@@ -1,5 +1,6 @@
 //! Logins that take more than one request: Digest, and access tokens.
 
+use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::{Cause, Status};
 use serde_json::json;
 
@@ -166,11 +167,12 @@ async fn a_failing_token_endpoint_is_named_and_no_token_shown() {
     let refusal = r#"{"error": "invalid_client", "error_description": "s/cret is wrong"}"#;
     let refusal = format!("HTTP/1.1 401 x\r\nContent-Length: {}\r\n\r\n{refusal}", refusal.len());
     let (refusing, _) = server_to(move |_| refusal.clone()).await;
-    let (busy, _) = server_to(|_| "HTTP/1.1 429 x\r\nContent-Length: 0\r\n\r\n".to_owned()).await;
+    let busy = "HTTP/1.1 429 x\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n";
+    let (busy, _) = server_to(|_| busy.to_owned()).await;
     let (gone, _) = server_to(|_| String::new()).await;
     for (tokens, cause, status, words) in [
         (&refusing, Cause::Token, Status::Down, "status 401, error `invalid_client` (<redacted>"),
-        (&busy, Cause::Throttled, Status::Unknown, "too many requests"),
+        (&busy, Cause::Throttled, Status::Unknown, "429: too many requests; Retry-After: 30"),
         (&gone, Cause::Token, Status::Down, "closed without an answer"),
     ] {
         let outcome = run_in(&env, &at(&api, "/", oauth2(tokens, json!({}))), AMPLE).await;
@@ -178,6 +180,8 @@ async fn a_failing_token_endpoint_is_named_and_no_token_shown() {
         let named = format!("token endpoint http://{}/token: ", tokens.address);
         assert!(outcome.detail.starts_with(&named), "{}", outcome.detail);
         assert!(outcome.detail.contains(words), "{}", outcome.detail);
+        let wait = (cause == Cause::Throttled).then_some(&30.0);
+        assert_eq!(outcome.values.get(RETRY_AFTER), wait, "{outcome:?}");
     }
     assert!(heard.all().is_empty(), "nothing is asked without a token");
 
