@@ -5,6 +5,7 @@
 //! connected to, by redirect and by answer, are in `tests/forbidden_addresses.rs`.
 
 mod certificates;
+mod doh;
 mod dot;
 mod http;
 mod http2;
@@ -30,6 +31,9 @@ const PLENTY: Duration = Duration::from_secs(20);
 /// For targets that keep one waiting: enough for a connection on a busy machine.
 const SHORT: Duration = Duration::from_millis(500);
 
+/// The same where many shake hands at a time, which takes a processor its time.
+const SHORT_OVER_TLS: Duration = Duration::from_secs(3);
+
 /// The most that a target gets rid of: the limit of a body, and what the buffers of two sockets
 /// on loopback take.
 const SAID_AT_MOST: u64 = 48 << 20;
@@ -41,8 +45,19 @@ fn env() -> Env {
 /// Runs a check of this kind once. It is given little time if it is to run out of it, and must
 /// end by itself in any case.
 async fn run(env: &Env, kind: &str, settings: &Value, wanted: Option<Cause>) -> Outcome {
+    run_within(SHORT, env, kind, settings, wanted).await
+}
+
+/// The same, with so little time.
+async fn run_within(
+    short: Duration,
+    env: &Env,
+    kind: &str,
+    settings: &Value,
+    wanted: Option<Cause>,
+) -> Outcome {
     let waits = wanted.is_some_and(|cause| cause.as_str().ends_with("timeout"));
-    let limit = if waits { SHORT } else { PLENTY };
+    let limit = if waits { short } else { PLENTY };
     let check = kind::find(kind).expect("a kind").parse(settings);
     let check = check.unwrap_or_else(|errors| panic!("{settings}: {errors:?}"));
     let run = timeout(PLENTY * 2, check.run(env, limit));

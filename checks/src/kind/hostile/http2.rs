@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::future::join_all;
 use futures_util::stream;
-use http::{Response, header};
+use http::{HeaderValue, Response, header};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper::server::conn::http2;
@@ -22,7 +22,7 @@ use rustls::ServerConfig;
 use serde_json::{Value, json};
 
 use super::target::{Act, Target};
-use super::{SAID_AT_MOST, askers, assert_is, env, run};
+use super::{SAID_AT_MOST, SHORT, SHORT_OVER_TLS, askers, assert_is, env, run, run_within};
 use crate::tls::scripted::{Authority, Server};
 
 /// A frame of this type, flags and stream.
@@ -88,9 +88,14 @@ fn after_head(fields: &[u8], acts: Vec<Words>) -> Vec<Words> {
     after_request(std::iter::once(Words::Say(head)).chain(acts).collect())
 }
 
+/// A field whose name is one of the first of the static table.
+fn indexed(name: u8, value: &str) -> Vec<u8> {
+    [&[0x40 | name, u8::try_from(value.len()).expect("short")], value.as_bytes()].concat()
+}
+
 /// `content-length`, with its name indexed.
 fn length(digits: &str) -> Vec<u8> {
-    [&[0x5c, u8::try_from(digits.len()).expect("short")], digits.as_bytes()].concat()
+    indexed(28, digits)
 }
 
 fn goodbye(code: u8) -> Vec<u8> {
@@ -185,9 +190,11 @@ fn without_head() -> Vec<Row> {
     ]
 }
 
-/// Frames after the head of an answer.
-fn without_body() -> Vec<Row> {
+/// Frames after the head of an answer of this type.
+fn without_body(media: &str) -> Vec<Row> {
     let just = Words::Just;
+    let after_head =
+        |fields: &[u8], acts| after_head(&[&indexed(31, media), fields].concat(), acts);
     let data = |flags, bytes: &[u8]| Words::Say(frame(DATA, flags, 1, bytes));
     let gzip: &[u8] = b"\x5a\x04gzip";
     let bomb = bomb();
@@ -247,7 +254,12 @@ fn without_body() -> Vec<Row> {
             after_head(&[], vec![Words::Flood(frame(DATA, 0, 1, &[]))]),
             Cause::Protocol,
         ),
-        ("a bomb", after_head(gzip, vec![data(END_STREAM, &bomb), just(Hold)]), Cause::TooLarge),
+        (
+            "a bomb",
+            after_head(gzip, vec![data(END_STREAM, &bomb), just(Hold)]),
+            // To whom nobody has offered to unpack it, it is nothing that could be read.
+            if media == HTML { Cause::TooLarge } else { Cause::Protocol },
+        ),
     ]
 }
 
@@ -260,21 +272,46 @@ fn bomb() -> Vec<u8> {
     bomb
 }
 
-/// Plays every row to both kinds; over TLS with this configuration and the file of its authority.
-async fn play(rows: Vec<Row>, tls: Option<(Arc<ServerConfig>, String)>) {
+/// What a page is.
+const HTML: &str = "text/html";
+
+/// Settings of a kind for a URL's scheme and a place, with what TLS needs.
+type Asking = fn(&str, &str, Value) -> Vec<(&'static str, Value)>;
+
+/// The kinds that ask a URL.
+fn by_url(scheme: &str, place: &str, mut more: Value) -> Vec<(&'static str, Value)> {
+    more["version"] = json!(2);
+    askers(&format!("{scheme}://{place}/"), &more).to_vec()
+}
+
+fn by_grpc(scheme: &str, place: &str, mut more: Value) -> Vec<(&'static str, Value)> {
+    more["address"] = json!(place);
+    more["tls"] = json!(scheme == "https");
+    vec![("grpc", more)]
+}
+
+/// DNS over HTTPS.
+fn by_dns(_: &str, place: &str, mut more: Value) -> Vec<(&'static str, Value)> {
+    let asks = json!({ "name": "shop.test", "type": "A", "transport": "https", "server": place });
+    more.as_object_mut().expect("an object").extend(asks.as_object().expect("one").clone());
+    vec![("dns", more)]
+}
+
+/// Plays every row to these; over TLS with this configuration and the file of its authority.
+async fn play(asking: Asking, rows: Vec<Row>, tls: Option<(Arc<ServerConfig>, String)>) {
     let tls = &tls;
     join_all(rows.into_iter().map(|(name, words, cause)| async move {
         let acts: Vec<Act<'_>> = words.iter().map(Words::act).collect();
         let (target, scheme, more) = match tls {
-            None => (Target::doing(&acts).await, "http", json!({ "version": 2 })),
+            None => (Target::doing(&acts).await, "http", json!({})),
             Some((config, ca)) => {
                 let target = Target::doing_over_tls(config.clone(), &acts).await;
-                (target, "https", json!({ "version": 2, "ca": ca }))
+                (target, "https", json!({ "ca": ca }))
             }
         };
-        let url = format!("{scheme}://{}/", target.address());
-        for (kind, settings) in askers(&url, &more) {
-            let outcome = run(&env(), kind, &settings, Some(cause)).await;
+        for (kind, settings) in asking(scheme, &target.address().to_string(), more) {
+            let short = if tls.is_some() { SHORT_OVER_TLS } else { SHORT };
+            let outcome = run_within(short, &env(), kind, &settings, Some(cause)).await;
             assert_is(&outcome, Some(cause), &format!("{kind} over {scheme}: {name}"));
             let said = target.said();
             assert!(said <= 2 * SAID_AT_MOST, "{kind} over {scheme}: {name}: {said}");
@@ -295,52 +332,78 @@ fn trusted() -> (Authority, Arc<ServerConfig>, String) {
 
 #[tokio::test]
 async fn frames_that_are_no_answer_are_told_apart() {
-    play(without_settings(), None).await;
-    play(without_head(), None).await;
+    play(by_url, without_settings(), None).await;
+    play(by_url, without_head(), None).await;
 }
 
 #[tokio::test]
 async fn frames_that_are_no_body_are_told_apart() {
-    play(without_body(), None).await;
+    play(by_url, without_body(HTML), None).await;
 }
 
 #[tokio::test]
 async fn frames_that_are_no_answer_are_told_apart_over_tls() {
     let (_authority, config, ca) = trusted();
-    play(without_settings(), Some((config.clone(), ca.clone()))).await;
-    play(without_head(), Some((config, ca))).await;
+    play(by_url, without_settings(), Some((config.clone(), ca.clone()))).await;
+    play(by_url, without_head(), Some((config, ca))).await;
 }
 
 #[tokio::test]
 async fn frames_that_are_no_body_are_told_apart_over_tls() {
     let (_authority, config, ca) = trusted();
-    play(without_body(), Some((config, ca))).await;
+    play(by_url, without_body(HTML), Some((config, ca))).await;
+}
+
+#[tokio::test]
+async fn frames_that_are_no_call_are_told_apart() {
+    let media = "application/grpc";
+    play(by_grpc, without_settings(), None).await;
+    play(by_grpc, without_head(), None).await;
+    play(by_grpc, without_body(media), None).await;
+    let (_authority, config, ca) = trusted();
+    play(by_grpc, without_head(), Some((config.clone(), ca.clone()))).await;
+    play(by_grpc, without_body(media), Some((config, ca))).await;
+}
+
+#[tokio::test]
+async fn frames_that_are_no_answer_of_a_name_server_are_told_apart() {
+    let (_authority, config, ca) = trusted();
+    let tls = || Some((config.clone(), ca.clone()));
+    play(by_dns, without_settings(), tls()).await;
+    play(by_dns, without_head(), tls()).await;
+    play(by_dns, without_body("application/dns-message"), tls()).await;
 }
 
 /// By a server that keeps to the windows it is given: without end, and of 100 MiB that it promises.
 #[tokio::test]
 async fn a_large_body_that_keeps_to_the_rules_is_cut_off() {
-    for length in [None, Some(100_u64 << 20)] {
-        let (_authority, config, ca) = trusted();
-        let server = Server::tls(config, move |connection| async move {
-            let service = service_fn(move |_| async move {
-                let frames = stream::repeat_with(|| {
-                    Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 8192])))
+    let kinds: [(Asking, &str); 3] =
+        [(by_url, HTML), (by_grpc, "application/grpc"), (by_dns, "application/dns-message")];
+    for (asking, media) in kinds {
+        for length in [None, Some(100_u64 << 20)] {
+            let (_authority, config, ca) = trusted();
+            let server = Server::tls(config, move |connection| async move {
+                let service = service_fn(move |_| async move {
+                    let frames = stream::repeat_with(|| {
+                        Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 8192])))
+                    });
+                    let mut answer = Response::new(StreamBody::new(frames));
+                    let headers = answer.headers_mut();
+                    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+                    if let Some(length) = length {
+                        headers.insert(header::CONTENT_LENGTH, length.into());
+                    }
+                    Ok::<_, Infallible>(answer)
                 });
-                let mut answer = Response::new(StreamBody::new(frames));
-                if let Some(length) = length {
-                    answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-                }
-                Ok::<_, Infallible>(answer)
-            });
-            let server = http2::Builder::new(TokioExecutor::new());
-            drop(server.serve_connection(TokioIo::new(connection), service).await);
-        })
-        .await;
-        let more: Value = json!({ "version": 2, "ca": ca });
-        for (kind, settings) in askers(&format!("https://{}/", server.address), &more) {
-            let outcome = run(&env(), kind, &settings, Some(Cause::TooLarge)).await;
-            assert_is(&outcome, Some(Cause::TooLarge), &format!("{kind}: {length:?}"));
+                let server = http2::Builder::new(TokioExecutor::new());
+                drop(server.serve_connection(TokioIo::new(connection), service).await);
+            })
+            .await;
+            let place = server.address.to_string();
+            for (kind, settings) in asking("https", &place, json!({ "ca": ca })) {
+                let outcome = run(&env(), kind, &settings, Some(Cause::TooLarge)).await;
+                assert_is(&outcome, Some(Cause::TooLarge), &format!("{kind}: {length:?}"));
+            }
         }
     }
 }

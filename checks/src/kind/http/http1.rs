@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, response};
+use http::{HeaderMap, Method, Request, header, response};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::chunks::Chunks;
@@ -155,7 +155,7 @@ fn poll_read(
 }
 
 fn framing(method: &Method, head: &response::Parts) -> Result<Framing, Broken> {
-    use http::{StatusCode, Version, header};
+    use http::{StatusCode, Version};
     let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
     if *method == Method::HEAD || head.status.is_informational() || bodiless.contains(&head.status)
     {
@@ -174,14 +174,20 @@ fn framing(method: &Method, head: &response::Parts) -> Result<Framing, Broken> {
             Framing::UntilClosed
         });
     }
-    let lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = promised(&head.headers).map_err(Broken::malformed)?;
+    Ok(length.map_or(Framing::UntilClosed, Framing::Length))
+}
+
+/// The length that a head promises, if it does: all that it says of it must be one number.
+pub(super) fn promised(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let lengths = lengths.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let mut length = None;
     for written in lengths {
         let this = digits(written.trim_ascii()).filter(|this| length.is_none_or(|it| it == *this));
-        length = Some(this.ok_or_else(|| Broken::malformed("its Content-Length is no length"))?);
+        length = Some(this.ok_or("its Content-Length is no length")?);
     }
-    Ok(length.map_or(Framing::UntilClosed, Framing::Length))
+    Ok(length)
 }
 
 /// A number of digits alone: no sign.

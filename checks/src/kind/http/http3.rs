@@ -8,12 +8,12 @@ use futures_util::future::poll_fn;
 use h3::client::{RequestStream, SendRequest};
 use h3::error::StreamError;
 use h3_quinn::{OpenStreams, RecvStream, SendStream};
-use http::{HeaderMap, Request, Response, response};
+use http::{HeaderMap, Method, Request, Response, StatusCode, response};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::http1::HEAD_LIMIT_BYTES;
+use super::http1::{self, HEAD_LIMIT_BYTES};
 use super::wire::{Shared, UNHEADED_LIMIT_BYTES};
 use crate::resolve::Failure;
 
@@ -25,6 +25,8 @@ const INTERIM_AT_MOST: usize = 16;
 /// The body of an answer. Dropping it closes the connection.
 pub(super) struct Incoming {
     stream: RequestStream<RecvStream, Bytes>,
+    /// What must still come of the body, where its length was promised (RFC 9114 4.1.2).
+    left: Option<u64>,
     /// The last of these gone would close the connection.
     _sender: SendRequest<OpenStreams, Bytes>,
     /// What keeps the connection going, and the sending of the request.
@@ -55,6 +57,7 @@ pub(super) async fn ask(
         poll_fn(|context| driver.poll_close(context)).await;
     });
     let (parts, body) = request.into_parts();
+    let is_bodiless = parts.method == Method::HEAD;
     let request = Request::from_parts(parts, ());
     let asked = sender.send_request(request).await;
     let (outgoing, stream) = asked.map_err(|error| failure(&error, &connection))?.split();
@@ -73,13 +76,21 @@ pub(super) async fn ask(
         tasks.spawn(sending);
     }
     let held = connection.clone();
-    let mut incoming = Incoming { stream, _sender: sender, _tasks: tasks, connection: held };
+    let mut incoming =
+        Incoming { stream, left: None, _sender: sender, _tasks: tasks, connection: held };
     let head = tokio::select! {
         head = incoming.head() => head,
         failure = too_much_without_a_head(&connection) => Err(failure),
     };
     match (head, told.try_recv()) {
-        (Ok(head), _) => Ok((head, incoming)),
+        (Ok(head), _) => {
+            let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+            let is_bodiless = is_bodiless || bodiless.contains(&head.status);
+            let promised = http1::promised(&head.headers);
+            let promised = promised.map_err(|why| Failure::new(Cause::Protocol, why))?;
+            incoming.left = promised.filter(|_| !is_bodiless);
+            Ok((head, incoming))
+        }
         (Err(_), Ok(Err(error))) => Err(failure(&error, &connection)),
         (Err(failure), _) => Err(failure),
     }
@@ -126,7 +137,18 @@ impl Incoming {
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
         let came = self.stream.recv_data().await;
         let came = came.map_err(|error| failure(&error, &self.connection))?;
-        Ok(came.map(|mut piece| piece.copy_to_bytes(piece.remaining())))
+        let came = came.map(|mut piece| piece.copy_to_bytes(piece.remaining()));
+        let length = came.as_ref().map_or(0, |piece| piece.len() as u64);
+        match self.left.map(|left| left.checked_sub(length)) {
+            Some(None) => Err(Failure::new(Cause::Protocol, "more came than its Content-Length")),
+            Some(Some(1..)) if came.is_none() => {
+                Err(Failure::new(Cause::Protocol, "less came than its Content-Length"))
+            }
+            left => {
+                self.left = left.flatten();
+                Ok(came)
+            }
+        }
     }
 
     /// What follows the body.
