@@ -1,12 +1,14 @@
 //! What has no kind of its own is asked by its Nagios plugin, as Debian packages it.
 
 use crosscheck_model::Cause;
+use crosscheck_tests::nginx::Nginx;
 use crosscheck_tests::scratch::Scratch;
 use crosscheck_tests::service::bmc::Bmc;
+use crosscheck_tests::service::caddy::Caddy;
 use crosscheck_tests::service::snmpd::Snmpd;
 use serde_json::{Value, json};
 
-use crate::{PLUGINS, each, with};
+use crate::{PLUGINS, Trust, closes, each, is_there, with};
 
 fn plugin(name: &str, arguments: &[&str]) -> Value {
     json!({ "plugin": format!("{PLUGINS}/{name}"), "args": arguments })
@@ -89,4 +91,43 @@ async fn a_board_is_asked_over_ipmi_by_the_packaged_plugin() {
             each("exec", vec![(ask, cause), (negated, turned)]).await;
         }
     }
+}
+
+/// Which family a plugin uses, its arguments say: a server that both reach is there by each and gone
+/// by each, and one that listens on one of them is there by that alone.
+#[tokio::test]
+async fn a_real_server_is_there_and_gone_for_plugins_over_both_families() {
+    let trust = Trust::new();
+    let (server, half) = (
+        Caddy::start(&trust.scratch, &trust.identity, "h1").await,
+        Nginx::start(&trust.scratch, &[]).await,
+    );
+    let port = server.port;
+    let by_tcp =
+        |at: &[&str], port: u16| plugin("check_tcp", &[at, &["-p", &port.to_string()]].concat());
+    let by_http = |at: &[&str]| {
+        let more = ["-p", &port.to_string(), "-S", "--sni", "-s", "served by HTTP"];
+        plugin("check_http", &[&["-H", "service.test"], at, &more].concat())
+    };
+    let places = [
+        by_tcp(&["-H", "127.0.0.1"], port),
+        by_tcp(&["-6", "-H", "::1"], port),
+        by_http(&["-4", "-I", "127.0.0.1"]),
+        by_http(&["-6", "-I", "::1"]),
+    ];
+    let places = places.map(|place| {
+        let v6 = place["args"].as_array().is_some_and(|words| words.contains(&json!("-6")));
+        with(place, json!({ "family": if v6 { "v6" } else { "v4" } }))
+    });
+    is_there("exec", &places).await;
+    let turned = |place: &Value| with(place.clone(), json!({ "negate": true }));
+    let (v4, v6) =
+        (by_tcp(&["-H", "127.0.0.1"], half.port), by_tcp(&["-6", "-H", "::1"], half.port));
+    let critical = Some(Cause::PluginCritical);
+    each("exec", vec![(turned(&v6), None), (turned(&v4), Some(Cause::Answers))]).await;
+    each("exec", vec![(v6, critical), (v4, None)]).await;
+    drop(server);
+    closes(&[("127.0.0.1", port), ("::1", port)]).await;
+    each("exec", places.iter().map(|place| (place.clone(), critical)).collect()).await;
+    each("exec", places.iter().map(|place| (turned(place), None)).collect()).await;
 }

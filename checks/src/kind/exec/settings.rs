@@ -25,7 +25,9 @@ pub(super) struct Settings {
     /// process of the host.
     #[serde(default, rename = "env")]
     pub(super) environment: BTreeMap<String, Text>,
-    /// The address family that it uses, for the probe's own health; v4 when left out.
+    /// The address family that it uses; v4 when left out. The probe has no opinion while its own
+    /// family fails. The program is not told: which family it uses, its arguments say (`-6`, or a
+    /// literal address), so a check of both families is two checks.
     pub(super) family: Option<Family>,
     /// A run that takes longer is degraded.
     pub(super) slower_than: Option<Span>,
