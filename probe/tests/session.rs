@@ -29,6 +29,10 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
+mod session {
+    mod memory;
+}
+
 /// Only so that a failing test ends; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
