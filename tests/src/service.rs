@@ -11,6 +11,7 @@ pub mod openssl;
 pub mod postgres;
 pub mod prosody;
 pub mod proxy;
+pub mod rdap;
 pub mod redis;
 pub mod relay;
 pub mod slapd;

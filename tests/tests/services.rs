@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 
 mod services {
     mod plugins;
+    mod registry;
     mod starttls;
 }
 
