@@ -54,6 +54,8 @@ pub(super) async fn feed(
     let mut beats = interval_at(Instant::now() + every, every);
     loop {
         let sent = tokio::select! {
+            // In a simulation, what comes first must not be left to chance.
+            biased;
             () = stream.orders.closed() => return,
             _ = beats.tick() => stream.beat(),
             applied = effects.recv() => match applied {
