@@ -26,6 +26,7 @@ mod network_reports;
 mod node;
 mod people;
 mod plan;
+pub(crate) mod process;
 pub(crate) mod random;
 mod replay;
 mod sink;

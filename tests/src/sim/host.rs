@@ -1,21 +1,20 @@
 //! The machines that probes run on: process, disk, and what a run finds. The probe itself is the
 //! production state machine; this is its shell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crosscheck_model::observation::RETRY_AFTER;
 use crosscheck_model::wire::Report;
 use crosscheck_model::{Cause, CheckSpec, Family, Outcome, ProbeId, SiteId, Status};
-use crosscheck_probe::Mono;
 use crosscheck_probe::health::{Reference, Round};
-use crosscheck_probe::probe::{Effect, Event, Probe, Setup};
+use crosscheck_probe::probe::{Effect, Event};
 use crosscheck_probe::schedule::Run;
 use crosscheck_probe::spool::DiskOp;
-use crosscheck_probe::store::{MemoryStore, Store};
 
 use super::fault::Fault;
 use super::plan::{Plan, RESOLVERS};
+use super::process::{Given, Process};
 use super::random::Random;
 use super::target::{Mode, hang, look, outcome};
 use super::world::World;
@@ -62,11 +61,7 @@ pub(super) struct Host {
     pub(super) site: SiteId,
     pub(super) carrier: char,
     pub(super) region: char,
-    pub(super) probe: Option<Probe>,
-    /// Counts starts: what was meant for an earlier process is dropped.
-    pub(super) life: u64,
-    pub(super) boot: u64,
-    pub(super) started: Duration,
+    pub(super) process: Process,
     pub(super) trouble: Trouble,
     /// When its trouble, or its process, changed last.
     pub(super) changed: Duration,
@@ -81,27 +76,21 @@ pub(super) struct Host {
     /// The newest report that it sent.
     pub(super) reported: Option<Report>,
     paused_until: Duration,
-    wake_at: Duration,
     /// The checks whose targets asked this process to be left alone: of which revision, until when.
     pub(super) left_alone: BTreeMap<usize, (u64, Duration)>,
-    running: BTreeSet<u64>,
-    store: MemoryStore,
-    seed: Random,
     random: Random,
 }
 
 impl Host {
     pub(super) fn all(plan: &Plan) -> Vec<Self> {
+        let seed = |index: usize| Random::new(plan.seed, 100 + index as u64);
         let places = plan.carriers.chars().zip(plan.regions.chars());
         let host = |(index, (carrier, region)): (usize, (char, char))| Self {
             id: ProbeId::new(format!("p{index}")),
             site: SiteId::new(format!("s{index}")),
             carrier,
             region,
-            probe: None,
-            life: 0,
-            boot: 1000 * (index as u64 + 1),
-            started: Duration::ZERO,
+            process: Process::new(1000 * (index as u64 + 1), seed(index)),
             trouble: Trouble::default(),
             changed: Duration::ZERO,
             lied_since: Duration::ZERO,
@@ -110,11 +99,7 @@ impl Host {
             line_free: Duration::ZERO,
             reported: None,
             paused_until: Duration::ZERO,
-            wake_at: Duration::MAX,
             left_alone: BTreeMap::new(),
-            running: BTreeSet::new(),
-            store: MemoryStore::default(),
-            seed: Random::new(plan.seed, 100 + index as u64),
             random: Random::new(plan.seed, 200 + index as u64),
         };
         places.enumerate().map(host).collect()
@@ -122,7 +107,7 @@ impl Host {
 
     /// Nothing is wrong with it, and its process runs.
     pub(super) fn is_well(&self) -> bool {
-        self.trouble == Trouble::default() && self.probe.is_some()
+        self.trouble == Trouble::default() && self.process.runs()
     }
 }
 
@@ -136,26 +121,16 @@ impl World {
             + u64::try_from(self.now.as_millis()).unwrap_or(0);
         let (now, spool) = (self.now, self.plan.spool);
         let host = &mut self.hosts[index];
-        host.life += 1;
-        host.boot += 1;
-        host.started = now;
         host.changed = now;
-        host.wake_at = Duration::MAX;
-        host.running.clear();
         host.left_alone.clear();
-        let setup = Setup {
+        let given = Given {
             probe: host.id.clone(),
             site: host.site.clone(),
-            boot: host.boot,
-            version: "sim".to_owned(),
             coordinators: 3,
-            concurrency: 50,
             spool,
-            seed: host.seed.next(),
             wall: crosscheck_model::Timestamp::from_millis(wall),
-            kept: host.store.load().unwrap_or_default(),
         };
-        host.probe = Some(Probe::new(setup));
+        host.process.start(now, given);
         self.step_host(index, Event::Time);
     }
 
@@ -164,27 +139,22 @@ impl World {
         self.note_losses(index);
         let now = self.now;
         let host = &mut self.hosts[index];
-        host.probe = None;
-        host.life += 1;
+        host.process.kill(with_disk);
         host.changed = now;
-        if with_disk {
-            host.store = MemoryStore::default();
-        }
         self.network.forget_streams(index);
     }
 
     /// Whether its spool was full, ever since its start.
     pub(super) fn note_losses(&mut self, index: usize) {
-        let host = &self.hosts[index];
-        let mono = self.now.saturating_sub(host.started);
-        if host.probe.as_ref().is_some_and(|probe| probe.figures(mono).dropped > 0) {
+        let figures = self.hosts[index].process.figures(self.now);
+        if figures.is_some_and(|figures| figures.dropped > 0) {
             self.coverage.fault(Fault::SpoolFull);
         }
     }
 
     /// Something happens to the process that was alive when it was arranged.
     pub(super) fn tell_host(&mut self, index: usize, life: u64, event: Event) {
-        if self.hosts[index].life != life {
+        if self.hosts[index].process.life() != life {
             return;
         }
         let paused_until = self.hosts[index].paused_until;
@@ -197,7 +167,7 @@ impl World {
     }
 
     pub(super) fn tell_host_after(&mut self, delay: Duration, index: usize, event: Event) {
-        let life = self.hosts[index].life;
+        let life = self.hosts[index].process.life();
         self.after(delay, "host", move |world| world.tell_host(index, life, event));
     }
 
@@ -208,30 +178,15 @@ impl World {
     }
 
     fn step_host(&mut self, index: usize, event: Event) {
-        let host = &mut self.hosts[index];
-        let mono = self.now - host.started;
-        let Some(probe) = &mut host.probe else { return };
-        for effect in probe.step(mono, event) {
+        let now = self.now;
+        for effect in self.hosts[index].process.step(now, event) {
             self.carry_out(index, effect);
         }
-        self.arm(index);
-    }
-
-    fn arm(&mut self, index: usize) {
-        let now = self.now;
-        let host = &mut self.hosts[index];
-        let Some(probe) = &host.probe else { return };
-        let mono: Mono = now - host.started;
-        let wake = host.started.saturating_add(probe.wake(mono)).max(now);
-        if wake >= host.wake_at && host.wake_at > now || wake == Duration::MAX {
-            return;
-        }
-        host.wake_at = wake;
-        let life = host.life;
+        let process = &mut self.hosts[index].process;
+        let Some(wake) = process.alarm(now) else { return };
+        let life = process.life();
         self.after(wake - now, "wake", move |world| {
-            let host = &mut world.hosts[index];
-            if host.life == life && host.wake_at == wake {
-                host.wake_at = Duration::MAX;
+            if world.hosts[index].process.wakes(life, wake) {
                 world.tell_host(index, life, Event::Time);
             }
         });
@@ -240,9 +195,7 @@ impl World {
     fn carry_out(&mut self, index: usize, effect: Effect) {
         match effect {
             Effect::Run(run) => self.run_check(index, &run),
-            Effect::Cancel(run) => {
-                self.hosts[index].running.remove(&run);
-            }
+            Effect::Cancel(run) => self.hosts[index].process.run_cancelled(run),
             Effect::Forget(_) => {}
             Effect::Gather(gathering) => self.look_into(index, gathering.id),
             Effect::Ask(round) => self.ask(index, &round),
@@ -269,7 +222,7 @@ impl World {
         self.counts.runs += 1;
         self.check(|checker, view| checker.run(view, index, &run.check));
         let host = &mut self.hosts[index];
-        host.running.insert(run.id);
+        host.process.run_begins(run.id);
         if host.trouble.stuck {
             return;
         }
@@ -281,13 +234,12 @@ impl World {
             let until = (ends + Duration::from_secs_f64(*wait)).min(pace);
             host.left_alone.insert(check, (run.check.rev, until));
         }
-        let (run, life) = (run.id, host.life);
-        let started = self.now - host.started;
+        let (run, life, started) = (run.id, host.process.life(), host.process.mono(self.now));
         self.after(took, "ran", move |world| {
             let host = &mut world.hosts[index];
-            if host.life == life && host.running.remove(&run) {
+            if host.process.run_ends(life, run) {
                 // A process that stood still notices the end late.
-                let ended = world.now.max(host.paused_until) - host.started;
+                let ended = host.process.mono(world.now.max(host.paused_until));
                 let outcome = Box::new(outcome);
                 world.tell_host(index, life, Event::Ended { run, started, ended, outcome });
             }
@@ -355,23 +307,9 @@ impl World {
 
     fn use_disk(&mut self, index: usize, op: DiskOp) {
         let host = &mut self.hosts[index];
-        let broken = host.trouble.disk;
-        let event = match op {
-            DiskOp::Append(records) => {
-                let done = !broken && host.store.append(&records).is_ok();
-                Event::Stored { done }
-            }
-            DiskOp::Remove(ids) => {
-                // The store in memory takes everything.
-                let _ = host.store.remove(&ids);
-                return;
-            }
-            DiskOp::Fetch(ids) => {
-                let records = host.store.fetch(&ids).ok().filter(|_| !broken);
-                Event::Fetched { records }
-            }
-        };
-        self.tell_host_after(Duration::from_millis(5), index, event);
+        if let Some(answer) = host.process.use_disk(op, host.trouble.disk) {
+            self.tell_host_after(Duration::from_millis(5), index, answer);
+        }
     }
 
     pub(super) fn check_index(&self, id: &crosscheck_model::CheckId) -> Option<usize> {

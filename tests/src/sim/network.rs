@@ -48,7 +48,7 @@ impl World {
             uplink::Effect::Open { attempt, coordinator, hello } => {
                 let late = Err(Failure::Unreachable("no answer in time".to_owned()));
                 self.tell_host_after(OPEN_TIMEOUT, host, Event::Opened { attempt, answer: late });
-                let life = self.hosts[host].life;
+                let life = self.hosts[host].process.life();
                 self.send_out(host, coordinator, move |world| {
                     let origin = Origin::Open { host, life, attempt, node: coordinator };
                     world.submit(coordinator, Command::Open(hello), origin);
@@ -58,7 +58,7 @@ impl World {
                 let late = Err(Failure::Unreachable("no answer in time".to_owned()));
                 let event = Event::Reported { attempt, answer: late };
                 self.tell_host_after(2 * REPORT_TIMEOUT, host, event);
-                let life = self.hosts[host].life;
+                let life = self.hosts[host].process.life();
                 self.repeat_later(host, &report);
                 self.send_out(host, coordinator, move |world| {
                     world.take_report(coordinator, Report::clone(&report), (host, life, attempt));
@@ -66,7 +66,7 @@ impl World {
             }
             uplink::Effect::Listen { stream, coordinator, epoch } => {
                 self.network.forget_streams(host);
-                let life = self.hosts[host].life;
+                let life = self.hosts[host].process.life();
                 self.send_out(host, coordinator, move |world| {
                     world.begin_stream(host, life, stream, coordinator, epoch);
                 });
@@ -154,7 +154,7 @@ impl World {
     }
 
     fn begin_stream(&mut self, host: usize, life: u64, id: u64, node: usize, epoch: u64) {
-        if self.hosts[host].life != life {
+        if self.hosts[host].process.life() != life {
             return;
         }
         let last = self.now;

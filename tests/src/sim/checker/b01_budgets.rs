@@ -42,7 +42,7 @@ impl Checker for Budgets {
     }
 
     fn run(&mut self, view: &View<'_>, host: usize, check: &Assigned) -> Finding {
-        let (now, life) = (view.world.now, view.world.hosts[host].life);
+        let (now, life) = (view.world.now, view.world.hosts[host].process.life());
         let runs = self.runs.entry((host, check.spec.id.clone())).or_default();
         let times = &check.spec.schedule;
         if (runs.life, runs.rev) != (life, check.rev) || runs.schedule.as_ref() != Some(times) {
@@ -85,9 +85,7 @@ impl Checker for Budgets {
             return Ok(());
         }
         for host in &view.world.hosts {
-            let Some(figures) = host.probe.as_ref().map(|p| p.figures(now - host.started)) else {
-                continue;
-            };
+            let Some(figures) = host.process.figures(now) else { continue };
             let waiting = figures.live + figures.spooled;
             if waiting > view.world.plan.spool as u64 {
                 return Err(format!("{waiting} observations wait at {}", host.id));

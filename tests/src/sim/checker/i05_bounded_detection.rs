@@ -109,7 +109,7 @@ fn is_steady(view: &View<'_>, check: &CheckState, since: Duration) -> bool {
         let lies = host.trouble.lie.is_some();
         let cut = Trouble { cut_out: false, cut_back: false, ..host.trouble };
         let away = host.trouble != Trouble::default() && cut == Trouble::default();
-        if host.probe.is_none() || suspect && !lies {
+        if !host.process.runs() || suspect && !lies {
             return false;
         } else if host.is_well() && host.changed + STEADY <= since {
             well |= bit;
