@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! nemesis --> seats (Member: leader, replica, courier, openraft, SQLite) <-- network --> seats
-//!               ^ reports, edits     | mails            | what they say to each other
-//!             probes, operators     sink             witness: the committed log --> checkers
+//!               ^ lines, edits       | mails            | what they say to each other
+//!     hosts (Probe), operators      sink             witness: the committed log --> checkers
 //! ```
 //!
 //! A seat is a machine: its process has a runtime of its own, so that it can be killed (the runtime
@@ -12,8 +12,8 @@
 //!
 //! **Invariants**
 //! - A seed is a history: the same seed gives the same trace, on every machine.
-//! - Nothing of production is modelled here but the network, the disk's times, the mail server and the
-//!   probes, which are scripts that report, are refused and report again (tier 1 has the real ones).
+//! - Nothing of production is modelled here but the networks, the disks of probes and the times of
+//!   others, the mail server, and what runs of checks and questions to references come to.
 //! - Messages take longer than a turn, so it does not matter that seats take turns.
 
 use crosscheck_coordinator::random::Seeded;
@@ -24,6 +24,7 @@ mod coverage;
 mod disk;
 mod fault;
 mod ground;
+mod lines;
 mod members;
 mod nemesis;
 mod network;

@@ -14,6 +14,7 @@ mod i12_time;
 pub(super) mod i13_leader_change;
 mod i14_same_state;
 pub(super) mod i15_kept;
+mod i15_spooled;
 mod i16_committed_on_quorum;
 mod i16_raft_safety;
 mod i16_state_order;
@@ -62,6 +63,7 @@ pub(super) fn all() -> Vec<Box<dyn Checker>> {
         Box::<i12_time::Time>::default(),
         Box::<i14_same_state::SameState>::default(),
         Box::<i15_kept::Kept>::default(),
+        Box::<i15_spooled::Spooled>::default(),
         Box::<i16_raft_safety::RaftSafety>::default(),
         Box::<i16_committed_on_quorum::CommittedOnQuorum>::default(),
         Box::<i16_state_order::StateOrder>::default(),

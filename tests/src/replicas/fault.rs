@@ -67,6 +67,10 @@ named! {
         SnapshotInstalled,
         /// Somebody edits a check.
         Edit,
+        /// A probe's process dies, and starts again with its disk.
+        ProbeCrash,
+        /// A probe reaches no coordinator, or hears none, or both.
+        ProbeCut,
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crosscheck_coordinator::replica::Ending;
-use crosscheck_model::wire::{Receipt, Refusal, Welcome};
 
 use super::coverage::step_name;
 use super::fault::{Fault, Step};
+use super::lines::{Caller, Said};
 use super::network::Network;
 use super::sink::Sink;
 use crate::coverage::Coverage;
@@ -30,10 +30,8 @@ pub(super) enum Word {
     Answered(Life, String, Vec<u8>, Vec<u8>),
     /// It asks for a vote.
     Votes(Life, Vec<u8>),
-    /// A probe's session.
-    Opened(usize, u64, Result<Welcome, Refusal>),
-    /// A probe's report.
-    Reported(usize, u64, Result<Receipt, Refusal>),
+    /// It has said something to a probe.
+    ToProbe(Caller, Said),
     /// A coordinator has its number.
     Enrolled(Option<u64>),
     /// A coordinator was taken out, or not.

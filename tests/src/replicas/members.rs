@@ -135,6 +135,7 @@ impl World {
         self.seats.push(Seat::new(index, number, self.folder.path()));
         self.tell(format!("coordinator {number} joins at seat {index}"));
         self.start(index);
+        self.tell_probes_of_members();
     }
 
     /// A coordinator is taken out, in however many tries.
@@ -173,6 +174,7 @@ impl World {
         self.ground.lock().coverage.fault(Fault::MemberRemoved);
         self.tell(format!("coordinator {node} is taken out"));
         self.seats[seat].removed = true;
+        self.tell_probes_of_members();
     }
 
     /// Who can be asked by a process that starts: all others of the cluster.

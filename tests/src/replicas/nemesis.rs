@@ -135,6 +135,8 @@ impl World {
             Fault::MemberRemoved => self.take_out_any(any),
             Fault::LogDamaged => self.damage(any),
             Fault::Edit => self.edit(),
+            Fault::ProbeCrash => self.crash_probe(time),
+            Fault::ProbeCut => self.cut_probe(time),
             // By themselves, or from the beginning.
             Fault::SnapshotInstalled | Fault::KilledWhileSending | Fault::ClockOff => {}
         }
@@ -290,11 +292,51 @@ impl World {
 
     fn edit(&mut self) {
         let mut config = self.plan.config.clone();
-        let (check, seconds) =
-            self.chance(|random| (random.below(super::plan::CHECKS), random.secs(30, 60)));
-        config.checks[check].recovery_hold = seconds;
+        let (check, hold, timeout) = self.chance(|random| {
+            (random.below(super::plan::CHECKS), random.secs(30, 60), random.secs(5, 7))
+        });
+        config.checks[check].recovery_hold = hold;
+        // What a run asks has changed, so votes of before do not count.
+        config.checks[check].schedule.timeout = timeout;
         self.count(Fault::Edit);
         self.configure(config);
+    }
+
+    fn crash_probe(&mut self, time: Duration) {
+        let index = self.any_probe();
+        if self.hosts[index].process.runs() {
+            self.count(Fault::ProbeCrash);
+            self.tell(format!("probe {index} dies for {} s", time.as_secs()));
+            self.kill_host(index);
+            self.after(time, move |world| world.start_host(index));
+        }
+    }
+
+    fn any_probe(&mut self) -> usize {
+        let count = self.hosts.len();
+        self.chance(|random| random.below(count))
+    }
+
+    fn cut_probe(&mut self, time: Duration) {
+        let index = self.any_probe();
+        let ways = [(true, true), (true, true), (true, false), (false, true)];
+        let (is_cut, is_deaf) = self.chance(|random| random.pick(&ways));
+        self.count(Fault::ProbeCut);
+        let what = match (is_cut, is_deaf) {
+            (true, true) => "is cut off",
+            (true, false) => "is not heard",
+            _ => "hears nobody",
+        };
+        self.tell(format!("probe {index} {what} for {} s", time.as_secs()));
+        let lines = &mut self.hosts[index].lines;
+        (lines.is_cut, lines.is_deaf) = (is_cut, is_deaf);
+        self.after(time, move |world| world.join_probe(index));
+    }
+
+    /// Nothing is in a probe's way any more.
+    fn join_probe(&mut self, index: usize) {
+        let lines = &mut self.hosts[index].lines;
+        (lines.is_cut, lines.is_deaf) = (false, false);
     }
 
     /// A record in the middle of a log is damaged: the node must not start, and be replaced.
@@ -341,6 +383,10 @@ impl World {
             } else if self.seats[seat].running.is_none() {
                 self.start(seat);
             }
+        }
+        for index in 0..self.hosts.len() {
+            self.join_probe(index);
+            self.start_host(index);
         }
     }
 }

@@ -93,8 +93,16 @@ fn config() -> Config {
             channels: vec!["mail".to_owned()],
         }],
         operators: vec![ops],
-        references: References::default(),
+        references: references(),
         ..Config::default()
+    }
+}
+
+fn references() -> References {
+    References {
+        v4: (1..=3).map(|number| format!("192.0.2.{number}:443")).collect(),
+        must_fail: Some("192.0.2.9:443".to_owned()),
+        ..References::default()
     }
 }
 
@@ -111,7 +119,8 @@ fn spec(index: usize) -> CheckSpec {
             interval: INTERVAL,
             retry_interval: INTERVAL,
             timeout: Duration::from_secs(5),
-            attempts: 1,
+            // A failing vote at once, or after a second look.
+            attempts: if index == 1 { 2 } else { 1 },
             attempt_gap: Duration::from_secs(3),
         },
         rule: Rule::Consecutive(1),

@@ -20,7 +20,7 @@ use super::members::Membership;
 use super::nemesis::Agenda;
 use super::network::Content;
 use super::plan::Plan;
-use super::probes::Probe;
+use super::probes::Host;
 use super::same_state::Ahead;
 use super::seat::{Seat, TURN, base};
 use super::truth::Truth;
@@ -55,7 +55,7 @@ pub(super) struct World {
     pub(super) plan: Plan,
     pub(super) ground: Shared,
     pub(super) seats: Vec<Seat>,
-    pub(super) probes: Vec<Probe>,
+    pub(super) hosts: Vec<Host>,
     pub(super) truth: Truth,
     pub(super) witness: Witness,
     pub(super) promises: Promises,
@@ -83,7 +83,7 @@ impl World {
             now: Duration::ZERO,
             ground: Shared::new(plan.seed, kills),
             seats: seats.collect(),
-            probes: Probe::all(),
+            hosts: Host::all(plan.seed),
             truth: Truth::of(plan.seed, super::plan::CHECKS, plan.safety),
             witness: Witness::default(),
             promises: Promises::default(),
@@ -101,6 +101,7 @@ impl World {
             plan,
         };
         world.found();
+        world.begin_probes();
         world.begin_nemesis();
         world
     }
@@ -137,7 +138,7 @@ impl World {
         if self.now > WHOLE {
             self.run_until(self.now + AFTERMATH);
         }
-        let acknowledged = self.probes.iter().flat_map(|probe| &probe.acknowledged);
+        let acknowledged = self.hosts.iter().flat_map(|host| &host.acknowledged);
         self.acknowledged = acknowledged.cloned().collect();
         self.run_until(self.now + PASSED_ON);
         if self.violation.is_none() {
@@ -190,7 +191,7 @@ impl World {
         self.ground.lock().now = self.now;
         self.listen();
         self.check(|checker, world| checker.turn(world));
-        self.run_probes();
+        self.end_dead_lines();
         if self.now.as_millis().is_multiple_of(LOOK_EVERY.as_millis()) {
             self.compare_states();
         }
@@ -210,8 +211,7 @@ impl World {
                     self.promises.answered(who.seat, &path, &asked, &answer);
                     self.perhaps_die_of_answering(who, &path);
                 }
-                Word::Opened(probe, asked, answer) => self.opened(probe, asked, answer),
-                Word::Reported(probe, asked, answer) => self.reported(probe, asked, answer),
+                Word::ToProbe(caller, said) => self.said(caller, said),
                 Word::Enrolled(number) => self.enrolled(number),
                 Word::Removed(node, done) => self.expelled(node, done),
                 Word::Fatal(who, reason) => self.fatal(who, &reason),
@@ -385,7 +385,7 @@ impl World {
             seed,
             tail: ground.trace.tail(TAIL),
             coverage: ground.coverage.clone(),
-            runs: self.probes.iter().map(|probe| probe.acknowledged.len() as u64).sum(),
+            runs: self.hosts.iter().map(|host| host.acknowledged.len() as u64).sum(),
             entries: self.witness.entries,
             mails: ground.sink.mails.len() as u64,
             simulated: self.now,
