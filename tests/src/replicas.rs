@@ -17,6 +17,7 @@
 //! - Messages take longer than a turn, so it does not matter that seats take turns.
 
 use crosscheck_coordinator::random::Seeded;
+use crosscheck_model::CheckSpec;
 
 mod checker;
 mod clock;
@@ -37,9 +38,11 @@ mod truth;
 mod witness;
 mod world;
 
+use checker::i05_bounded_detection::notices;
 use checker::i13_leader_change::compare;
 use plan::Plan;
-use world::World;
+use truth::Truth;
+use world::{EdgeSeen, World};
 
 use crate::seeds::{Outcome, Tier, Violation};
 
@@ -57,8 +60,8 @@ pub const TIER: Tier = Tier {
 const TAIL: usize = 80;
 /// Every so many seeds one is run twice, to see that it gives the same history.
 const TWICE_EVERY: u64 = 10;
-/// Every so many seeds one is run with leaders that die and with a leader that does not (I13), and
-/// with a member that is lost for long (I19).
+/// Every so many seeds one is run with leaders that die and with a leader that does not (I13, I5),
+/// and with a member that is lost for long (I19).
 const PAIRED_EVERY: u64 = 10;
 
 /// What a seed came to, and its course.
@@ -67,7 +70,7 @@ pub struct History {
     pub outcome: Outcome,
     /// Stands for everything that happened.
     pub hash: u64,
-    edges: Vec<world::EdgeSeen>,
+    edges: Vec<EdgeSeen>,
     /// Incidents about coordinators that do not follow.
     unfollowed: usize,
 }
@@ -88,35 +91,50 @@ fn run(seed: u64) -> Outcome {
     first
 }
 
-/// The seed's votes without any trouble, with leaders that die, and with a member that is lost for
-/// long: the same edges, and the lost member is told of, once, and nobody else.
+/// The seed's outages without any trouble, with leaders that die, and with a member that is lost for
+/// long: noticed in time, by the same edges, and the lost member is told of, once, and nobody else.
 fn compared(seed: u64, first: &mut Outcome) {
     let plans = [
         (Plan::calm(seed), 0),
         (Plan::with_leader_kills(seed), 0),
         (Plan::with_lost_member(seed), 1),
     ];
+    let (checks, safety) = (plans[0].0.config.checks.clone(), plans[0].0.safety);
+    let truth = Truth::of(seed, checks.len(), safety);
     let runs = plans.map(|(plan, unfollowed)| (once(plan), unfollowed));
     let calm = &runs[0].0.edges;
     for (run, unfollowed) in &runs {
         first.coverage.merge(&run.outcome.coverage);
-        let violation = match compare(calm, &run.edges) {
-            _ if run.outcome.violation.is_some() => run.outcome.violation.clone(),
-            Err(what) => Some(Violation { invariant: "I13 leader change", what }),
-            Ok(()) if run.unfollowed != *unfollowed => {
-                let count = run.unfollowed;
-                let what = format!("{count} coordinators are told not to follow, not {unfollowed}");
-                Some(Violation { invariant: "I19 followers", what })
+        match holds(run, *unfollowed, calm, (&truth, &checks)) {
+            Ok(noticed) => first.coverage.tested("I5 bounded detection", noticed),
+            Err(violation) => {
+                first.tail.clone_from(&run.outcome.tail);
+                first.violation = Some(violation);
+                return;
             }
-            Ok(()) => None,
-        };
-        if violation.is_some() {
-            first.tail.clone_from(&run.outcome.tail);
-            first.violation = violation;
-            return;
         }
     }
     first.coverage.tested("I13 leader change", calm.len() as u64);
+}
+
+/// Whether a run holds by itself and beside the one without trouble; how many outages it noticed.
+fn holds(
+    run: &History,
+    unfollowed: usize,
+    calm: &[EdgeSeen],
+    (truth, checks): (&Truth, &[CheckSpec]),
+) -> Result<u64, Violation> {
+    if let Some(violation) = &run.outcome.violation {
+        return Err(violation.clone());
+    }
+    let of = |invariant| move |what| Violation { invariant, what };
+    compare(calm, &run.edges).map_err(of("I13 leader change"))?;
+    if run.unfollowed != unfollowed {
+        let count = run.unfollowed;
+        let what = format!("{count} coordinators are told not to follow, not {unfollowed}");
+        return Err(of("I19 followers")(what));
+    }
+    notices(truth, checks, &run.edges).map_err(of("I5 bounded detection"))
 }
 
 /// Runs a seed once, without the comparisons.

@@ -6,6 +6,7 @@ use super::sink::Attempt;
 use super::witness::Committed;
 use super::world::World;
 
+pub(super) mod i05_bounded_detection;
 mod i08_one_intent;
 mod i09_never_lost;
 mod i10_duplicates;

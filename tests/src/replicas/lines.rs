@@ -73,9 +73,12 @@ struct Line {
 }
 
 impl Drop for Line {
-    /// A coordinator does not work for somebody who has hung up.
+    /// Nobody is told orders who has hung up. What was asked for may be done all the same: it was
+    /// on its way already.
     fn drop(&mut self) {
-        self.handle.abort();
+        if matches!(self.asked, Asked::Orders(_)) {
+            self.handle.abort();
+        }
     }
 }
 

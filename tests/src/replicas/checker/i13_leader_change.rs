@@ -1,4 +1,4 @@
-//! I13, leader-change transparency: the same votes bring the same edges, whether leaders die or
+//! I13, leader-change transparency: the same outages bring the same edges, whether leaders die or
 //! not; later at most by what a change of leader takes, and none besides.
 
 use std::collections::BTreeMap;
@@ -9,8 +9,9 @@ use crosscheck_model::CheckId;
 use super::super::world::EdgeSeen;
 use super::Finding;
 
-/// A new leader leads within 6.5 s; a probe turns to another coordinator after 5 s without an
-/// answer, and reports every 4 s; the news of a commit travels with a heartbeat.
+/// A new leader leads within 6.5 s; a probe turns to another coordinator after 4 s without an
+/// answer; an order to confirm that was lost is given again with the next failure; the news
+/// of a commit travels with a heartbeat.
 const LATEST: Duration = Duration::from_secs(20);
 
 /// Compares the edges of a run without any trouble with those of a run in which leaders died.
