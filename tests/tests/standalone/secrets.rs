@@ -53,7 +53,7 @@ fn config(
     let token = scratch.write("token", TOKEN);
     let echo = format!("http://127.0.0.1:{}/echo", nginx.port);
     format!(
-        "{FAST}contacts: {{ ops: {{ mail: [ops@example.com] }} }}\n\
+        "{FAST}contacts: {{ ops: {{ mail: [ops@example.com], apart: true }} }}\n\
          routes: [{{ to: [ops] }}]\n\
          channels: {{ mail: {{ smtp: \"smtp://127.0.0.1:{mail}\", tls: required, ca: {ca}, \
            from: \"crosscheck@example.com\", user: crosscheck, \
