@@ -59,9 +59,9 @@ impl Owed {
 
 impl State {
     /// What the message of a notification tells: it, and those that it carries.
-    pub fn told_by(&self, carrier: &Owed) -> Vec<&Owed> {
+    pub fn told_by<'a>(&'a self, carrier: &'a Owed) -> Vec<&'a Owed> {
         let carried = carrier.tells.iter().filter_map(|key| self.outbox.get(key));
-        self.outbox.get(&carrier.key).into_iter().chain(carried).collect()
+        std::iter::once(carrier).chain(carried).collect()
     }
 
     /// The group of a notification; `None` for the installation's own trouble, which is grouped by

@@ -247,10 +247,10 @@ impl State {
 
     /// Whether a notification may be sent now, in a message of its own.
     pub fn may_send(&self, owed: &Owed) -> bool {
-        owed.told_in.is_none()
+        self.could_send(owed)
+            && owed.told_in.is_none()
             && !self.waits_for_its_like(owed)
             && self.told_by(owed).into_iter().all(|told| self.is_its_turn(told))
-            && self.could_send(owed)
     }
 
     /// Whether it may be sent now, be it in another's message.
