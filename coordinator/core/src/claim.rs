@@ -30,18 +30,17 @@ impl State {
         if term != self.lead_term {
             return Reply::Rejected(format!("term {term} is over; it is {}", self.lead_term));
         }
-        let (now, free) = match self.outbox.get(&key) {
-            Some(owed) => (self.now, self.may_send(owed)),
-            None => return Reply::Rejected(format!("nothing is owed under {key}")),
+        let Some(owed) = self.outbox.get(&key) else {
+            return Reply::Rejected(format!("nothing is owed under {key}"));
         };
-        if free && self.merge_superseded(key) {
-            return Reply::Rejected(format!("the next alarm of its check says what {key} would"));
-        }
-        if !free {
+        if !self.may_send(owed) {
             return Reply::Rejected(format!("{key} is not to be sent now"));
         }
+        if self.merge_superseded(key) {
+            return Reply::Rejected(format!("the next alarm of its check says what {key} would"));
+        }
         self.gather_its_like(key);
-        let progress = Progress::Claimed { term, node, until: now.plus(CLAIM_LEASE) };
+        let progress = Progress::Claimed { term, node, until: self.now.plus(CLAIM_LEASE) };
         for told in self.keys_told_by(key) {
             self.thread_to_its_message(told);
             let Some(owed) = self.outbox.get_mut(&told) else { continue };

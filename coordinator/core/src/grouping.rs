@@ -74,7 +74,7 @@ impl State {
             channel: owed.channel.clone(),
             edge: owed.notice.edge,
             severity: owed.notice.severity,
-            cause: common_cause(&owed.notice),
+            cause: leading_cause(&owed.notice),
         })
     }
 
@@ -151,7 +151,7 @@ impl State {
 }
 
 /// What most of the sites that complain name; of several the first in the list of causes.
-pub fn common_cause(notice: &Notice) -> Option<Cause> {
+pub fn leading_cause(notice: &Notice) -> Option<Cause> {
     let mut said: BTreeMap<Cause, usize> = BTreeMap::new();
     let complain = notice.sites.iter().filter(|site| site.status != Status::Up);
     for cause in complain.filter_map(|site| site.cause) {

@@ -3,7 +3,7 @@
 
 use askama::Template;
 use crosscheck_checks::mail::line::{cut, one_line};
-use crosscheck_core::grouping::common_cause;
+use crosscheck_core::grouping::leading_cause;
 use crosscheck_core::outbox::{Edge, Notice};
 use crosscheck_model::Cause;
 
@@ -75,7 +75,7 @@ impl Digest {
             color,
             first: name(first),
             count: notices.len(),
-            cause: common_cause(first).filter(|_| is_alarm).map(Cause::explain),
+            cause: leading_cause(first).filter(|_| is_alarm).map(Cause::explain),
             finding: look.filter(|_| in_common),
             severity: first.severity.to_string(),
             items: notices.iter().map(item).collect(),
