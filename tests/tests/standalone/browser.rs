@@ -12,16 +12,15 @@ use crosscheck_tests::standalone::{FAST, Standalone};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Opens pages at each size and scheme; everything that is wrong with them.
-async fn look(scratch: &Scratch, pages: Vec<String>) -> Result<(), String> {
+/// Opens pages on a telephone and on a desk; everything that is wrong with them.
+async fn look(pages: Vec<String>) -> Result<(), String> {
     let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
     assert!(
         tool.join("node_modules").is_dir(),
         "the browser checks are not installed\nhint: `tests/run` installs what the tests need"
     );
     let mut command = Command::new("node");
-    command.current_dir(&tool).arg("check.mjs").arg("--out").arg(scratch.file("screenshots"));
-    command.args(pages);
+    command.current_dir(&tool).arg("check.mjs").args(pages);
     let ended = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic");
     let output = ended.expect("node starts");
     let said = [output.stdout, output.stderr].concat();
@@ -50,10 +49,9 @@ fn all_states() -> (Vec<String>, Child) {
 
 #[tokio::test]
 async fn a_browser_finds_nothing_wrong_with_the_page_in_any_state() {
-    let scratch = Scratch::new();
     let (pages, mut served) = all_states();
     assert!(pages.len() >= 9, "{pages:?}");
-    let found = look(&scratch, pages).await;
+    let found = look(pages).await;
     // Its input closes, and it ends.
     drop(served.stdin.take());
     served.wait().expect("it ends");
@@ -79,12 +77,12 @@ async fn a_browser_finds_nothing_wrong_with_the_pages_of_an_outage_and_after_it(
     let story = address(&format!("/incidents/{}", check["incident"]));
     let shop = address("/checks/shop%20home");
     let pages = vec![address("/"), address("/pages/public"), shop, story.clone()];
-    assert_eq!(look(&scratch, pages).await, Ok(()));
+    assert_eq!(look(pages).await, Ok(()));
 
     nginx.run().await;
     crosscheck.api.becomes(SOON, "shop home", "up").await;
-    assert_eq!(look(&scratch, vec![story]).await, Ok(()));
+    assert_eq!(look(vec![story]).await, Ok(()));
     // That it can find something: there is no such check.
-    let none = look(&scratch, vec![address("/checks/nothing")]).await;
+    let none = look(vec![address("/checks/nothing")]).await;
     assert!(none.is_err_and(|said| said.contains("status 404")));
 }
