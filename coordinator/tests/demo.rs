@@ -53,7 +53,10 @@ struct Visitor {
 impl Visitor {
     async fn come(url: String) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().no_proxy().build().expect("a client");
+        // A browser asks again by itself where the server has just closed a connection that it kept;
+        // this visitor keeps none.
+        let client = Client::builder().no_proxy().pool_max_idle_per_host(0);
+        let client = client.build().expect("a client");
         let events = client.get(format!("{url}/demo/events")).send().await.expect("events");
         Self { client, url, events }
     }
