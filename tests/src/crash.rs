@@ -51,6 +51,9 @@ pub enum Reach {
     Sample,
 }
 
+/// Takes a word of how far it is.
+pub type Progress<'a> = &'a dyn Fn(&str);
+
 /// What did not hold.
 #[derive(Clone, Debug)]
 pub struct Violation {
@@ -121,10 +124,15 @@ pub fn record(subject: Subject, seed: u64, small: bool, folder: &Path) -> anyhow
 ///
 /// # Errors
 /// As there.
-pub fn run_all(recorder: &Path, seeds: Range<u64>, reach: Reach) -> anyhow::Result<Sum> {
+pub fn run_all(
+    recorder: &Path,
+    seeds: Range<u64>,
+    reach: Reach,
+    progress: Progress<'_>,
+) -> anyhow::Result<Sum> {
     let mut sum = Sum::default();
     for seed in seeds {
-        sum.add(run(recorder, seed, reach)?);
+        sum.add(run(recorder, seed, reach, progress)?);
     }
     Ok(sum)
 }
@@ -134,20 +142,31 @@ pub fn run_all(recorder: &Path, seeds: Range<u64>, reach: Reach) -> anyhow::Resu
 ///
 /// # Errors
 /// A run could not be recorded, or what it does is not modelled.
-pub fn run(recorder: &Path, seed: u64, reach: Reach) -> anyhow::Result<Sum> {
+pub fn run(
+    recorder: &Path,
+    seed: u64,
+    reach: Reach,
+    progress: Progress<'_>,
+) -> anyhow::Result<Sum> {
     let mut sum = Sum::default();
     for subject in Subject::ALL {
         for small in [false, true] {
             let script = Script { subject, seed, small };
-            sum.add(crash_everywhere(recorder, script, reach)?);
+            sum.add(crash_everywhere(recorder, script, reach, progress)?);
         }
         let script = Script { subject, seed, small: true };
+        progress(&format!("{script}: failing disks"));
         sum.add(injected::run(recorder, script, reach)?);
     }
     Ok(sum)
 }
 
-fn crash_everywhere(recorder: &Path, script: Script, reach: Reach) -> anyhow::Result<Sum> {
+fn crash_everywhere(
+    recorder: &Path,
+    script: Script,
+    reach: Reach,
+    progress: Progress<'_>,
+) -> anyhow::Result<Sum> {
     let recording = Recording::new(recorder, script, None)?;
     let play = Play::new(script.subject, script.seed, script.small);
     let (cases, receiver) = sync_channel(8);
@@ -158,7 +177,7 @@ fn crash_everywhere(recorder: &Path, script: Script, reach: Reach) -> anyhow::Re
         for _ in 0..workers {
             scope.spawn(|| examine(&play, script, reach, &receiver, &sum));
         }
-        Points::new(script, reach, cases).walk(&recording)
+        Points::new(script, reach, cases).walk(&recording, progress)
     });
     let mut sum = sum.into_inner().expect("no worker panics");
     sum.points += points.map_err(anyhow::Error::msg)?;

@@ -8,7 +8,8 @@ use crosscheck_tests::crash::{self, Reach};
 #[test]
 fn no_crash_loses_or_invents_anything() {
     let recorder = Path::new(env!("CARGO_BIN_EXE_sim"));
-    let sum = crash::run(recorder, 0, Reach::Sample).expect("strace records what the stores do");
+    let sum =
+        crash::run(recorder, 0, Reach::Sample, &|_| ()).expect("strace records what the stores do");
     if let Some(violation) = sum.violations.first() {
         panic!("{}\n{}", violation.what, violation.reproduce);
     }

@@ -92,7 +92,7 @@ fn crashes(arguments: &Arguments) -> bool {
     let seeds = first..first + arguments.seeds.unwrap_or(1);
     let reach = if arguments.sample { Reach::Sample } else { Reach::Every };
     let recorder = std::env::current_exe().map_err(anyhow::Error::new);
-    let sum = match recorder.and_then(|recorder| crash::run_all(&recorder, seeds, reach)) {
+    let sum = match recorder.and_then(|recorder| crash::run_all(&recorder, seeds, reach, &say)) {
         Ok(sum) => sum,
         Err(error) => {
             say(&format!("tier 3 could not run: {error:#}"));

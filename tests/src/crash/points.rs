@@ -6,16 +6,19 @@ use std::sync::mpsc::SyncSender;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::Reach;
 use super::image::{self, Image, Variant};
 use super::mark::Bounds;
 use super::recording::{Recording, Script};
 use super::replay::{Did, Replay};
 use super::subject::Damage;
+use super::{Progress, Reach};
 
 /// Of the moments within a long stretch of writes, a sample has one in so many: they differ in
 /// nothing but how much of it there is.
 const STRETCH: usize = 48;
+
+/// How often a walk says how far it is.
+const WORDS: usize = 10;
 
 /// A sample has a damage at every so manyth of the other moments.
 const DAMAGED: u32 = 4;
@@ -45,10 +48,18 @@ impl Points {
     }
 
     /// How many operations there are at which a crash can be tried.
-    pub(super) fn walk(mut self, recording: &Recording) -> Result<u64, String> {
+    pub(super) fn walk(
+        mut self,
+        recording: &Recording,
+        progress: Progress<'_>,
+    ) -> Result<u64, String> {
         let mut replay = Replay::new(&recording.data, &recording.marks);
         let (mut before, mut stretch) = (Did::Nothing, 0);
-        for call in &recording.calls {
+        let all = recording.calls.len();
+        for (index, call) in recording.calls.iter().enumerate() {
+            if index % all.div_ceil(WORDS) == 0 {
+                progress(&format!("{}: call {index} of {all}", self.script));
+            }
             let is_write = ["write", "pwrite64"].contains(&call.name.as_str());
             let within = is_write && before == Did::Wrote;
             if within && self.reach == Reach::Sample {

@@ -1,5 +1,6 @@
 //! A program run under strace, and everything that it asked of the kernel.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +19,13 @@ pub(super) struct Script {
     pub(super) subject: Subject,
     pub(super) seed: u64,
     pub(super) small: bool,
+}
+
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = if self.small { "short" } else { "long" };
+        write!(f, "{:?}, seed {}, {length} run", self.subject, self.seed)
+    }
 }
 
 /// An error that the kernel is made to give.
