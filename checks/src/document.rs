@@ -10,6 +10,7 @@
 
 mod alarm;
 mod check;
+mod dependency;
 mod diagnostic;
 mod fields;
 mod finding;

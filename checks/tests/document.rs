@@ -275,6 +275,23 @@ pages: { all: { title: All, checks: [shop, acme/shop] } }
 }
 
 #[test]
+fn a_check_depends_on_its_customers_own_or_the_installations() {
+    let config = good(
+        "checks:\n\
+         \x20 - { name: line, tcp: { address: a } }\n\
+         \x20 - { name: router, tcp: { address: b }, depends_on: line }\n\
+         \x20 - { name: router, customer: acme, tcp: { address: c }, depends_on: [line] }\n\
+         \x20 - { name: shop, customer: acme, tcp: { address: d }, depends_on: [router, line, line] }\n",
+    );
+    let parents = |index: usize| -> Vec<&str> {
+        config.checks[index].depends_on.iter().map(CheckId::as_str).collect()
+    };
+    assert_eq!(parents(0), [""; 0]);
+    assert_eq!((parents(1), parents(2)), (vec!["line"], vec!["line"]));
+    assert_eq!(parents(3), ["acme/router", "line"], "each once");
+}
+
+#[test]
 fn with_one_site_the_site_quorum_is_single_and_a_warning_says_so() {
     let document = parse("checks: [{ name: a, tcp: { address: x } }]");
     let config = document.config().expect("no error");

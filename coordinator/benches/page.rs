@@ -79,6 +79,7 @@ fn spec(number: usize) -> CheckSpec {
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,
+        depends_on: Vec::new(),
     }
 }
 

@@ -53,6 +53,7 @@ fn check() -> CheckSpec {
         sites: SiteChoice::All,
         quorum: SiteQuorum::Single,
         runbook: None,
+        depends_on: Vec::new(),
     }
 }
 

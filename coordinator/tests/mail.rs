@@ -325,6 +325,7 @@ fn owed() -> Owed {
             decided: at.plus(Duration::from_secs(40)),
             ended: None,
             sites: Vec::new(),
+            dependents: None,
             runbook: Some("One line.\n.\nAnother.".to_owned()),
             link: None,
             thread: None,

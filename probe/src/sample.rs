@@ -34,6 +34,7 @@ pub(crate) fn assigned(name: &str, interval: u64, retry_interval: u64) -> Assign
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,
+        depends_on: Vec::new(),
     };
     Assigned { rev: 1, spec }
 }

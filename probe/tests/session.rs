@@ -178,6 +178,7 @@ fn check(address: &str) -> Assigned {
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,
+        depends_on: Vec::new(),
     };
     Assigned { rev: 9, spec }
 }

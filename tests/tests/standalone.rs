@@ -5,6 +5,7 @@ mod standalone {
     mod browser;
     mod causes;
     mod commands;
+    mod dependency;
     mod edits;
     mod exec;
     mod journey;

@@ -219,6 +219,8 @@ pub struct CheckSpec {
     pub quorum: SiteQuorum,
     /// What to do when it is down; text or a URL.
     pub runbook: Option<String>,
+    /// The checks without which it cannot work: who is told of these is not told of it.
+    pub depends_on: Vec<CheckId>,
 }
 
 impl CheckSpec {

@@ -63,6 +63,7 @@ fn spec() -> CheckSpec {
         sites: SiteChoice::Pick { count: 5, region: Some("cn-*".into()) },
         quorum: SiteQuorum::Diverse,
         runbook: Some("call li".into()),
+        depends_on: vec![CheckId::new("line")],
     }
 }
 

@@ -45,6 +45,7 @@ impl<'a> Reading<'a> {
             return;
         };
         let mut first: BTreeMap<CheckId, Span> = BTreeMap::new();
+        let mut dependencies = BTreeMap::new();
         for node in fields::items(entry, &mut self.findings) {
             let Some((spec, span)) = self.check(node, defaults, document) else { continue };
             if let Some(other) = first.get(&spec.id) {
@@ -64,8 +65,13 @@ impl<'a> Reading<'a> {
                 continue;
             }
             first.insert(spec.id.clone(), span);
+            if let Some(entry) = node.get("depends_on") {
+                let names = fields::texts(entry, &mut self.findings);
+                dependencies.insert(self.config.checks.len(), names.unwrap_or_default());
+            }
             self.config.checks.push(spec);
         }
+        self.dependencies(&dependencies);
     }
 
     /// One check and where its name stands.
@@ -112,6 +118,7 @@ impl<'a> Reading<'a> {
             sites,
             quorum,
             runbook,
+            depends_on: Vec::new(),
             name,
         };
         Some((spec, at))

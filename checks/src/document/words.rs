@@ -89,6 +89,8 @@ const SEVERITY: &str = "how bad a failure is";
 const RETRY: &str = "between the starts of two runs while the target fails";
 const HOLD: &str = "how long it must be well again until the incident closes";
 const WHERE: &str = "which sites run it: `all`, a list of names, or how many to choose";
+const DEPENDS: &str = "checks without which it cannot work: while one of them is down, who is told \
+                       of that is not told of this";
 const AGREE: &str = "how many sites must agree that it is down";
 
 /// The document.
@@ -169,6 +171,7 @@ pub(crate) static CHECK: Table = Table {
         field("sites", SITES, WHERE),
         field("site_quorum", QUORUM, AGREE),
         field("runbook", Shape::Text, "what to do when it is down: text or a URL"),
+        field("depends_on", Shape::Texts, DEPENDS),
     ],
 };
 

@@ -238,5 +238,6 @@ fn spec(check: usize) -> CheckSpec {
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,
+        depends_on: Vec::new(),
     }
 }

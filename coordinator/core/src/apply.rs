@@ -193,7 +193,10 @@ impl State {
     fn conclude(&mut self, scope: Scope, effects: &mut Vec<Effect>) {
         let (ids, all): (BTreeSet<CheckId>, bool) = match scope {
             Scope::All => (self.unsettled(), true),
-            Scope::Observed => (self.unsettled_of(observed(effects)), false),
+            Scope::Observed => {
+                let ids = self.with_doubted_parents(observed(effects));
+                (self.unsettled_of(ids), false)
+            }
             Scope::Nothing => return,
         };
         for id in &ids {

@@ -48,6 +48,7 @@ impl State {
         }
         self.drop_probes_of_removed_sites(effects);
         self.forsake_removed(effects);
+        self.replace_waiting();
         if references_changed {
             told.extend(self.probes.keys().cloned());
         }
@@ -170,6 +171,7 @@ impl CheckState {
             drawn: None,
             gap: false,
             edges: Vec::new(),
+            last_down: None,
             reports: Reports { since: now, ..Reports::default() },
         }
     }

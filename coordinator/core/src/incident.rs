@@ -1,13 +1,13 @@
 //! Incidents: open, acknowledged, resolved, with a timeline.
 
-use crosscheck_model::{
-    Cause, CheckId, CustomerId, IncidentId, ProbeId, Severity, Status, Timestamp,
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crosscheck_model::{CheckId, CustomerId, IncidentId, ProbeId, Severity, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Reply;
 use crate::effect::Effect;
-use crate::finding::plain;
+use crate::notify::Recipient;
 use crate::outbox::{Edge, SiteOpinion};
 use crate::quorum::Domain;
 use crate::state::{CheckState, SiteView, State};
@@ -76,8 +76,13 @@ pub struct Incident {
     pub timeline: Vec<Event>,
     /// The checks concerned, for a domain's or a blind incident; at most [`TIMELINE_LIMIT`].
     pub checks: Vec<CheckId>,
-    /// The statuses that people have been alarmed of in this incident.
+    /// The statuses that people have been alarmed of in this incident, or will be when nothing
+    /// inhibits it.
     pub told: Vec<Status>,
+    /// Who has not been alarmed because of other checks, and of what; see [`crate::inhibition`].
+    pub inhibited: BTreeMap<Recipient, Status>,
+    /// Because of which.
+    pub inhibited_by: Vec<CheckId>,
     /// The check comes and goes: the incident ends when it has been well for long.
     pub flapping: bool,
 }
@@ -125,6 +130,8 @@ pub enum EventKind {
     Delivered,
     /// A notification was not delivered.
     Undelivered,
+    /// A notification is not owed to all while something else is down.
+    Inhibited,
     /// Somebody took it on.
     Acknowledged,
     /// It is over.
@@ -154,6 +161,7 @@ impl State {
             Call::Close => self.close(id, effects),
             Call::Alarm { status, severity, operators } => {
                 self.raise(id, status, severity, operators, effects);
+                self.note_down(id);
             }
         }
     }
@@ -178,7 +186,12 @@ impl State {
         incident.first_failed_at = incident.first_failed_at.min(first_failed_at);
         // What is less bad than what people know already wakes nobody.
         if incident.told.iter().any(|told| told.badness() >= status.badness()) {
-            return self.annotate(id, effects);
+            let somebody_waits = !incident.inhibited.is_empty();
+            self.annotate(id, effects);
+            if somebody_waits {
+                self.alarm(id, incident_id, status, BTreeSet::new(), effects);
+            }
+            return;
         }
         incident.told.push(status);
         incident.status = status;
@@ -187,13 +200,13 @@ impl State {
         if known.is_some() {
             incident.note(self.now, EventKind::Changed, summary, sites);
         }
+        effects.push(Effect::Incident(incident_id));
         let Some(check) = self.checks.get(id) else { return };
         let mut recipients = self.recipients(check, severity);
         if operators {
             recipients.extend(self.operators());
         }
-        self.notify(incident_id, Edge::Alarm(status), recipients, effects);
-        effects.push(Effect::Incident(incident_id));
+        self.alarm(id, incident_id, status, recipients, effects);
     }
 
     fn open_incident(&mut self, id: &CheckId, severity: Severity) -> IncidentId {
@@ -221,6 +234,8 @@ impl State {
             timeline: Vec::new(),
             checks: Vec::new(),
             told: Vec::new(),
+            inhibited: BTreeMap::new(),
+            inhibited_by: Vec::new(),
             flapping,
         };
         if first_failed_at < now {
@@ -287,6 +302,8 @@ impl State {
         let now = self.now;
         let Some(incident) = self.incidents.get_mut(&id) else { return };
         incident.resolved_at = Some(at.max(incident.first_failed_at));
+        incident.inhibited.clear();
+        incident.inhibited_by.clear();
         incident.status = if edge == Edge::Recovery { Status::Up } else { Status::Unknown };
         incident.summary.clone_from(&summary);
         incident.note(now, EventKind::Resolved, summary, sites);
@@ -324,46 +341,6 @@ impl State {
     pub(crate) fn next_incident_id(&mut self) -> IncidentId {
         self.next_incident += 1;
         IncidentId(self.next_incident)
-    }
-
-    /// What is the case with a check, in one sentence.
-    fn summary_of(&self, id: &CheckId) -> String {
-        let Some(check) = self.checks.get(id) else { return String::new() };
-        let summary = self.summary_of_verdict(check);
-        if self.is_flapping(check) { format!("comes and goes; now: {summary}") } else { summary }
-    }
-
-    fn summary_of_verdict(&self, check: &CheckState) -> String {
-        if let Some(view) = self.push_view(check) {
-            return push_summary(check, &view);
-        }
-        let electorate = Electorate::of(self, check);
-        let live = electorate.live.len();
-        let failing = electorate.failing().count();
-        match &check.verdict.reason {
-            Reason::New => "not seen yet".to_owned(),
-            Reason::Failing if check.tally.row == Reason::Failing && check.tally.lame.is_none() => {
-                let place = match (failing, live) {
-                    (_, 1) => "its only site".to_owned(),
-                    (failing, live) => format!("{failing} of {live} sites"),
-                };
-                match common_cause(&electorate, Status::Down) {
-                    Some(cause) => format!("{}, from {place}", plain(cause)),
-                    None => format!("fails from {place}, for different causes"),
-                }
-            }
-            Reason::Failing => "failed at last report".to_owned(),
-            Reason::Unconfirmed => "fails, but not yet for as long as the alarm waits".to_owned(),
-            Reason::Working => "up".to_owned(),
-            Reason::Slow => common_cause(&electorate, Status::Degraded)
-                .map_or_else(|| "up, with flaws".to_owned(), |c| format!("up, but {}", plain(c))),
-            Reason::Partial(domain) => format!("fails only from {domain}"),
-            Reason::Mixed => format!("fails from {failing} of {live} sites in different networks"),
-            Reason::Suspect => {
-                format!("the {live} remaining sites all fail, and none is left to confirm it")
-            }
-            Reason::Blind => "too few sites report to tell".to_owned(),
-        }
     }
 
     /// What each site says of a check, for a mail and the timeline.
@@ -438,28 +415,6 @@ impl State {
         let Some(check) = self.checks.get(id) else { return self.now };
         let seen = || Electorate::of(self, check).first_failed();
         check.failed_from.or_else(seen).unwrap_or(self.now)
-    }
-}
-
-/// The cause that every voter of a status gives.
-fn common_cause(electorate: &Electorate<'_>, status: Status) -> Option<Cause> {
-    let saying = electorate.live.iter().filter(|elector| elector.vote.status == status);
-    let mut causes = saying.map(|elector| elector.vote.cause);
-    let first = causes.next()??;
-    causes.all(|cause| cause == Some(first)).then_some(first)
-}
-
-/// The same of a check that reports by itself.
-fn push_summary(check: &CheckState, view: &SiteView<'_>) -> String {
-    let said = view.vote.map_or_else(String::new, |vote| {
-        let why = vote.cause.map(plain).unwrap_or_default();
-        if vote.detail.is_empty() { why } else { format!("{why}: {}", vote.detail) }
-    });
-    match (&check.verdict.reason, view.silent) {
-        (Reason::Working, _) => "up".to_owned(),
-        (Reason::Failing | Reason::Slow | Reason::Unconfirmed, None) if !said.is_empty() => said,
-        (_, Some(silent)) => silent.to_owned(),
-        (_, None) => "waits for the next report".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crosscheck_model::config::Route;
 use crosscheck_model::mutant::{self, Mutant};
-use crosscheck_model::{CheckId, ContactId, CustomerId, IncidentId, Severity, pattern};
+use crosscheck_model::{CheckId, ContactId, CustomerId, IncidentId, Severity, Status, pattern};
 use sha2::{Digest, Sha256};
 
 use crate::effect::Effect;
@@ -69,7 +69,9 @@ impl State {
         summary: Option<String>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(incident) = self.incidents.get(&id) else { return };
+        let Some(incident) = self.incidents.get(&id).filter(|_| !recipients.is_empty()) else {
+            return;
+        };
         let mut notice = self.notice(incident, edge);
         notice.summary = summary.unwrap_or(notice.summary);
         if edge == Edge::Recovery {
@@ -196,6 +198,10 @@ impl State {
             decided: self.now,
             ended: incident.resolved_at,
             sites: check.as_ref().map(|id| self.opinions_of(id)).unwrap_or_default(),
+            dependents: match (&check, edge) {
+                (Some(id), Edge::Alarm(Status::Down)) => self.dependents(id),
+                _ => None,
+            },
             runbook: match &check {
                 Some(id) => self.runbook(id),
                 None => advice(&incident.subject, edge).map(str::to_owned),

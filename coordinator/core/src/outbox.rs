@@ -189,6 +189,8 @@ pub struct Notice {
     pub ended: Option<Timestamp>,
     /// What each site says.
     pub sites: Vec<SiteOpinion>,
+    /// The checks that depend on it, for a sentence: of these the reader is not told meanwhile.
+    pub dependents: Option<String>,
     /// What to do.
     pub runbook: Option<String>,
     /// Where to read more and acknowledge.

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 impl State {
     /// Why nothing can be sent to this contact by this channel any more.
-    fn is_gone(&self, contact: &ContactId, channel: &str) -> Option<String> {
+    pub(crate) fn is_gone(&self, contact: &ContactId, channel: &str) -> Option<String> {
         if !self.config.channels.contains_key(channel) {
             return Some(format!("channel `{channel}` was taken out of the configuration"));
         }

@@ -206,12 +206,8 @@ impl State {
         // for ever must not make all others look twice as often.
         let is_new = check.votes.get(id).is_none_or(|vote| vote.status != outcome.status);
         let fails = matches!(outcome.status, Status::Down | Status::Degraded);
-        if fails && is_new && heeded {
-            check.confirm_wanted = true;
-        }
-        if observation.firmness == Firmness::Soft {
-            return;
-        }
+        let is_doubtful = fails && is_new && heeded;
+        check.confirm_wanted |= is_doubtful;
         let vote = Vote {
             boot: observation.boot,
             seq: observation.seq,
@@ -224,6 +220,11 @@ impl State {
             failing_since: observation.failing_since.map(|since| since.min(now)),
             duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
         };
-        check.votes.insert(id.clone(), vote);
+        if observation.firmness == Firmness::Hard {
+            check.votes.insert(id.clone(), vote);
+        }
+        if is_doubtful {
+            self.doubt_parents(&observation.check);
+        }
     }
 }

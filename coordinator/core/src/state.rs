@@ -19,6 +19,7 @@ use crate::evidence::Cabinet;
 use crate::grouping::Group;
 use crate::identity::Identity;
 use crate::incident::Incident;
+use crate::inhibition::LastDown;
 use crate::level::Level;
 use crate::member::MemberState;
 use crate::operator::Token;
@@ -182,6 +183,8 @@ pub struct CheckState {
     pub gap: bool,
     /// When its incidents of late opened and ended; see [`crate::flapping`].
     pub edges: Vec<Timestamp>,
+    /// When it was last down and people were told; see [`crate::inhibition`].
+    pub last_down: Option<LastDown>,
     /// What is known of its reports, where it reports by itself; see [`crate::push`].
     pub reports: Reports,
 }

@@ -107,6 +107,8 @@ impl State {
             timeline: Vec::new(),
             checks: Vec::new(),
             told: Vec::new(),
+            inhibited: BTreeMap::new(),
+            inhibited_by: Vec::new(),
             flapping: false,
         };
         incident.note(now, EventKind::Opened, summary.to_owned(), Vec::new());

@@ -54,6 +54,9 @@ pub(crate) struct Incident {
     summary: String,
     /// What the fault looks like, by all sites' causes and evidence; null while nobody can tell.
     finding: Option<String>,
+    /// The checks that it depends on and because of which somebody has not been alarmed yet: who is
+    /// told of these.
+    inhibited_by: Vec<String>,
     /// What each site gathered when it began to fail; in the list of incidents left empty.
     evidence: Vec<Gathered>,
     /// What is checked.
@@ -97,7 +100,7 @@ pub(crate) struct Event {
     #[schemars(with = "String")]
     at: Timestamp,
     /// What: `first_failure`, `opened`, `changed`, `notified`, `delivered`, `undelivered`,
-    /// `acknowledged`, `resolved`.
+    /// `inhibited`, `acknowledged`, `resolved`.
     #[schemars(with = "String")]
     kind: EventKind,
     /// In one sentence.
@@ -147,6 +150,7 @@ impl Incident {
             scope: scope(&incident.subject),
             summary: incident.summary.clone(),
             finding: incident.finding.clone(),
+            inhibited_by: incident.inhibited_by.iter().map(ToString::to_string).collect(),
             evidence: Vec::new(),
             target: incident.target.clone(),
             acknowledged: incident.acknowledged.as_ref().map(|taken| Acknowledgement {

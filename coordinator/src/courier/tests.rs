@@ -64,6 +64,7 @@ fn owed() -> Owed {
             decided: Timestamp::ZERO,
             ended: None,
             sites: Vec::new(),
+            dependents: None,
             runbook: None,
             link: None,
             thread: None,

@@ -212,6 +212,7 @@ pub(crate) fn check() -> crosscheck_model::CheckSpec {
         sites: SiteChoice::All,
         quorum: SiteQuorum::Single,
         runbook: None,
+        depends_on: Vec::new(),
     }
 }
 

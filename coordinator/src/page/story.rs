@@ -108,7 +108,10 @@ impl Chapter {
             EventKind::Changed => ("Changed", words),
             EventKind::Acknowledged => ("Acknowledged", "Somebody is working on it.".to_owned()),
             EventKind::Resolved => ("Resolved", words),
-            EventKind::Notified | EventKind::Delivered | EventKind::Undelivered => return None,
+            EventKind::Notified
+            | EventKind::Delivered
+            | EventKind::Undelivered
+            | EventKind::Inhibited => return None,
         };
         let votes = event.sites.iter().map(|opinion| SiteVote::past(opinion, now)).collect();
         Some(Self { when: event.at, at: Moment::near(event.at, now), heading, text, votes })

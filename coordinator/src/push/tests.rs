@@ -149,6 +149,7 @@ fn job() -> CheckSpec {
         sites: SiteChoice::All,
         quorum: SiteQuorum::Single,
         runbook: None,
+        depends_on: Vec::new(),
     }
 }
 

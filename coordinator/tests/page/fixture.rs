@@ -211,6 +211,7 @@ fn spec(name: &str, customer: Option<&str>) -> CheckSpec {
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,
+        depends_on: Vec::new(),
         recovery_hold: MINUTE,
     }
 }
@@ -309,6 +310,7 @@ fn add(
         drawn: None,
         gap: false,
         edges: Vec::new(),
+        last_down: None,
         reports: Default::default(),
         incident: None,
         closed_at: Timestamp::ZERO,
@@ -387,6 +389,8 @@ fn incident(id: u64, subject: Subject, status: Status) -> Incident {
         timeline: Vec::new(),
         checks: Vec::new(),
         told: Vec::new(),
+        inhibited: BTreeMap::new(),
+        inhibited_by: Vec::new(),
         flapping: false,
     }
 }
@@ -469,6 +473,7 @@ fn owed(incident: &Incident) -> Owed {
             decided: incident.opened_at,
             ended: None,
             sites: Vec::new(),
+            dependents: None,
             runbook: None,
             link: None,
             thread: None,

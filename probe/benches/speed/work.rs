@@ -159,6 +159,7 @@ pub(crate) fn assigned(name: &str, kind: &str, settings: &Value, interval: Durat
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,
+        depends_on: Vec::new(),
     };
     Assigned { rev: 1, spec }
 }

@@ -396,5 +396,6 @@ fn check() -> CheckSpec {
         sites: SiteChoice::All,
         quorum: SiteQuorum::Single,
         runbook: None,
+        depends_on: Vec::new(),
     }
 }

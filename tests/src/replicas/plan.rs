@@ -130,5 +130,6 @@ fn spec(index: usize) -> CheckSpec {
         quorum: SiteQuorum::Diverse,
         source: Source::Probes,
         runbook: None,
+        depends_on: Vec::new(),
     }
 }

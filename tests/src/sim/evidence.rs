@@ -71,6 +71,8 @@ pub(super) struct Evidence {
     excused: BTreeMap<usize, u64>,
     /// The log time of the entry read last, in milliseconds.
     now: u64,
+    /// Who ran each check after the entry before.
+    assigned: BTreeMap<CheckId, Set>,
     /// By check, and then by probe.
     seen: BTreeMap<CheckId, Vec<Option<Seen>>>,
     /// How everybody votes as of the newest tick.
@@ -95,6 +97,7 @@ impl Evidence {
             sessions: BTreeMap::new(),
             excused: BTreeMap::new(),
             now: 0,
+            assigned: BTreeMap::new(),
             seen: BTreeMap::new(),
             ballots: BTreeMap::new(),
             taken: 0,
@@ -152,16 +155,23 @@ impl Evidence {
             }
             _ => {}
         }
-        // Who is not asked any more has no say, not even when asked again later.
+        // Who is not asked any more has no say, not even when asked again later; nor has who is
+        // asked from this entry on by what it said before.
         let reassigned = applied
             .effects
             .iter()
             .any(|effect| matches!(effect, crosscheck_core::Effect::Reassigned(_)));
         if reassigned {
-            for (check, seen) in &mut self.seen {
-                let assigned = &state.checks[check].assigned;
-                let gone = self.probes.iter().filter(|(id, _)| !assigned.contains(*id));
-                gone.for_each(|(_, probe)| seen[*probe] = None);
+            for (id, check) in &state.checks {
+                let asked = check.assigned.iter().filter_map(|id| self.probes.get(id));
+                let asked: Set = asked.fold(0, |set, probe| set | 1 << probe);
+                let before = self.assigned.insert(id.clone(), asked).unwrap_or_default();
+                let Some(seen) = self.seen.get_mut(id) else { continue };
+                for (probe, seen) in seen.iter_mut().enumerate() {
+                    if before & asked & 1 << probe == 0 {
+                        *seen = None;
+                    }
+                }
             }
         }
     }

@@ -86,7 +86,8 @@ impl Plan {
         let late = faults
             .contains(&Fault::ProbeLate)
             .then(|| (watched.below(carriers.len()), watched.secs(240, 900)));
-        let config = config(carriers, regions, &mut random);
+        let mut config = config(carriers, regions, &mut random);
+        hang(&mut config, &mut Random::new(seed, 4));
         let spool = if random.chance(300) { 40 } else { 20_000 };
         let safety = random.secs(45 * 60, 75 * 60);
         let (wall_shift, node_shift) = (0, 0);
@@ -163,6 +164,18 @@ fn config(carriers: &str, regions: &str, random: &mut Random) -> Config {
     }
 }
 
+/// In half of the worlds some checks cannot work without others, and some of those without a third.
+fn hang(config: &mut Config, random: &mut Random) {
+    if random.chance(500) {
+        return;
+    }
+    for child in 1..config.checks.len() {
+        if random.chance(400) {
+            config.checks[child].depends_on = vec![config.checks[random.below(child)].id.clone()];
+        }
+    }
+}
+
 /// A contact's addresses.
 pub(super) fn addresses(contact: &str) -> [String; 2] {
     [format!("{contact}@example.com"), format!("{contact}@example.org")]
@@ -198,5 +211,6 @@ fn spec(index: usize, random: &mut Random) -> CheckSpec {
         },
         quorum: SiteQuorum::Diverse,
         runbook: None,
+        depends_on: Vec::new(),
     }
 }

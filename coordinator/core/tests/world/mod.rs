@@ -182,6 +182,7 @@ pub(crate) fn spec(name: &str) -> CheckSpec {
         sites: SiteChoice::All,
         quorum: SiteQuorum::Diverse,
         runbook: None,
+        depends_on: Vec::new(),
     }
 }
 

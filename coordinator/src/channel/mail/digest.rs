@@ -7,7 +7,7 @@ use crosscheck_core::grouping::leading_cause;
 use crosscheck_core::outbox::{Edge, Notice};
 use crosscheck_model::Cause;
 
-use super::letter::{Pointer, aside, looks_like, name, second, sentence, span, word};
+use super::letter::{Pointer, asides, looks_like, name, second, sentence, span, word};
 
 /// The longest runbook shown with each check, in characters: two lines of a telephone. All of it
 /// is on the incident's page.
@@ -38,7 +38,7 @@ struct Item {
     summary: String,
     /// What the fault looks like, where that differs.
     finding: Option<String>,
-    aside: Option<String>,
+    asides: Vec<String>,
     /// Since when, or from when to when.
     when: String,
     runbook: Option<Pointer>,
@@ -115,7 +115,7 @@ impl Item {
             name,
             summary: sentence(&one_line(&notice.summary)),
             finding: None,
-            aside: aside(notice),
+            asides: asides(notice),
             when,
             runbook: runbook.map(|text| Pointer::of(&cut(&text, RUNBOOK_LIMIT_CHARS))),
             link: notice.link.as_deref().map(Pointer::of),

@@ -33,8 +33,8 @@ pub(super) struct Letter {
     summary: String,
     /// What the fault looks like; for an alarm only.
     finding: Option<String>,
-    /// For an end whose alarm never arrived, and for what comes and goes.
-    aside: Option<String>,
+    /// For an end whose alarm never arrived, for what comes and goes, and for what others depend on.
+    asides: Vec<String>,
     facts: Vec<Fact>,
     groups: Vec<Group>,
     runbook: Option<Pointer>,
@@ -100,7 +100,7 @@ impl Letter {
             name,
             summary: sentence(&one_line(&notice.summary)),
             finding: looks_like(notice),
-            aside: aside(notice),
+            asides: asides(notice),
             facts: facts(notice),
             groups: groups(&notice.sites),
             runbook: notice.runbook.as_deref().map(Pointer::of),
@@ -142,9 +142,10 @@ pub(super) fn name(notice: &Notice) -> String {
     one_line(notice.check.as_ref().map_or(notice.target.as_str(), |id| id.as_str()))
 }
 
-/// What stands behind the summary, for an end whose alarm never arrived and for what comes and goes.
-pub(super) fn aside(notice: &Notice) -> Option<String> {
-    belated(notice).or_else(|| postponed(notice))
+/// What stands behind the summary: for an end whose alarm never arrived, for what comes and goes,
+/// and for what others depend on.
+pub(super) fn asides(notice: &Notice) -> Vec<String> {
+    [belated(notice), postponed(notice), hushed(notice)].into_iter().flatten().collect()
 }
 
 impl Pointer {
@@ -191,6 +192,12 @@ fn postponed(notice: &Notice) -> Option<String> {
     let text =
         || format!("You will hear again when it has been well for {}.", span(flapping::STABLE));
     (notice.flapping && matches!(notice.edge, Edge::Alarm(_))).then(text)
+}
+
+/// Of what else the reader hears nothing meanwhile.
+fn hushed(notice: &Notice) -> Option<String> {
+    let dependents = cut(&one_line(notice.dependents.as_ref()?), FINDING_LIMIT_CHARS);
+    Some(format!("Not alarmed of apart while this lasts, for they depend on it: {dependents}."))
 }
 
 fn facts(notice: &Notice) -> Vec<Fact> {

@@ -58,6 +58,7 @@ fn alarm() -> Notice {
             opinion("sin-st", ("sg", "singtel"), Some(Cause::Refused), refused),
             opinion("tyo-ntt", ("jp-east", "ntt"), None, ""),
         ],
+        dependents: None,
         runbook: Some(
             "Restart the web service on shop-1, then shop-2.\nhttps://wiki.example.com/shop"
                 .to_owned(),
@@ -132,6 +133,7 @@ fn sorts() -> Vec<(&'static str, Notice)> {
         severity: Severity::High,
         summary: "fails from 4 of 5 sites in different networks".to_owned(),
         finding: None,
+        dependents: None,
         runbook: Some("https://wiki.example.com/slow".to_owned()),
         ..alarm()
     };
@@ -151,6 +153,10 @@ fn sorts() -> Vec<(&'static str, Notice)> {
         ("coalesced", lost),
         ("coalesced_over_midnight", over_midnight),
         ("fleet", fleet),
+        (
+            "dependents",
+            Notice { dependents: Some("shop login, shop search".to_owned()), ..alarm() },
+        ),
         ("no_runbook", Notice { runbook: None, ..alarm() }),
         ("degraded", slow),
         (
@@ -177,6 +183,7 @@ fn own_sorts() -> Vec<(&'static str, Notice)> {
         summary: "fails only from carrier china-telecom: shop home, order api".to_owned(),
         finding: None,
         sites: Vec::new(),
+        dependents: None,
         runbook: None,
         link: None,
         ..alarm()
@@ -192,6 +199,7 @@ fn own_sorts() -> Vec<(&'static str, Notice)> {
         decided: later(180),
         finding: None,
         sites: Vec::new(),
+        dependents: None,
         runbook: Some("Look whether the probe's machine runs and reaches the coordinators.".into()),
         ..alarm()
     };
@@ -201,6 +209,7 @@ fn own_sorts() -> Vec<(&'static str, Notice)> {
         ended: Some(later(400)),
         alarm_was_lost: true,
         thread: None,
+        dependents: None,
         runbook: None,
         ..site.clone()
     };

@@ -42,8 +42,13 @@ impl Checker for Exclusive {
             let row = evidence.row(&ballot);
             if !agrees(check, row) {
                 let (tally, verdict) = (&check.tally, &check.verdict);
+                let views = view.state().site_views(check);
+                let seen = views
+                    .iter()
+                    .map(|view| (view.probe, view.vote.map(|vote| vote.status), view.silent));
                 return Err(format!(
-                    "{id}: the log says {row:?} {ballot:?}, the state {tally:?} {verdict:?}"
+                    "{id}: the log says {row:?} {ballot:?}, the state {tally:?} {verdict:?} by {:?}",
+                    seen.collect::<Vec<_>>()
                 ));
             }
         }

@@ -60,12 +60,16 @@ impl OneIntent {
         }
     }
 
-    /// When an incident has told of a status, all whom the routes name have a notification.
+    /// When an incident has told of a status, all whom the routes name have a notification, but for
+    /// what hangs on another check: who is left out there has a checker of its own.
     fn routed(&mut self, view: &View<'_>, id: IncidentId) -> Finding {
         let state = view.state();
         let Some(incident) = state.incidents.get(&id) else { return Ok(()) };
         let Subject::Check(check) = &incident.subject else { return Ok(()) };
         let Some(check) = state.checks.get(check) else { return Ok(()) };
+        if !check.spec.depends_on.is_empty() {
+            return Ok(());
+        }
         for status in &incident.told {
             if !self.alarmed.insert((id, *status)) {
                 continue;

@@ -422,6 +422,8 @@ mod tests {
             timeline: Vec::new(),
             checks: Vec::new(),
             told: Vec::new(),
+            inhibited: BTreeMap::new(),
+            inhibited_by: Vec::new(),
             flapping: false,
         }
     }
