@@ -20,20 +20,8 @@ use crate::process::Process;
 use crate::reproduce;
 use crate::scratch::Scratch;
 
-/// The tests of whole clusters, by file.
-const PROGRAMS: [&str; 11] = [
-    "access",
-    "cluster",
-    "disk",
-    "durability",
-    "membership",
-    "outage",
-    "restore",
-    "sealed",
-    "secrets",
-    "upgrade",
-    "watch",
-];
+/// The program of the tests of whole clusters.
+const PROGRAM: &str = "cluster";
 
 /// So many run at once: they wait most of the time, and a cluster is ten processes.
 const AT_ONCE: usize = 2;
@@ -53,9 +41,7 @@ const SEED: &str = "CROSSCHECK_SEED";
 /// A scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The file of tests that it belongs to.
-    pub program: String,
-    /// Its name in there.
+    /// The test's name: `FILE::TEST`.
     pub name: String,
     path: PathBuf,
 }
@@ -76,10 +62,10 @@ pub struct Ran {
 impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let outcome = if self.failed.is_some() { "FAILED" } else { "ok" };
-        let (seconds, scenario) = (self.took.as_secs_f64(), &self.scenario);
-        write!(f, "{outcome:6} {seconds:6.1} s  {}: {}", scenario.program, scenario.name)?;
+        let (seconds, name) = (self.took.as_secs_f64(), &self.scenario.name);
+        write!(f, "{outcome:6} {seconds:6.1} s  {name}")?;
         if let Some(tail) = &self.failed {
-            let (seed, name) = (self.seed, &scenario.name);
+            let seed = self.seed;
             let again = format!("--tier 4 --seeds 1 --first {seed} --only {name}");
             write!(f, "\n{tail}\n{}", reproduce::line(&again))?;
         }
@@ -95,23 +81,15 @@ pub fn list(only: &str) -> anyhow::Result<Vec<Scenario>> {
     cargo(&["build", "--workspace", "--bins", "--examples", "--quiet"])?;
     // Of the whole workspace, as above: else cargo would choose other features of the
     // dependencies, and build all of them a second time.
-    let mut tests = vec!["test", "--workspace", "--no-run", "--quiet", "--message-format=json"];
-    tests.extend(PROGRAMS.iter().flat_map(|program| ["--test", program]));
-    let messages = cargo(&tests)?;
-    let mut found = Vec::new();
-    for program in PROGRAMS {
-        let path = executable(&messages, program).with_context(|| format!("no `{program}`"))?;
-        let listed = Command::new(&path).args(["--list", "--format", "terse"]).output()?;
-        ensure!(listed.status.success(), "{} lists no tests", path.display());
-        let listed = String::from_utf8(listed.stdout)?;
-        let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
-        let names = names.filter(|name| name.contains(only)).map(str::to_owned);
-        found.extend(names.map(|name| Scenario {
-            program: program.to_owned(),
-            name,
-            path: path.clone(),
-        }));
-    }
+    let test = ["test", "--workspace", "--no-run", "--quiet", "--message-format=json"];
+    let messages = cargo(&[&test[..], &["--test", PROGRAM]].concat())?;
+    let path = executable(&messages).with_context(|| format!("no program `{PROGRAM}`"))?;
+    let listed = Command::new(&path).args(["--list", "--format", "terse"]).output()?;
+    ensure!(listed.status.success(), "{} lists no tests", path.display());
+    let listed = String::from_utf8(listed.stdout)?;
+    let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    let names = names.filter(|name| name.contains(only)).map(str::to_owned);
+    let found: Vec<Scenario> = names.map(|name| Scenario { name, path: path.clone() }).collect();
     ensure!(!found.is_empty(), "no scenario has `{only}` in its name");
     Ok(found)
 }
@@ -196,10 +174,9 @@ fn cargo(arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Where cargo says that it has put a test program of this package.
-fn executable(messages: &str, program: &str) -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(program);
-    let source = source.with_extension("rs");
+/// Where cargo says that it has put the program.
+fn executable(messages: &str) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(PROGRAM).join("main.rs");
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut of_it = messages.filter(|message| {
         message["target"]["src_path"].as_str().map(Path::new) == Some(source.as_path())
@@ -212,31 +189,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_of_cluster_tests_is_named() {
+    fn every_test_of_a_cluster_is_in_the_program() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-        let files =
-            fs::read_dir(folder).expect("there are tests").map(|file| file.expect("a file"));
-        let names = files.filter_map(|file| {
-            let text = fs::read_to_string(file.path()).ok()?; // Not of a directory.
-            let name = file.path().file_stem()?.to_str()?.to_owned();
-            text.contains("use crosscheck_tests::cluster").then_some(name)
-        });
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        assert_eq!(names, PROGRAMS);
+        let uses = |folder: &Path| {
+            let files = fs::read_dir(folder).expect("there are tests");
+            let paths = files.map(|file| file.expect("a file").path());
+            let of_cluster = |path: &PathBuf| {
+                let text = fs::read_to_string(path).unwrap_or_default(); // None of a directory.
+                text.contains("use crosscheck_tests::cluster")
+            };
+            paths.filter(of_cluster).count()
+        };
+        let others = ["", "kinds", "standalone"].map(|name| uses(&folder.join(name)));
+        assert_eq!(others, [0, 0, 0]);
+        assert!(uses(&folder.join(PROGRAM)) > 5);
     }
 
     #[test]
     fn a_failure_says_how_to_have_it_again() {
-        let scenario = Scenario {
-            program: "outage".to_owned(),
-            name: "outage::mail::x".to_owned(),
-            path: PathBuf::new(),
-        };
+        let scenario = Scenario { name: "outage::mail::x".to_owned(), path: PathBuf::new() };
         let failed = Some("seen last: nothing".to_owned());
         let ran = Ran { scenario, seed: 7, took: Duration::from_millis(1_250), failed };
         let said = ran.to_string();
-        let wanted = "FAILED    1.2 s  outage: outage::mail::x\nseen last: nothing\n\
+        let wanted = "FAILED    1.2 s  outage::mail::x\nseen last: nothing\n\
              REPRODUCE: cargo sim --tier 4 --seeds 1 --first 7 --only outage::mail::x";
         // Behind it stands the commit, where there is a git.
         assert!(said.starts_with(wanted), "{said}");
@@ -244,13 +219,14 @@ mod tests {
 
     #[test]
     fn a_test_program_is_told_by_its_source() {
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/disk.rs");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/main.rs");
         let built = |source: &str, executable: &str| {
-            let target = serde_json::json!({ "name": "disk", "src_path": source });
+            let target = serde_json::json!({ "name": "cluster", "src_path": source });
             serde_json::json!({ "target": target, "executable": executable }).to_string()
         };
-        let messages = [built("/elsewhere/disk.rs", "/l"), built(source, "/t")].join("\n");
-        assert_eq!(executable(&messages, "disk"), Some(PathBuf::from("/t")));
-        assert_eq!(executable(&messages, "watch"), None);
+        let elsewhere = built("/elsewhere/cluster/main.rs", "/l");
+        let messages = [elsewhere.clone(), built(source, "/t")].join("\n");
+        assert_eq!(executable(&messages), Some(PathBuf::from("/t")));
+        assert_eq!(executable(&elsewhere), None);
     }
 }

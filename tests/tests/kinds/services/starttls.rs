@@ -11,7 +11,7 @@ use crosscheck_tests::service::slapd::Slapd;
 use crosscheck_tests::service::vsftpd::Vsftpd;
 use serde_json::{Value, json};
 
-use crate::{Trust, at, at_v6, closes, each, is_gone, is_there, run, with};
+use super::{Trust, at, at_v6, closes, each, is_gone, is_there, run, with};
 
 /// Where a protocol is spoken over both families.
 struct Spoken {

@@ -1,11 +1,9 @@
 //! What gets into the state and the history, and what does not: rows of checks that a probe was
 //! given, windows of the present configuration, votes of probes that are believed.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{Faults, World, config};
 use crosscheck_core::command::Window;
 use crosscheck_core::outbox::Edge;
 use crosscheck_core::quarantine::Why;
@@ -13,7 +11,6 @@ use crosscheck_core::{Command, Effect, Reply};
 use crosscheck_model::config::Maintenance;
 use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::{CheckId, ProbeId, SiteId, Status};
-use world::{Faults, World, config};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

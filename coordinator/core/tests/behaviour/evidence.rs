@@ -1,15 +1,12 @@
 //! Evidence on its way into an incident: once, in time, within bounds, and without deciding anything.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
+use crate::world::{Faults, World, config, is_down};
 use crosscheck_core::evidence::KEPT_LIMIT;
 use crosscheck_core::incident::Incident;
 use crosscheck_core::{Command, Reply, State, apply};
 use crosscheck_model::evidence::{Found, Knock};
 use crosscheck_model::wire::Report;
 use crosscheck_model::{Cause, CheckId, Evidence, ProbeId, Status, Timestamp};
-use world::{Faults, World, config, is_down};
 
 /// A world in which the check is down for everyone and everybody has been told.
 fn outage(checks: usize) -> World {

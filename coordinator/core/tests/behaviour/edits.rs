@@ -1,17 +1,14 @@
 //! Edits of the configuration while all goes on, one story each: they open nothing, close nothing but
 //! what is gone, and keep nothing green.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{Faults, World, config, is_recovery, steady};
 use crosscheck_core::Command;
 use crosscheck_core::verdict::Reason;
 use crosscheck_model::config::{Maintenance, Window};
 use crosscheck_model::spec::Rule;
 use crosscheck_model::{CheckId, Config, Status};
-use world::{Faults, World, config, is_recovery, steady};
 
 /// A world of one check with this rule, and its configuration.
 fn with_rule(rule: Rule) -> (World, Config) {

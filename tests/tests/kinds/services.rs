@@ -29,11 +29,9 @@ use crosscheck_tests::service::vsftpd::Vsftpd;
 use crosscheck_tests::service::websockets::WebSockets;
 use serde_json::{Value, json};
 
-mod services {
-    mod plugins;
-    mod registry;
-    mod starttls;
-}
+mod plugins;
+mod registry;
+mod starttls;
 
 const PLENTY: Duration = Duration::from_secs(30);
 
@@ -345,7 +343,7 @@ fn alone(test: &str) {
         .args(["--user", "--map-root-user", "--net"])
         .args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"])
         .arg(std::env::current_exe().expect("this program"))
-        .args(["--exact", test, "--nocapture"])
+        .args(["--exact", &format!("services::{test}"), "--nocapture"])
         .env(INSIDE, "1")
         .output()
         .expect("unshare, of util-linux");

@@ -8,7 +8,7 @@ use crosscheck_tests::service::caddy::Caddy;
 use crosscheck_tests::service::snmpd::Snmpd;
 use serde_json::{Value, json};
 
-use crate::{PLUGINS, Trust, closes, each, is_there, with};
+use super::{PLUGINS, Trust, closes, each, is_there, with};
 
 fn plugin(name: &str, arguments: &[&str]) -> Value {
     json!({ "plugin": format!("{PLUGINS}/{name}"), "args": arguments })

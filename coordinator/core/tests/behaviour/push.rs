@@ -1,8 +1,5 @@
 //! Checks that nobody runs: a job reports by itself, and silence is the failure.
 
-#[expect(dead_code, reason = "a world for all stories; of it the configuration")]
-mod world;
-
 use std::time::Duration;
 
 use crosscheck_core::outbox::Edge;
@@ -25,7 +22,7 @@ struct Job {
 }
 
 fn config() -> Config {
-    let mut config = world::config("ABC", 1);
+    let mut config = crate::world::config("ABC", 1);
     let check = &mut config.checks[0];
     check.source =
         Source::Push(Push { every: EVERY, grace: GRACE, at_most: Some(AT_MOST), token: TOKEN });

@@ -1,10 +1,8 @@
 //! Notifications that do not get through: who is told instead, and what is not waited for.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{Faults, World, config, is_down, is_recovery};
 use crosscheck_core::claim::CLAIM_LEASE;
 use crosscheck_core::command::{Command, Reply};
 use crosscheck_core::incident::EventKind;
@@ -12,7 +10,6 @@ use crosscheck_core::outbox::{Edge, Key, Owed, Progress, SendResult};
 use crosscheck_core::{Effect, State, apply};
 use crosscheck_model::config::{Channel, Route};
 use crosscheck_model::{Config, ContactId, Status, Timestamp};
-use world::{Faults, World, config, is_down, is_recovery};
 
 /// `li` is told by mail; there is a telephone, too, and `ops` operate.
 fn by_mail() -> Config {
@@ -37,8 +34,8 @@ fn steady(config: Config) -> World {
 
 /// To whom and by what notifications of an edge have gone out.
 fn told(world: &World, edge: fn(&Edge) -> bool) -> Vec<String> {
-    let of = |mail: &&world::Mail| mail.check.is_some();
-    let whom = |mail: &world::Mail| {
+    let of = |mail: &&crate::world::Mail| mail.check.is_some();
+    let whom = |mail: &crate::world::Mail| {
         let owed = &world.state.outbox[&mail.key];
         format!("{} by {}", owed.contact, owed.channel)
     };

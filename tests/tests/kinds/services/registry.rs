@@ -5,7 +5,7 @@ use crosscheck_tests::scratch::Scratch;
 use crosscheck_tests::service::rdap::{Rdap, Registered};
 use serde_json::{Value, json};
 
-use crate::{closes, each, run, with};
+use super::{closes, each, run, with};
 
 const DOMAINS: [Registered; 4] = [
     Registered { name: "shop.example", days: 400, states: &["active"] },

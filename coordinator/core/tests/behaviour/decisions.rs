@@ -1,10 +1,8 @@
 //! The decision table and the promises around it, one story each.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{Faults, Honesty, World, config, is_down, is_recovery, spec, steady};
 use crosscheck_core::outbox::{Edge, Progress, SendResult};
 use crosscheck_core::verdict::Reason;
 use crosscheck_core::{Command, Effect, Reply, apply};
@@ -12,7 +10,6 @@ use crosscheck_model::config::Maintenance;
 use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::wire::{Hello, WIRE_VERSION};
 use crosscheck_model::{CheckId, ProbeId, SiteId, SiteQuorum, Status, Timestamp};
-use world::{Faults, Honesty, World, config, is_down, is_recovery, spec, steady};
 
 #[test]
 fn a_dead_target_is_one_alarm_and_its_return_one_recovery_each() {

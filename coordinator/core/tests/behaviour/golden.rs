@@ -5,15 +5,13 @@
 //!
 //! A failure here after a release says: give the new form a level (`crosscheck_core::level`), and
 //! keep the old one. Before the first release, write the files anew:
-//! `CROSSCHECK_GOLDEN=write cargo test -p crosscheck-core --test golden`.
-
-#[expect(dead_code, reason = "a world for all stories; here one is kept")]
-mod world;
+//! `CROSSCHECK_GOLDEN=write cargo test -p crosscheck-core --test behaviour golden`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::world::{Faults, World};
 use crosscheck_core::command::{Enclosed, Reply, Stamped, Window};
 use crosscheck_core::follower::Following;
 use crosscheck_core::heartbeat::Standing;
@@ -31,7 +29,6 @@ use crosscheck_model::wire::{Health, Hello, Receipt, Refusal, Report, Welcome};
 use crosscheck_model::{
     Cause, CheckId, Config, IncidentId, Outcome, ProbeId, SiteId, Status, Timestamp,
 };
-use world::{Faults, World};
 
 const AT: Timestamp = Timestamp::from_millis(1_795_341_733_000);
 const KEY: Key = Key([7; 16]);
@@ -40,7 +37,7 @@ const DIGEST: Fingerprint = Fingerprint([9; 32]);
 /// What is kept under this name; `lines` write it anew where that is wanted.
 #[expect(clippy::disallowed_methods, reason = "the core does no I/O; what is kept is a file")]
 fn kept(name: &str, lines: impl FnOnce() -> String) -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/behaviour/golden").join(name);
     if std::env::var_os("CROSSCHECK_GOLDEN").is_some_and(|value| value == "write") {
         std::fs::write(&path, lines()).expect("written");
     }
@@ -272,7 +269,7 @@ fn unhex(text: &str) -> Vec<u8> {
 
 /// Something of everything that people configure.
 fn everything() -> Config {
-    let mut config = world::config("AABBC", 4);
+    let mut config = crate::world::config("AABBC", 4);
     let [shop, average, picked, job] = &mut config.checks[..] else { panic!("four checks") };
     shop.customer = Some("acme".into());
     shop.runbook = Some("https://wiki.example.com/shop".to_owned());

@@ -1,19 +1,16 @@
 //! What depends on something that is down: who is told of that is not told of this, and nobody is
 //! left without a word.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::world::{Faults, INTERVAL, Mail, World, config, is_down, is_recovery};
 use crosscheck_core::command::Command;
 use crosscheck_core::incident::EventKind;
 use crosscheck_core::inhibition::IN_DOUBT;
 use crosscheck_core::outbox::Edge;
 use crosscheck_model::config::{Maintenance, Route, Window};
 use crosscheck_model::{CheckId, Config, ContactId, CustomerId, Severity, Status};
-use world::{Faults, INTERVAL, Mail, World, config, is_down, is_recovery};
 
 /// Check 0 is what 1 and 2 depend on; 3 depends on 2.
 fn behind_a_router() -> Config {

@@ -1,11 +1,9 @@
 //! Who watches the watcher: what the installation tells of its own silence, one story each.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::world::{Faults, World, config, is_recovery};
 use crosscheck_core::absence::Lapse;
 use crosscheck_core::heartbeat::Standing;
 use crosscheck_core::incident::{Incident, Subject};
@@ -14,7 +12,6 @@ use crosscheck_core::{Command, Reply, snapshot};
 use crosscheck_model::config::{Channel, Maintenance, Site};
 use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::{Config, ProbeId, SiteId, Status};
-use world::{Faults, World, config, is_recovery};
 
 fn steady(config: Config) -> World {
     let mut world = World::new(7, config, Faults::NONE);
@@ -175,7 +172,7 @@ fn the_mail_about_a_site_names_the_checks_it_blinds_and_no_second_one_says_so() 
     assert_eq!(open_incidents(&world).len(), 2, "the page shows the site and the blind checks");
 }
 
-fn to(world: &World, mail: &world::Mail, contact: &str) -> bool {
+fn to(world: &World, mail: &crate::world::Mail, contact: &str) -> bool {
     world.state.outbox[&mail.key].contact.as_str() == contact
 }
 
@@ -193,7 +190,7 @@ fn a_blindness_that_outlasts_its_explanation_is_told() {
     world.seconds(120);
     assert_eq!(world.mails_of(is_recovery).len(), 1);
     world.seconds(300);
-    let blind = |mail: &&world::Mail| mail.notice.target == "probe network";
+    let blind = |mail: &&crate::world::Mail| mail.notice.target == "probe network";
     let told: Vec<_> = world.mails.iter().filter(blind).filter(|m| to(&world, m, "ops")).collect();
     assert_eq!(told.len(), 1, "{:?}", summaries(&world));
 }
@@ -386,7 +383,7 @@ fn a_channel_that_delivers_nothing_is_told_by_the_others() {
     assert!(world.mails.is_empty());
     world.seconds(90);
     // Its alarms go on by the other channel, too.
-    let own = |world: &World| -> Vec<world::Mail> {
+    let own = |world: &World| -> Vec<crate::world::Mail> {
         world.mails.iter().filter(|mail| mail.check.is_none()).cloned().collect()
     };
     let told = own(&world);

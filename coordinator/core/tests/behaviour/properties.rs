@@ -1,11 +1,9 @@
 //! The invariants over random histories. A failing case prints its seed; proptest keeps it.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::world::{Faults, Honesty, INTERVAL, World, config, is_down, is_recovery, spec};
 use crosscheck_core::outbox::{Edge, Key};
 use crosscheck_core::{Command, Effect, State, apply, snapshot};
 use crosscheck_model::config::Maintenance;
@@ -13,7 +11,6 @@ use crosscheck_model::join::Fingerprint;
 use crosscheck_model::observation::{Clock, Firmness};
 use crosscheck_model::{CheckId, Observation, ProbeId, SiteId, Status, Timestamp};
 use proptest::prelude::*;
-use world::{Faults, Honesty, INTERVAL, World, config, is_down, is_recovery, spec};
 
 const LAYOUTS: [&str; 5] = ["AABBC", "ABCDE", "AABBCC", "AABBCCD", "ABCD"];
 const CHECKS: usize = 5;
@@ -268,7 +265,7 @@ proptest! {
         for owed in world.state.outbox.values() {
             prop_assert!(owed.progress.is_settled(), "{:?}", owed);
         }
-        let mut copies: BTreeMap<Key, Vec<&world::Mail>> = BTreeMap::new();
+        let mut copies: BTreeMap<Key, Vec<&crate::world::Mail>> = BTreeMap::new();
         for mail in &world.mails {
             copies.entry(mail.key).or_default().push(mail);
         }

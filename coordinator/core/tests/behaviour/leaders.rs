@@ -1,14 +1,11 @@
 //! A change of leader, one story each: who was heard until it is not held silent for what the new
 //! leader could not hear yet, and not for longer than that.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{Faults, Honesty, World, config, steady};
 use crosscheck_core::verdict::{LEADER_GRACE, Reason};
 use crosscheck_model::{CheckId, ProbeId, SiteQuorum, Status};
-use world::{Faults, Honesty, World, config, steady};
 
 const GRACE_SECS: u64 = LEADER_GRACE.as_secs();
 

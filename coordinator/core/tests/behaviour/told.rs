@@ -1,17 +1,14 @@
 //! Who is told what where an outage takes an odd course, one story each: nobody learns of an
 //! outage too little, of a recovery too late, or of one that is none.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{Faults, Mail, World, config, is_down, is_recovery, steady};
 use crosscheck_core::command::{Command, Reply, Window as Planned};
 use crosscheck_core::outbox::{Edge, Key, Owed, Progress, SendResult};
 use crosscheck_model::config::{Contact, Maintenance, Route, Window};
 use crosscheck_model::spec::SiteChoice;
 use crosscheck_model::{CheckId, ContactId, SiteId, SiteQuorum, Status};
-use world::{Faults, Mail, World, config, is_down, is_recovery, steady};
 
 fn is_degraded(edge: &Edge) -> bool {
     *edge == Edge::Alarm(Status::Degraded)

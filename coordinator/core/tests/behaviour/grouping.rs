@@ -1,18 +1,15 @@
 //! Mass outages: what one contact is to hear of one cause within seconds comes in one message.
 
-#[expect(dead_code, reason = "a world for all stories; each file tells some of them")]
-mod world;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::world::{Faults, Mail, World, config, is_down, is_recovery, steady};
 use crosscheck_core::claim::CLAIM_LEASE;
 use crosscheck_core::command::{Command, Reply};
 use crosscheck_core::grouping::{MOST_IN_ONE, WITHIN};
 use crosscheck_core::outbox::{Edge, Key, Progress, SendResult};
 use crosscheck_core::{State, apply};
 use crosscheck_model::{ContactId, Severity, Timestamp};
-use world::{Faults, Mail, World, config, is_down, is_recovery, steady};
 
 const CHECKS: usize = 40;
 
