@@ -12,6 +12,7 @@ mod alarm;
 mod check;
 mod dependency;
 mod diagnostic;
+mod drill;
 mod fields;
 mod finding;
 pub(crate) mod hint;
@@ -190,6 +191,7 @@ impl Reading<'_> {
         self.routes(fields.entry("routes"));
         self.pages(fields.entry("pages"));
         self.maintenance(fields.entry("maintenance"));
+        self.drills(fields.entry("drills"));
         self.upkeep(&fields);
         self.lonely(fields.entry("sites"));
     }

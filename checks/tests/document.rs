@@ -259,10 +259,12 @@ fn a_customer_owns_what_stands_in_the_same_file() {
 customer: acme
 checks: [{ name: shop, tcp: { address: x } }]
 maintenance: [{ checks: [shop], every: daily 01:00-02:00, zone: UTC }]
+drills: [{ check: shop, every: Mon-Fri 09:00, zone: UTC }]
 pages: { acme: { title: Acme } }
 ";
     let ours = "
 checks: [{ name: shop, tcp: { address: y } }]
+drills: [{ check: acme/shop, every: daily 24:00, zone: UTC }]
 pages: { all: { title: All, checks: [shop, acme/shop] } }
 ";
     let document = Document::parse(&[source("a.yaml", acme), source("b.yaml", ours)], &CATALOGUE);
@@ -270,6 +272,9 @@ pages: { all: { title: All, checks: [shop, acme/shop] } }
     let ids: Vec<&str> = config.checks.iter().map(|check| check.id.as_str()).collect();
     assert_eq!(ids, ["acme/shop", "shop"]);
     assert_eq!(config.maintenance[0].customer, Some(CustomerId::from("acme")));
+    let of_acme = Some(CheckId::from("acme/shop"));
+    assert_eq!(config.drills.iter().map(|drill| &drill.check).collect::<Vec<_>>(), [&of_acme; 2]);
+    assert_eq!((&config.drills[0].days[..], config.drills[0].minute), (&[1, 2, 3, 4, 5][..], 540));
     assert_eq!(config.pages["acme"].checks, [CheckId::from("acme/shop")]);
     assert_eq!(config.pages["all"].checks, [CheckId::from("shop"), CheckId::from("acme/shop")]);
 }

@@ -15,9 +15,11 @@ mod acknowledge;
 mod answer;
 pub(crate) mod audit;
 mod backup;
+pub(crate) mod bounce;
 mod check;
 pub(crate) mod cluster;
 pub(crate) mod configuration;
+mod drill;
 mod health;
 mod incident;
 mod metrics;
@@ -203,6 +205,21 @@ const OPERATIONS: &[Operation] = &[
         schema::<acknowledge::Acknowledged>,
         || post(acknowledge::acknowledge),
     ),
+    Operation::post(
+        "/api/v1/drills",
+        "Simulate a failure: an alarm to whom a real one would go, marked as a drill, and its end",
+        Some(schema::<drill::Wanted>),
+        schema::<drill::Begun>,
+        || post(drill::begin),
+    ),
+    Operation::post(
+        "/api/v1/bounces",
+        "Tell that a mail has come back: its alarm is told by other ways",
+        Some(schema::<bounce::CameBack>),
+        schema::<bounce::Known>,
+        || post(bounce::take),
+    )
+    .open_to(Access::Whole(Role::Operator)),
     Operation::post(
         "/api/v1/configuration",
         "Have the cluster take a configuration over",

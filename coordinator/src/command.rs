@@ -1,12 +1,15 @@
 //! What people type: one file per command.
 
+pub mod ack;
 pub mod apply;
 pub mod audit;
 pub mod backup;
+pub mod bounce;
 pub mod catalogue;
 pub mod cluster;
 pub mod coordinator;
 pub mod demo;
+pub mod drill;
 pub mod exec;
 pub mod import;
 pub mod incidents;

@@ -1,5 +1,5 @@
-//! What only a leader does: stamp the time, tick, expand maintenance windows, look after clocks and
-//! followers.
+//! What only a leader does: stamp the time, tick, expand maintenance windows, begin drills, look
+//! after clocks and followers.
 //!
 //! Nothing here remembers a decision: a new leader begins from the applied state, and every loop
 //! ends with the leadership.
@@ -22,6 +22,7 @@ use tokio::time::MissedTickBehavior;
 use self::clocks::Clocks;
 pub(crate) use self::time::Gate;
 pub use self::time::{Clock, LogTime, SystemClock, agreed};
+use crate::drills;
 use crate::raft::Standing;
 use crate::random;
 use crate::replica::{Inner, Leadership};
@@ -118,6 +119,9 @@ async fn tick(inner: &Inner) -> Infallible {
             && !propose(inner, command).await
         {
             expanded = None;
+        }
+        for drill in inner.shared.read(drills::due) {
+            propose(inner, drill).await;
         }
         propose(inner, Command::Tick).await;
     }

@@ -10,8 +10,8 @@ use crosscheck_checks::resolve::Resolver;
 use crosscheck_coordinator::cluster::Program;
 use crosscheck_coordinator::command::catalogue::catalogue;
 use crosscheck_coordinator::command::{
-    apply, audit, backup, cluster, colour, coordinator, demo, import, incidents, probe, push,
-    restore, run, schema, standalone, status, terminal, token, validate,
+    ack, apply, audit, backup, bounce, cluster, colour, coordinator, demo, drill, import,
+    incidents, probe, push, restore, run, schema, standalone, status, terminal, token, validate,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -44,6 +44,9 @@ enum Command {
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
     Incidents(incidents::IncidentsArgs),
+    Ack(ack::AckArgs),
+    Drill(drill::DrillArgs),
+    Bounce(bounce::BounceArgs),
     Push(push::PushArgs),
     Token(token::TokenArgs),
     Audit(audit::AuditArgs),
@@ -125,6 +128,9 @@ async fn carry_out(command: &Command) -> anyhow::Result<u8> {
         Command::Apply(args) => apply::apply(args, &mut out, &mut notes, notes_colour).await,
         Command::Status(args) => status::status(args, &mut out, out_colour).await,
         Command::Incidents(args) => incidents::incidents(args, &mut out, out_colour).await,
+        Command::Ack(args) => ack::ack(args, &mut out).await,
+        Command::Drill(args) => drill::drill(args, &mut out, &mut notes, out_colour).await,
+        Command::Bounce(args) => bounce::bounce(args, &mut out, &mut notes).await,
         Command::Push(args) => push::push(args, &mut out, &mut notes).await,
         Command::Token(args) => token::token(args, &mut out, &mut notes, out_colour).await,
         Command::Audit(args) => audit::audit(args, &mut out, out_colour).await,

@@ -1,4 +1,4 @@
-//! Maintenance windows as moments: configured wall times in an IANA zone, expanded. Pure.
+//! Wall times as moments: maintenance windows and drills, configured in an IANA zone, expanded. Pure.
 //!
 //! A wall time that a clock change skips is moved on by what was skipped (02:30 becomes 03:30, as
 //! in RFC 5545, section 3.3.5); one that comes twice starts a window at its first and ends it at
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crosscheck_core::command::Window;
 use crosscheck_model::Timestamp;
-use crosscheck_model::config::{self, Maintenance};
+use crosscheck_model::config::{self, Drill, Maintenance};
 use crosscheck_model::mutant::{self, Mutant};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
@@ -34,6 +34,17 @@ pub fn expand(rules: &[Maintenance], now: Timestamp, ahead: Duration) -> Vec<Win
     }
     windows.sort();
     windows
+}
+
+/// The last moment for which a drill is planned that is after one moment and not after another.
+pub fn last_start(drill: &Drill, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+    let zone = TimeZone::get(&drill.zone).ok()?;
+    let (days, minute) = (drill.days.clone(), drill.minute);
+    let when = config::Window::Every { days, from_minute: minute, to_minute: minute };
+    let starts = civil(&when, &zone, after, until)
+        .into_iter()
+        .filter_map(|(from, _)| timestamp(zone.to_ambiguous_timestamp(from).compatible().ok()?));
+    starts.filter(|start| after < *start && *start <= until).max()
 }
 
 /// The rule's wall times that may matter between two moments.
@@ -188,6 +199,40 @@ mod tests {
                 .collect();
             assert_eq!(found, wanted, "{name}");
         }
+    }
+
+    #[test]
+    fn drills_begin_at_their_wall_time() {
+        let drill = |zone: &str, days: &[u8], minute| Drill {
+            check: None,
+            days: days.to_vec(),
+            minute,
+            zone: zone.into(),
+        };
+        let daily: Vec<u8> = (1..=7).collect();
+        let cases = [
+            ("on the minute", drill("UTC", &daily, 510), "08:20:00", "08:30:00", Some("08:30:00")),
+            ("before it", drill("UTC", &daily, 510), "08:20:00", "08:29:59", None),
+            ("once", drill("UTC", &daily, 510), "08:30:00", "08:40:00", None),
+            ("another day", drill("UTC", &[1, 2], 510), "08:20:00", "08:40:00", None),
+            // Berlin's clocks go forward at 01:00 UTC: 02:30 is 03:30 then.
+            (
+                "skipped",
+                drill("Europe/Berlin", &[7], 150),
+                "01:25:00",
+                "01:35:00",
+                Some("01:30:00"),
+            ),
+            ("no zone", drill("Mars/Base", &daily, 510), "08:20:00", "08:40:00", None),
+        ];
+        let moment = |time: &str| at(&format!("2026-03-29T{time}Z"));
+        for (what, drill, after, until, wanted) in cases {
+            let found = last_start(&drill, moment(after), moment(until));
+            assert_eq!(found, wanted.map(moment), "{what}");
+        }
+        let nightly = drill("Asia/Shanghai", &[7], 5);
+        let (after, until) = (at("2026-03-28T15:58:00Z"), at("2026-03-28T16:06:00Z"));
+        assert_eq!(last_start(&nightly, after, until), Some(at("2026-03-28T16:05:00Z")));
     }
 
     #[test]

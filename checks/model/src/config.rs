@@ -26,6 +26,8 @@ pub struct Config {
     pub pages: BTreeMap<String, Page>,
     /// Planned work.
     pub maintenance: Vec<Maintenance>,
+    /// Failures that are simulated regularly.
+    pub drills: Vec<Drill>,
     /// How probes find out whether they themselves are fit.
     pub references: References,
     /// Where operators and customers reach the coordinator, for links in mails.
@@ -122,6 +124,19 @@ pub enum Window {
         /// The end.
         to: String,
     },
+}
+
+/// A failure that is simulated regularly, so that the way of an alarm is known to work.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Drill {
+    /// As if this check were down; `None`: as if the installation itself had trouble.
+    pub check: Option<CheckId>,
+    /// Days of the week, Monday = 1 to Sunday = 7.
+    pub days: Vec<u8>,
+    /// When on these days, in minutes after midnight.
+    pub minute: u16,
+    /// The IANA zone that the wall time is in.
+    pub zone: String,
 }
 
 /// Targets that tell a probe whether it reaches the world.

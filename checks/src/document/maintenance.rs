@@ -35,7 +35,8 @@ impl Reading<'_> {
     }
 }
 
-fn zone(entry: &Entry, findings: &mut Findings) -> Option<String> {
+/// The name of a time zone, or a finding.
+pub(super) fn zone(entry: &Entry, findings: &mut Findings) -> Option<String> {
     let name = fields::text(entry, findings)?;
     if TimeZone::get(&name).is_ok() {
         return Some(name);
@@ -114,7 +115,8 @@ fn weekly(text: &str) -> Result<Window, String> {
     Ok(Window::Every { days: day_list(days)?, from_minute, to_minute })
 }
 
-fn day_list(text: &str) -> Result<Vec<u8>, String> {
+/// `Mon,Wed`, `Mon-Fri`, `daily`, as Monday = 1 to Sunday = 7.
+pub(super) fn day_list(text: &str) -> Result<Vec<u8>, String> {
     if text.eq_ignore_ascii_case("daily") {
         return Ok((1..=7).collect());
     }
@@ -142,7 +144,7 @@ fn day(text: &str) -> Result<u8, String> {
 }
 
 /// Minutes after midnight; `24:00` is midnight.
-fn minute(text: &str) -> Result<u16, String> {
+pub(super) fn minute(text: &str) -> Result<u16, String> {
     let wrong = || format!("`{text}` is no time of day");
     let (hour, minute) = text.trim().split_once(':').ok_or_else(wrong)?;
     let number = |text: &str| match text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()) {

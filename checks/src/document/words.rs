@@ -111,6 +111,7 @@ pub(crate) static DOCUMENT: Table = Table {
         ),
         field("pages", Shape::Named(&PAGE), "status pages"),
         field("maintenance", Shape::List(&MAINTENANCE), "planned work, in which nobody is woken"),
+        field("drills", Shape::List(&DRILL), "failures that are simulated regularly"),
         field("references", Shape::Object(&REFERENCES), "how probes find out that they are fit"),
         field("retention", Shape::Object(&RETENTION), "how long measurements are kept"),
         field("public_url", Shape::Text, "where people reach the coordinator, for links in mails"),
@@ -246,6 +247,21 @@ pub(crate) static MAINTENANCE: Table = Table {
         field("to", Shape::Text, "when it ends, once"),
         field("zone", Shape::Text, "the IANA time zone of these times (`Asia/Shanghai`)"),
         field("reason", Shape::Text, "why, for the page"),
+    ],
+};
+
+/// A drill.
+pub(crate) static DRILL: Table = Table {
+    what: "a drill",
+    required: &["every", "zone"],
+    fields: &[
+        field(
+            "check",
+            Shape::Text,
+            "as if it were down; left out: as if the installation itself had trouble",
+        ),
+        field("every", Shape::Text, "days and a time (`Mon-Fri 09:00`, `daily 08:30`)"),
+        field("zone", Shape::Text, "the IANA time zone of this time (`Asia/Shanghai`)"),
     ],
 };
 

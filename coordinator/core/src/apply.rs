@@ -78,6 +78,8 @@ fn carry_out(state: &mut State, command: Command, effects: &mut Vec<Effect>) -> 
         Command::Raise { level } => state.raise_level(level),
         Command::Release { key, attempt } => state.release(key, attempt, effects),
         Command::Introduce { node, key } => state.introduce_member(node, key),
+        Command::Drill(occasion) => state.hold_drill(occasion, effects),
+        Command::Bounce { key, recipient, why } => state.bounce(key, &recipient, &why, effects),
     }
 }
 
@@ -124,6 +126,8 @@ impl Scope {
             | Command::Release { .. }
             | Command::Introduce { .. }
             | Command::BackUp { .. }
+            | Command::Drill(_)
+            | Command::Bounce { .. }
             | Command::RevokeToken { .. } => Self::Nothing,
         }
     }
@@ -212,6 +216,7 @@ impl State {
             self.reconcile_awaited(effects);
             self.reconcile_blindness(effects);
             self.reconcile_channels(effects);
+            self.reconcile_drills(effects);
             self.reroute_delayed(effects);
         }
     }

@@ -23,8 +23,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
 use crate::command::{Command, Enclosed, Reply};
+use crate::drill::Occasion;
 use crate::effect::Effect;
 use crate::operator::{Actor, Role};
+use crate::outbox::Key;
 use crate::state::State;
 
 /// Entries that the state keeps: what a reader may be ahead of the history by, many times over.
@@ -268,6 +270,13 @@ impl Command {
             Self::Reinstate { probe, .. } => Some(("reinstate probe", probe.to_string())),
             Self::Dismiss { node } => Some(("remove coordinator", node.to_string())),
             Self::HandOver { to } => Some(("transfer leadership", format!("coordinator {to}"))),
+            Self::Drill(Occasion::Asked { check, .. }) => {
+                let what = check.as_ref().map_or("the operators' alarm", |id| id.as_str());
+                Some(("drill", format!("of {what}")))
+            }
+            Self::Bounce { key, recipient, .. } => {
+                Some(("bounce", format!("of {key}, from {recipient}")))
+            }
             Self::BackUp { node } => Some(("back up", format!("from coordinator {node}"))),
             _ => None,
         }
@@ -347,6 +356,7 @@ enum Look {
     JoinToken(Fingerprint),
     Probe(ProbeId),
     Member(u64),
+    Notification(Key),
     /// What is no part of the state: the act is recorded for its own sake.
     Outside,
     Nothing,
@@ -364,7 +374,8 @@ impl Look {
                 Self::Probe(probe.clone())
             }
             Command::Dismiss { node } => Self::Member(*node),
-            Command::HandOver { .. } | Command::BackUp { .. } => Self::Outside,
+            Command::Bounce { key, .. } => Self::Notification(*key),
+            Command::HandOver { .. } | Command::BackUp { .. } | Command::Drill(_) => Self::Outside,
             _ => Self::Nothing,
         }
     }
@@ -383,6 +394,7 @@ impl Look {
                 state.rivals.get(id),
                 state.suspicions.get(id),
             )),
+            Self::Notification(key) => Digest::of(&state.outbox.get(key)?.bounced),
             Self::Member(node) => Digest::of(state.members.get(node)?),
             Self::Outside | Self::Nothing => None,
         }

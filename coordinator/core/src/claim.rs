@@ -55,7 +55,7 @@ impl State {
     }
 
     /// What one message tells, that of its own key first.
-    fn keys_told_by(&self, carrier: Key) -> Vec<Key> {
+    pub(crate) fn keys_told_by(&self, carrier: Key) -> Vec<Key> {
         let carried = self.outbox.get(&carrier).map(|owed| owed.tells.clone());
         std::iter::once(carrier).chain(carried.unwrap_or_default()).collect()
     }

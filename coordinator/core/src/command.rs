@@ -9,6 +9,7 @@ use crosscheck_model::{CheckId, Config, IncidentId, ProbeId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Effect;
+use crate::drill::Occasion;
 use crate::follower::Following;
 use crate::heartbeat::Standing;
 use crate::identity::Certified;
@@ -230,6 +231,17 @@ pub enum Command {
         /// Whether it does.
         following: Following,
     },
+    /// A failure is to be simulated; see [`crate::drill`].
+    Drill(Occasion),
+    /// A mail has come back; see [`crate::bounce`].
+    Bounce {
+        /// Which.
+        key: Key,
+        /// From which address.
+        recipient: String,
+        /// In the words of the server that could not deliver it.
+        why: String,
+    },
 }
 
 /// A command within another, as bytes that are read when it is carried out: so bytes from
@@ -286,6 +298,8 @@ pub enum Reply {
     Certified(Result<Certified, JoinRefusal>),
     /// To [`Command::EnrolMember`]: the new coordinator's number.
     Member(Result<u64, JoinRefusal>),
+    /// To [`Command::Drill`]: its incident.
+    Drill(IncidentId),
 }
 
 /// What applying a command gave.

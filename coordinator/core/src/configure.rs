@@ -49,6 +49,7 @@ impl State {
         self.drop_probes_of_removed_sites(effects);
         self.forsake_removed(effects);
         self.replace_waiting();
+        self.forget_drills();
         if references_changed {
             told.extend(self.probes.keys().cloned());
         }

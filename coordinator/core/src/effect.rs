@@ -47,7 +47,7 @@ pub enum Effect {
     },
     /// What these probes are to run has changed; see [`crate::State::assignment`].
     Reassigned(Vec<ProbeId>),
-    /// A notification was tried: `delivered`, `partly`, `retry`, `refused` or `ambiguous`.
+    /// A notification was tried: `delivered`, `partly`, `retry`, `refused`, `ambiguous`, or `bounced` later.
     Attempted {
         /// By which channel.
         channel: String,

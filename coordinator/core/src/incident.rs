@@ -43,6 +43,9 @@ pub enum Subject {
     Clock(u64),
     /// A coordinator that does not follow the log; see [`crate::follower`].
     Follower(u64),
+    /// Nothing: a failure of this check, or of the installation itself, is simulated; see
+    /// [`crate::drill`].
+    Drill(Option<CheckId>),
 }
 
 /// An incident.

@@ -82,7 +82,9 @@ impl Command {
             | Self::Introduce { .. }
             | Self::BackUp { .. }
             // It must be told with a coordinator dead, when no level rises.
-            | Self::Follower { .. } => FIRST,
+            | Self::Follower { .. }
+            | Self::Drill(_)
+            | Self::Bounce { .. } => FIRST,
             // What it encloses is read when it is carried out, and must be known then.
             Self::Act { command, .. } => command.open().map_or(FIRST, |command| command.level()),
             // A member that does not know the level stops here, and not at the first entry of it.

@@ -44,7 +44,8 @@ impl State {
         self.alarms(id).map(|owed| (owed.contact.clone(), owed.channel.clone())).collect()
     }
 
-    fn alarms(&self, id: IncidentId) -> impl Iterator<Item = &Owed> {
+    /// What is owed of its beginning.
+    pub(crate) fn alarms(&self, id: IncidentId) -> impl Iterator<Item = &Owed> {
         let is_alarm = |owed: &&Owed| matches!(owed.notice.edge, Edge::Alarm(_));
         self.outbox.values().filter(move |owed| owed.notice.incident == id).filter(is_alarm)
     }
@@ -168,6 +169,7 @@ impl State {
             attempts: 0,
             ambiguous: 0,
             reached: Vec::new(),
+            bounced: BTreeSet::new(),
             created: self.now,
             after,
             last_error: None,
@@ -211,6 +213,7 @@ impl State {
             thread: None,
             alarm_was_lost: false,
             flapping: incident.flapping,
+            drill: matches!(incident.subject, Subject::Drill(_)),
         }
     }
 

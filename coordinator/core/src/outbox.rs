@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crosscheck_model::{
@@ -28,6 +29,17 @@ impl fmt::Display for Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let value = u128::from_str_radix(text, 16).ok().filter(|_| is_hex);
+        let value = value.ok_or("a notification's key has 32 hexadecimal digits")?;
+        Ok(Self(value.to_be_bytes()))
     }
 }
 
@@ -66,6 +78,8 @@ pub struct Owed {
     /// Addresses of the contact that have it already, where a contact has several and the
     /// receiving side put some off: they are not written to again.
     pub reached: Vec<String>,
+    /// Addresses from which it came back, in small letters; see [`crate::bounce`].
+    pub bounced: BTreeSet<String>,
     /// What the last attempt met, for operators.
     pub last_error: Option<String>,
     /// It was told by other ways, too; see [`crate::reroute`].
@@ -201,6 +215,8 @@ pub struct Notice {
     pub alarm_was_lost: bool,
     /// The check comes and goes: the next word comes when it has been well for long.
     pub flapping: bool,
+    /// It is none of this: a failure is simulated.
+    pub drill: bool,
 }
 
 /// What one site said when a decision was made.

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::absence::{Idle, Lapse, Lapsed};
 use crate::awaited::Awaited;
 use crate::delivery::Delivery;
+use crate::drill::Drills;
 use crate::effect::Effect;
 use crate::incident::{EventKind, Incident, Subject, TIMELINE_LIMIT};
 use crate::outbox::Edge;
@@ -53,6 +54,8 @@ pub struct Watch {
     pub clocks: BTreeMap<u64, IncidentId>,
     /// The coordinators that do not follow the log, with their open incident.
     pub behind: BTreeMap<u64, IncidentId>,
+    /// What is known of drills.
+    pub drills: Drills,
 }
 
 impl State {
@@ -180,6 +183,10 @@ pub(crate) fn advice(subject: &Subject, edge: Edge) -> Option<&'static str> {
             "Look whether its machine and its process run, whether the others reach its Raft \
              address, and what its log says. One that is lost for good is replaced under a new \
              number: `crosscheck cluster remove`, and join again.",
+        ),
+        Subject::Drill(_) => Some(
+            "There is nothing to mend. That this has arrived is what was to be found out; \
+             `crosscheck incidents` shows whom it has reached.",
         ),
         Subject::Check(_) | Subject::Domain(_) | Subject::Probe(_) | Subject::Blind => None,
     }

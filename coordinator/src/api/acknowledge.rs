@@ -2,13 +2,12 @@
 
 use axum::Json;
 use axum::extract::{Path, State as Shared};
-use crosscheck_checks::excerpt::is_harmful;
 use crosscheck_core::command::{Command, Reply};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
-use super::answer::{ApiError, Told};
+use super::answer::{ApiError, Told, line};
 use super::incident::{missing, parse};
 use crate::operator::Caller;
 use crate::page::ask;
@@ -60,15 +59,4 @@ pub(super) async fn acknowledge(
         Reply::Rejected(reason) => Err(ApiError::conflict(reason)),
         _ => Ok(Json(Acknowledged { acknowledged: incident.0 })),
     }
-}
-
-/// Text as one line without control characters (it goes into mails and logs), within its limit.
-fn line(text: &str, field: &str, limit: usize) -> Result<String, ApiError> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line: String = words.join(" ").chars().filter(|c| !is_harmful(*c)).collect();
-    if line.chars().count() > limit {
-        let hint = format!("at most {limit} characters");
-        return Err(ApiError::bad(format!("`{field}` is too long"), hint));
-    }
-    Ok(line)
 }

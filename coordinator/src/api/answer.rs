@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use crosscheck_checks::excerpt::is_harmful;
 use crosscheck_core::operator::Role;
 use crosscheck_model::{CheckId, Timestamp};
 use schemars::JsonSchema;
@@ -263,4 +264,16 @@ pub(crate) async fn read(
 pub(crate) fn milliseconds(time: std::time::Duration) -> f64 {
     let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
     f64::from(micros) / 1000.0
+}
+
+/// What somebody says as one line without control characters (it goes into mails and logs), within
+/// its limit.
+pub(super) fn line(text: &str, field: &str, limit: usize) -> Result<String, ApiError> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line: String = words.join(" ").chars().filter(|c| !is_harmful(*c)).collect();
+    if line.chars().count() > limit {
+        let hint = format!("at most {limit} characters");
+        return Err(ApiError::bad(format!("`{field}` is too long"), hint));
+    }
+    Ok(line)
 }

@@ -255,6 +255,7 @@ fn scope(subject: &Subject) -> String {
         Subject::Heartbeat(name) => format!("heartbeat {name}"),
         Subject::Clock(node) => format!("clock of coordinator {node}"),
         Subject::Follower(node) => format!("follower {node}"),
+        Subject::Drill(_) => "drill".to_owned(),
     }
 }
 

@@ -76,7 +76,7 @@ impl Sight {
     /// several customers' checks, so only those see it who see everything.
     pub(crate) fn sees_incident(&self, incident: &Incident) -> bool {
         match &incident.subject {
-            Subject::Check(_) => self.covers(incident.customer.as_ref()),
+            Subject::Check(_) | Subject::Drill(_) => self.covers(incident.customer.as_ref()),
             _ => *self == Self::Everything,
         }
     }

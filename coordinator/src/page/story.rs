@@ -147,6 +147,7 @@ pub(crate) fn title(state: &State, incident: &Incident) -> String {
         }
         Subject::Clock(node) => format!("The clock of coordinator {node} is wrong"),
         Subject::Follower(node) => format!("Coordinator {node} does not follow"),
+        Subject::Drill(_) => format!("Drill: {}", text::quote(&incident.target)),
     }
 }
 

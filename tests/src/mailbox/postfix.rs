@@ -22,6 +22,9 @@ const START_WITHIN: Duration = Duration::from_secs(20);
 /// Who owns the mailbox: nobody, who exists everywhere.
 const OWNER: u32 = 65_534;
 
+/// A domain whose mails it takes, and then finds that it cannot deliver them.
+pub const LOST: &str = "lost.example";
+
 /// The services that take a mail and put it into a mailbox, and what these need.
 const SERVICES: &str = "\
 pickup    unix n - n 60 1 pickup
@@ -39,6 +42,7 @@ error     unix - - n - - error
 retry     unix - - n - - error
 discard   unix - - n - - discard
 virtual   unix - n n - - virtual
+lost      unix - n n - - pipe user=nobody argv=/bin/false
 anvil     unix - - n - 1 anvil
 scache    unix - - n - 1 scache
 postlog   unix-dgram n - n - 1 postlogd
@@ -91,8 +95,18 @@ impl Postfix {
     }
 }
 
-impl Mailbox for Postfix {
-    fn letters(&self) -> Vec<Letter> {
+impl Postfix {
+    /// The files of its reports that it could not deliver something, oldest first.
+    ///
+    /// # Panics
+    /// The mailbox cannot be read.
+    pub fn reports(&self) -> Vec<PathBuf> {
+        let reports = self.files().into_iter().filter(|(_, text)| is_report(text));
+        reports.map(|(path, _)| path).collect()
+    }
+
+    /// The files of all mails with their texts, oldest first.
+    fn files(&self) -> Vec<(PathBuf, String)> {
         // Nothing is there before the first mail.
         let Ok(entries) = fs::read_dir(&self.inbox) else { return Vec::new() };
         let mut files: Vec<(SystemTime, PathBuf)> = entries
@@ -103,8 +117,20 @@ impl Mailbox for Postfix {
             })
             .collect();
         files.sort();
-        let read = |path: &Path| Letter::read(&fs::read_to_string(path).expect("a mail"));
-        files.iter().map(|(_, path)| read(path)).collect()
+        let read = |path: &Path| fs::read_to_string(path).expect("a mail");
+        files.into_iter().map(|(_, path)| (path.clone(), read(&path))).collect()
+    }
+}
+
+/// It tells what became of another mail.
+fn is_report(text: &str) -> bool {
+    text.contains("\nContent-Type: multipart/report")
+}
+
+impl Mailbox for Postfix {
+    fn letters(&self) -> Vec<Letter> {
+        let files = self.files().into_iter().filter(|(_, text)| !is_report(text));
+        files.map(|(_, text)| Letter::read(&text)).collect()
     }
 }
 
@@ -143,6 +169,7 @@ fn main(directory: &Path, mailboxes: &Path, tls: &Identity) -> String {
          smtpd_tls_cert_file = {certificate}\n\
          smtpd_tls_key_file = {key}\n\
          default_transport = error:only example.com is delivered\n\
+         transport_maps = inline:{{{LOST}=lost:}}\n\
          virtual_transport = virtual\n\
          virtual_mailbox_domains = example.com\n\
          virtual_mailbox_base = {mailboxes}\n\

@@ -17,6 +17,7 @@ mod i04_only_fit_voters;
 mod i05_bounded_detection;
 mod i06_never_green_on_nothing;
 mod i07_paired_edges;
+mod i08_drills;
 mod i08_inhibition;
 mod i08_one_intent;
 mod i08_one_message;
@@ -98,6 +99,7 @@ pub(super) fn all() -> Vec<Box<dyn Checker>> {
         Box::<i07_paired_edges::PairedEdges>::default(),
         Box::<i08_one_intent::OneIntent>::default(),
         Box::<i08_inhibition::Inhibition>::default(),
+        Box::<i08_drills::Drills>::default(),
         Box::<i08_one_message::OneMessage>::default(),
         Box::<i09_never_lost::NeverLost>::default(),
         Box::<i10_duplicates::Duplicates>::default(),

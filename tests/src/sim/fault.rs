@@ -145,8 +145,13 @@ faults! {
     Acknowledge,
     /// Two people acknowledge the same incident at once.
     AcknowledgeRace,
+    /// A failure is simulated, as planned or because somebody wants it.
+    Drill,
+    /// A server takes a mail, and later finds that it cannot deliver it.
+    MailBounce,
 }
 
 /// What an installation must notice of its own probes. Worlds have all of these or none, chosen
 /// apart from the others: what a seed without them does is what it did before there were any.
+/// [`Fault::Drill`] and [`Fault::MailBounce`] are chosen apart, too.
 pub(super) const OF_WATCH: [Fault; 3] = [Fault::CrashLoop, Fault::RunsNothing, Fault::ProbeLate];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crosscheck_coordinator::dispatch::Event;
 use crosscheck_coordinator::leader::{Clock, LogTime, agreed};
-use crosscheck_coordinator::windows;
+use crosscheck_coordinator::{drills, windows};
 use crosscheck_core::command::{Applied, Stamped};
 use crosscheck_core::flapping::STABLE;
 use crosscheck_core::outbox::{Key, Progress};
@@ -335,6 +335,9 @@ impl World {
                 let revision = state.revision;
                 self.propose(Command::Windows { revision, windows }, Origin::Nobody);
             }
+        }
+        for drill in drills::due(&self.log.state) {
+            self.propose(drill, Origin::Nobody);
         }
         self.propose(Command::Tick, Origin::Nobody);
         if let Some(node) = self.log.leader() {

@@ -96,6 +96,9 @@ impl World {
         self.after(warm, "nemesis", |world| world.hurt_nodes());
         self.after(warm, "nemesis", |world| world.hurt_channels());
         self.after(warm, "nemesis", |world| world.begin_people());
+        if self.plan.has(Fault::Drill) {
+            self.after(warm, "nemesis", |world| world.begin_drills());
+        }
     }
 
     fn again(&mut self, from: u64, to: u64, act: impl FnOnce(&mut Self) + 'static) {

@@ -1,20 +1,22 @@
 //! What people do meanwhile: edit checks, remove them and bring them back, plan maintenance,
-//! acknowledge incidents.
+//! acknowledge incidents, hold drills.
 
 use std::time::Duration;
 
 use crosscheck_core::Command;
+use crosscheck_core::drill::Occasion;
 use crosscheck_model::config::{Maintenance, Window};
 use crosscheck_model::spec::Rule;
 use crosscheck_model::{Config, ProbeId, Severity, Timestamp};
+use jiff::civil::DateTime;
 
 use super::fault::Fault;
 use super::log::Origin;
 use super::world::World;
 
-/// Where people write their maintenance windows. No moment of a simulation is one that Berlin's
+/// Where people write their maintenance windows and drills. No moment of a simulation is one that Berlin's
 /// clocks show twice.
-const ZONES: [&str; 3] = ["UTC", "Europe/Berlin", "Asia/Shanghai"];
+pub(super) const ZONES: [&str; 3] = ["UTC", "Europe/Berlin", "Asia/Shanghai"];
 
 /// The moments that somebody meant by a maintenance window.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +140,24 @@ impl World {
         self.after(Duration::from_secs(60), "people", Self::reinstate);
     }
 
+    /// Somebody wants to know whether alarms arrive, now and then.
+    pub(super) fn begin_drills(&mut self) {
+        if self.log.is_led() {
+            let checks: Vec<_> = self.state().checks.keys().cloned().collect();
+            let of_check = self.random.chance(700) && !checks.is_empty();
+            let check = of_check.then(|| checks[self.random.below(checks.len())].clone());
+            self.coverage.fault(Fault::Drill);
+            let occasion = Occasion::Asked { check, by: "li".to_owned() };
+            self.propose(Command::Drill(occasion), Origin::Nobody);
+        }
+        let pause = self.random.secs(120, 1800);
+        self.after(pause, "people", |world| {
+            if !world.healing {
+                world.begin_drills();
+            }
+        });
+    }
+
     fn acknowledge(&mut self, how: Fault) {
         let open: Vec<_> = self
             .state()
@@ -165,7 +185,12 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
 
 /// A clock on the wall in a zone at that moment, as configurations have it.
 fn civil(at: Timestamp, zone: &str) -> String {
+    wall_time(at, zone).to_string()
+}
+
+/// The same, to be read.
+pub(super) fn wall_time(at: Timestamp, zone: &str) -> DateTime {
     let millis = i64::try_from(at.as_millis()).expect("a time of this age");
     let moment = jiff::Timestamp::from_millisecond(millis).expect("a time of this age");
-    moment.in_tz(zone).expect("a zone of the database").datetime().to_string()
+    moment.in_tz(zone).expect("a zone of the database").datetime()
 }

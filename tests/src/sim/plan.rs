@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crosscheck_model::config::{Channel, Contact, References, Route, Site};
+use crosscheck_model::config::{Channel, Contact, Drill, References, Route, Site};
 use crosscheck_model::spec::{Rule, Schedule, SiteChoice, Source};
 use crosscheck_model::{
     CheckId, CheckSpec, Config, ContactId, Family, Severity, SiteId, SiteQuorum, Timestamp,
 };
 
 use super::fault::{Fault, OF_WATCH};
+use super::people::{ZONES, wall_time};
 use super::random::Random;
 
 /// When a simulation may begin: at a midnight in autumn, so that times are easy to read, and 40
@@ -56,6 +57,8 @@ pub(super) struct Plan {
     pub(super) spool: usize,
     /// The probe that is set up so long after the others.
     pub(super) late: Option<(usize, Duration)>,
+    /// The drills that are planned, and for which moment each.
+    pub(super) drills: Vec<(Drill, Timestamp)>,
     /// How long faults go on before everything heals.
     pub(super) safety: Duration,
     /// Added to probes' wall clocks, in milliseconds; for pairs of runs (I12).
@@ -70,7 +73,10 @@ impl Plan {
         let class =
             [Class::OneDomain, Class::Rough, Class::Outages, Class::Rough][(seed % 4) as usize];
         let (carriers, regions) = random.pick(&LAYOUTS);
-        let others = Fault::ALL.iter().filter(|fault| !OF_WATCH.contains(fault));
+        let is_apart = |fault: &Fault| {
+            OF_WATCH.contains(fault) || matches!(fault, Fault::Drill | Fault::MailBounce)
+        };
+        let others = Fault::ALL.iter().filter(|fault| !is_apart(fault));
         let mut faults: BTreeSet<Fault> = others.copied().collect();
         // Swarm testing: a world without some faults reaches states that all faults together hide.
         if random.chance(500) {
@@ -92,6 +98,16 @@ impl Plan {
         let safety = random.secs(45 * 60, 75 * 60);
         let (wall_shift, node_shift) = (0, 0);
         let start = random.pick(&STARTS);
+        if Random::new(seed, 6).chance(300) {
+            faults.insert(Fault::MailBounce);
+        }
+        let mut drilled = Random::new(seed, 5);
+        let mut drills = Vec::new();
+        if drilled.chance(400) {
+            faults.insert(Fault::Drill);
+            drills = (0..drilled.below(3)).map(|_| drill(start, &config, &mut drilled)).collect();
+            config.drills = drills.iter().map(|(drill, _)| drill.clone()).collect();
+        }
         Self {
             seed,
             start,
@@ -102,6 +118,7 @@ impl Plan {
             faults,
             spool,
             late,
+            drills,
             safety,
             wall_shift,
             node_shift,
@@ -174,6 +191,20 @@ fn hang(config: &mut Config, random: &mut Random) {
             config.checks[child].depends_on = vec![config.checks[random.below(child)].id.clone()];
         }
     }
+}
+
+/// A daily drill, of a check or of the operators' alarm, and when it is held in the simulation.
+fn drill(start: Timestamp, config: &Config, random: &mut Random) -> (Drill, Timestamp) {
+    const MINUTE_MS: u64 = 60_000;
+    let at = start.plus(random.secs(10 * 60, 75 * 60)).as_millis() / MINUTE_MS * MINUTE_MS;
+    let at = Timestamp::from_millis(at);
+    let zone = random.pick(&ZONES);
+    let wall = wall_time(at, zone);
+    let check = &config.checks[random.below(config.checks.len())].id;
+    let check = random.chance(700).then(|| check.clone());
+    let minute = u16::try_from(i32::from(wall.hour()) * 60 + i32::from(wall.minute()));
+    let minute = minute.expect("of a day");
+    (Drill { check, days: (1..=7).collect(), minute, zone: zone.to_owned() }, at)
 }
 
 /// A contact's addresses.

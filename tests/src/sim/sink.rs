@@ -1,13 +1,16 @@
 //! Where notifications go: channels that take messages, refuse them, hang, or take them and lose
 //! the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crosscheck_coordinator::dispatch::{Event, SEND_DEADLINE};
-use crosscheck_core::outbox::{Edge, Key, Owed, SendResult};
+use crosscheck_core::Command;
+use crosscheck_core::outbox::{Edge, Key, Owed, Progress, SendResult};
 use crosscheck_model::{ContactId, IncidentId};
 
 use super::fault::Fault;
+use super::log::Origin;
 use super::plan::addresses;
 use super::trace::fnv;
 use super::world::World;
@@ -47,6 +50,17 @@ pub(super) struct Sink {
     pub(super) mails: Vec<Mail>,
     /// Refused for good, by key.
     pub(super) refused: BTreeMap<Key, u32>,
+    /// The addresses from which each came back.
+    pub(super) back: BTreeMap<Key, BTreeSet<String>>,
+}
+
+impl Sink {
+    /// The channel has said that nobody has it, and nobody will.
+    pub(super) fn has_nobody(&self, owed: &Owed) -> bool {
+        let back = self.back.get(&owed.key);
+        let from = |address: &String| back.is_some_and(|back| back.contains(address));
+        self.refused.contains_key(&owed.key) || addresses(owed.contact.as_str()).iter().all(from)
+    }
 }
 
 impl World {
@@ -84,6 +98,9 @@ impl World {
             Some(Fault::MailHang) => (coin, SEND_DEADLINE, ambiguous()),
             _ => (true, quick, SendResult::Delivered),
         };
+        if taken && trouble.is_none() && owed.channel == "mail" {
+            self.perhaps_bounce(key, &to);
+        }
         let takes = quick.min(ends) / 2;
         let keys: Vec<Key> = told.iter().map(|owed| owed.key).collect();
         if taken {
@@ -102,6 +119,40 @@ impl World {
                 }
             }
             world.dispatch_if_alive(node, life, Event::Sent(key, result));
+        });
+    }
+
+    /// Some mails come back: from one of the addresses, or from all.
+    fn perhaps_bounce(&mut self, key: Key, to: &[String]) {
+        let armed = self.plan.has(Fault::MailBounce) && !self.healing;
+        if !armed || !self.random.chance(150) {
+            return;
+        }
+        self.coverage.fault(Fault::MailBounce);
+        let all = self.random.chance(700);
+        for recipient in to.iter().take(if all { to.len() } else { 1 }) {
+            let after = self.random.secs(2, 400);
+            self.come_back(after, key, recipient.clone());
+        }
+    }
+
+    /// Whoever gets what comes back tells it to the leader, until it is known.
+    fn come_back(&mut self, after: Duration, key: Key, recipient: String) {
+        self.after(after, "bounce", move |world| {
+            let Some(owed) = world.state().outbox.get(&key) else { return };
+            if owed.bounced.contains(&recipient) || owed.progress.is_lost() {
+                return;
+            }
+            if world.log.is_led() && !matches!(owed.progress, Progress::Claimed { .. }) {
+                let told: Vec<Key> =
+                    world.state().told_by(owed).into_iter().map(|owed| owed.key).collect();
+                for key in told {
+                    world.sink.back.entry(key).or_default().insert(recipient.clone());
+                }
+                let (recipient, why) = (recipient.clone(), "550 no such user".to_owned());
+                world.propose(Command::Bounce { key, recipient, why }, Origin::Nobody);
+            }
+            world.come_back(Duration::from_secs(10), key, recipient);
         });
     }
 

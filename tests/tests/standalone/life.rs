@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use crosscheck_tests::authority::Authority;
+use crosscheck_tests::command;
 use crosscheck_tests::mailbox::{Mailbox, Sink};
 use crosscheck_tests::nginx::Nginx;
 use crosscheck_tests::port;
 use crosscheck_tests::scratch::Scratch;
 use crosscheck_tests::standalone::{FAST, Standalone, mail_through};
-use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
+const NOTE: &str = "on my way";
 
 /// A check of a port.
 fn shop(port: u16) -> String {
@@ -33,9 +34,13 @@ async fn who_takes_an_incident_on_is_named_until_it_is_over() {
     nginx.stop();
     let check = crosscheck.api.becomes(SOON, "shop", "down").await;
     let path = format!("/api/v1/incidents/{}", check["incident"]);
-    let taken = json!({ "by": "li", "note": "on my way" });
-    let answer = crosscheck.api.post(&format!("{path}/acknowledge"), &taken).await;
-    assert_eq!(answer.expect("an answer").0, 200);
+    let (url, id) = (crosscheck.api.address(""), check["incident"].to_string());
+    let ack =
+        |by| command::crosscheck(&["ack", &id, "--by", by, "--url", &url, "--note", NOTE], &[]);
+    let taken = ack("li");
+    assert_eq!(taken.status, 0, "{taken:?}");
+    let late = ack("ops");
+    assert!(late.status == 1 && late.err.contains("li has acknowledged"), "{late:?}");
     let incident = crosscheck.api.json(&path).await.expect("the incident");
     assert_eq!(incident["state"], "acknowledged", "{incident}");
     assert_eq!(incident["acknowledged"]["by"], "li", "{incident}");
@@ -44,7 +49,7 @@ async fn who_takes_an_incident_on_is_named_until_it_is_over() {
     crosscheck.api.becomes(SOON, "shop", "up").await;
     let incident = crosscheck.api.json(&path).await.expect("the incident");
     assert_eq!((&incident["state"], &incident["check"]), (&"resolved".into(), &"shop".into()));
-    assert_eq!(incident["acknowledged"]["note"], "on my way");
+    assert_eq!(incident["acknowledged"]["note"], NOTE);
     let stamps = ["first_failed_at", "opened_at", "resolved_at"];
     let stamps: Vec<&str> = stamps.iter().filter_map(|name| incident[name].as_str()).collect();
     assert!(stamps.len() == 3 && stamps.is_sorted(), "{incident}");

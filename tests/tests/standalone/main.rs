@@ -1,10 +1,12 @@
 //! The stories of `crosscheck standalone`, told by the real program, real servers and real mails.
 
 mod alarm;
+mod bounce;
 mod browser;
 mod causes;
 mod commands;
 mod dependency;
+mod drill;
 mod edits;
 mod exec;
 mod journey;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::world::{Faults, World};
 use crosscheck_core::command::{Enclosed, Reply, Stamped, Window};
+use crosscheck_core::drill::Occasion;
 use crosscheck_core::follower::Following;
 use crosscheck_core::heartbeat::Standing;
 use crosscheck_core::identity::Certified;
@@ -21,7 +22,7 @@ use crosscheck_core::outbox::{Key, SendResult};
 use crosscheck_core::push::{PushReport, Stage};
 use crosscheck_core::token::Grant;
 use crosscheck_core::{Command, State, apply, snapshot};
-use crosscheck_model::config::{Maintenance, Page, References, Site, Window as Planned};
+use crosscheck_model::config::{Drill, Maintenance, Page, References, Site, Window as Planned};
 use crosscheck_model::join::{Fingerprint, JoinRefusal};
 use crosscheck_model::observation::{Clock, Firmness, Observation, Trigger};
 use crosscheck_model::spec::{Push, Rule, SiteChoice, Source};
@@ -187,7 +188,21 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("introduce", Command::Introduce { node: 1, key: DIGEST }),
         ("back-up", Command::BackUp { node: 2 }),
         ("follower", Command::Follower { node: 2, following: Following::Behind { since: AT } }),
+        ("drill", Command::Drill(Occasion::Planned { drill: drill(), at: AT })),
+        (
+            "bounce",
+            Command::Bounce {
+                key: KEY,
+                recipient: "li@example.com".into(),
+                why: "550 5.1.1 no such user".into(),
+            },
+        ),
     ]
+}
+
+fn drill() -> Drill {
+    let check = Some(CheckId::new("acme/shop"));
+    Drill { check, days: vec![1, 7], minute: 540, zone: "Europe/Berlin".to_owned() }
 }
 
 fn replies() -> Vec<(&'static str, Reply)> {
@@ -208,6 +223,7 @@ fn replies() -> Vec<(&'static str, Reply)> {
         ("rejected", Reply::Rejected("no".into())),
         ("certified", Reply::Certified(Ok(certified))),
         ("member", Reply::Member(Ok(4))),
+        ("drill", Reply::Drill(IncidentId(7))),
         ("no-member", Reply::Member(Err(JoinRefusal::UsedToken))),
     ]
 }
@@ -302,6 +318,7 @@ fn everything() -> Config {
         rule(Planned::Every { days: vec![1, 7], from_minute: 60, to_minute: 90 }),
         rule(Planned::Once { from, to }),
     ];
+    config.drills = vec![drill(), Drill { check: None, ..drill() }];
     config.references = References {
         v4: vec!["192.0.2.1:443".to_owned()],
         v6: vec!["[2001:db8::1]:443".to_owned()],

@@ -5,7 +5,9 @@ mod world;
 
 mod absence;
 mod access;
+mod bounce;
 mod decisions;
+mod drill;
 mod edits;
 mod entrance;
 mod evidence;

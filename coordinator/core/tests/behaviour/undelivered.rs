@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{Faults, World, config, is_down, is_recovery};
+use crate::world::{World, config, is_down, is_recovery, steady_in};
 use crosscheck_core::claim::CLAIM_LEASE;
 use crosscheck_core::command::{Command, Reply};
 use crosscheck_core::incident::EventKind;
@@ -24,12 +24,6 @@ fn by_mail() -> Config {
         channels: vec!["mail".to_owned()],
     }];
     config
-}
-
-fn steady(config: Config) -> World {
-    let mut world = World::new(7, config, Faults::NONE);
-    world.seconds(90);
-    world
 }
 
 /// To whom and by what notifications of an edge have gone out.
@@ -54,7 +48,7 @@ fn undelivered(world: &World) -> Vec<String> {
 
 #[test]
 fn what_is_owed_by_a_channel_that_was_removed_goes_by_another_at_once() {
-    let mut world = steady(by_mail());
+    let mut world = steady_in(by_mail());
     world.dead_channels.insert("mail".to_owned());
     world.set_down(0, true);
     world.seconds(90);
@@ -79,7 +73,7 @@ fn what_is_owed_by_a_channel_that_was_removed_goes_by_another_at_once() {
 
 #[test]
 fn what_is_on_its_way_when_its_channel_is_removed_is_not_tried_again() {
-    let mut world = steady(by_mail());
+    let mut world = steady_in(by_mail());
     world.set_down(0, true);
     while world.state.outbox.is_empty() {
         world.now = world.now.plus(Duration::from_secs(1));
@@ -104,7 +98,7 @@ fn what_is_on_its_way_when_its_channel_is_removed_is_not_tried_again() {
 
 #[test]
 fn an_alarm_that_is_put_off_for_ten_minutes_goes_on_by_the_next_channel() {
-    let mut world = steady(by_mail());
+    let mut world = steady_in(by_mail());
     world.dead_channels.insert("mail".to_owned());
     world.set_down(0, true);
     world.seconds(9 * 60);
@@ -130,7 +124,7 @@ fn is_first(owed: &Owed) -> bool {
 fn operators_hear_of_an_alarm_that_is_put_off_by_a_channel_that_works_for_others() {
     let mut config = by_mail();
     config.routes[0].to.push(ContactId::new("ops"));
-    let mut world = steady(config);
+    let mut world = steady_in(config);
     world.set_down(0, true);
     world.seconds(60);
     let alarm = world.state.outbox.values().find(|owed| is_first(owed)).expect("owed").clone();
@@ -164,7 +158,7 @@ fn operators_hear_of_an_alarm_that_is_put_off_by_a_channel_that_works_for_others
 
 /// A notification that was claimed, and the state.
 fn claimed() -> (State, Owed, u32) {
-    let mut world = steady(by_mail());
+    let mut world = steady_in(by_mail());
     world.set_down(0, true);
     while world.state.outbox.is_empty() {
         world.second();
@@ -219,7 +213,7 @@ fn a_release_after_the_result_or_the_lease_changes_nothing() {
 #[test]
 fn what_waits_for_a_mended_channel_is_sent_as_soon_as_it_is_mended() {
     for mended in ["channel", "contact"] {
-        let mut world = steady(by_mail());
+        let mut world = steady_in(by_mail());
         world.dead_channels.insert("mail".to_owned());
         world.set_down(0, true);
         world.seconds(240);
@@ -258,7 +252,7 @@ fn what_waits_for_a_mended_channel_is_sent_as_soon_as_it_is_mended() {
 /// A check was down and is well again, and `li` has heard of neither: the mail server is away.
 /// `ops` has been alarmed by telephone of something milder, and has heard, or hears, of the end.
 fn over_with_the_end_being(progress: fn(Timestamp) -> Progress) -> (World, Key) {
-    let mut world = steady(by_mail());
+    let mut world = steady_in(by_mail());
     world.dead_channels.insert("mail".to_owned());
     world.set_down(0, true);
     world.seconds(90);

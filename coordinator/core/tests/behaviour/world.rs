@@ -188,7 +188,13 @@ pub(crate) fn spec(name: &str) -> CheckSpec {
 
 /// A world in which every check has turned up.
 pub(crate) fn steady(carriers: &str, checks: usize) -> World {
-    let mut world = World::new(7, config(carriers, checks), Faults::NONE);
+    steady_in(config(carriers, checks))
+}
+
+/// The same with a configuration of its own.
+pub(crate) fn steady_in(config: Config) -> World {
+    let checks = config.checks.len();
+    let mut world = World::new(7, config, Faults::NONE);
     world.seconds(90);
     for check in 0..checks {
         assert_eq!(world.verdict(check), Status::Up);

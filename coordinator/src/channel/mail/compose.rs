@@ -24,6 +24,9 @@ pub(super) fn compose(
         ("X-Crosscheck-Incident", FieldText::Plain(notice.incident.to_string())),
         ("X-Crosscheck-Event", FieldText::Plain(event(notice.edge).to_owned())),
     ];
+    if notice.drill {
+        fields.push(("X-Crosscheck-Drill", FieldText::Plain("yes".to_owned())));
+    }
     if let Some(check) = &notice.check {
         fields.push(("X-Crosscheck-Check", FieldText::Words(check.to_string())));
     }

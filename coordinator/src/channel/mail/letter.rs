@@ -24,7 +24,8 @@ const FINDING_LIMIT_CHARS: usize = 200;
 /// The words of a mail.
 #[derive(Debug)]
 pub(super) struct Letter {
-    /// What is the case: `DOWN`, `DEGRADED`, `UNKNOWN`, `RECOVERED`, `REMOVED`.
+    /// What is the case: `DOWN`, `DEGRADED`, `UNKNOWN`, `RECOVERED`, `REMOVED`; `DRILL` and
+    /// `DRILL OVER` where nothing is.
     pub(super) word: &'static str,
     /// The check's name, or what else it is about.
     pub(super) name: String,
@@ -91,7 +92,7 @@ struct Html<'a> {
 impl Letter {
     /// The words for a notice.
     pub(super) fn of(notice: &Notice) -> Self {
-        let (word, color) = word(notice.edge);
+        let (word, color) = if notice.drill { drill(notice.edge) } else { word(notice.edge) };
         let (target, name) = (one_line(&notice.target), name(notice));
         Self {
             word,
@@ -134,6 +135,14 @@ pub(super) const fn word(edge: Edge) -> (&'static str, &'static str) {
         Edge::Alarm(Status::Degraded) => ("DEGRADED", color(Status::Degraded)),
         Edge::Alarm(Status::Unknown) => ("UNKNOWN", color(Status::Unknown)),
         Edge::Alarm(Status::Up) => ("UP", color(Status::Up)),
+    }
+}
+
+/// The same of a failure that is simulated.
+const fn drill(edge: Edge) -> (&'static str, &'static str) {
+    match edge {
+        Edge::Alarm(_) => ("DRILL", color(Status::Unknown)),
+        Edge::Recovery | Edge::Removed => ("DRILL OVER", color(Status::Up)),
     }
 }
 

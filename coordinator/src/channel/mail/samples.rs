@@ -67,6 +67,7 @@ fn alarm() -> Notice {
         thread: Some(KEY),
         alarm_was_lost: false,
         flapping: false,
+        drill: false,
     }
 }
 
@@ -99,6 +100,7 @@ fn owed(key: Key, notice: Notice) -> Owed {
         attempts: 0,
         ambiguous: 0,
         reached: Vec::new(),
+        bounced: std::collections::BTreeSet::new(),
         created: SINCE,
         after: Vec::new(),
         last_error: None,
@@ -213,7 +215,34 @@ fn own_sorts() -> Vec<(&'static str, Notice)> {
         runbook: None,
         ..site.clone()
     };
-    vec![("own_trouble", own), ("site_silent", site), ("site_back_coalesced", site_back)]
+    let drill = Notice {
+        edge: Edge::Alarm(Status::Down),
+        target: "shop home".to_owned(),
+        summary: "a drill: nothing is down; like this you would be told if it were (as planned)"
+            .to_owned(),
+        decided: site.since,
+        runbook: Some(
+            "There is nothing to mend. That this has arrived is what was to be found out; \
+             `crosscheck incidents` shows whom it has reached."
+                .to_owned(),
+        ),
+        drill: true,
+        ..site.clone()
+    };
+    let drill_over = Notice {
+        edge: Edge::Recovery,
+        summary: "the drill is over: 3 of 3 told, the last after 2 s".to_owned(),
+        ended: Some(later(3)),
+        runbook: None,
+        ..drill.clone()
+    };
+    vec![
+        ("own_trouble", own),
+        ("site_silent", site),
+        ("site_back_coalesced", site_back),
+        ("drill", drill),
+        ("drill_over", drill_over),
+    ]
 }
 
 #[test]

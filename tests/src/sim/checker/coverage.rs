@@ -45,5 +45,6 @@ pub(in crate::sim) fn count_episode(incident: &Incident, coverage: &mut Coverage
         Subject::Heartbeat(_) => "over Heartbeat",
         Subject::Clock(_) => "over Clock",
         Subject::Follower(_) => "over Follower",
+        Subject::Drill(_) => "over Drill",
     });
 }

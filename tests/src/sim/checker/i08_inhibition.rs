@@ -188,7 +188,7 @@ fn alarms<'a>(state: &'a State, of: IncidentId, to: &'a To) -> impl Iterator<Ite
 }
 
 /// Whom the routes name for a check that is down.
-fn whom(state: &State, check: &CheckState) -> BTreeSet<To> {
+pub(super) fn whom(state: &State, check: &CheckState) -> BTreeSet<To> {
     let fits = |route: &&crosscheck_model::config::Route| {
         route.severities.is_empty() || route.severities.contains(&check.spec.severity)
     };

@@ -108,7 +108,7 @@ fn settled_by_a_channel(view: &View<'_>, owed: &Owed) -> Finding {
     let sink = &view.world.sink;
     let well = match owed.progress {
         Progress::Delivered { .. } => sink.mails.iter().any(|mail| mail.key == owed.key),
-        Progress::Refused { .. } => sink.refused.contains_key(&owed.key),
+        Progress::Refused { .. } => sink.has_nobody(owed),
         _ => true,
     };
     let (key, edge, progress) = (owed.key, owed.notice.edge, &owed.progress);
@@ -158,7 +158,7 @@ fn reached(view: &View<'_>, owed: &Owed) -> Finding {
                     continue;
                 }
                 count += 1;
-                lost += usize::from(view.world.sink.refused.contains_key(&other.key));
+                lost += usize::from(view.world.sink.has_nobody(other));
                 if matches!(other.progress, Progress::Delivered { .. }) {
                     return Ok(());
                 }
