@@ -126,7 +126,10 @@ impl State {
                 && !matches!(owed.notice.edge, Edge::Alarm(_));
             if is_its_end && !owed.progress.is_settled() {
                 owed.after.push(alarm.key);
-                owed.notice.alarm_was_lost = false;
+                // Of what somebody may have every copy says the same.
+                if owed.is_unsent() {
+                    owed.notice.alarm_was_lost = false;
+                }
             }
         }
     }

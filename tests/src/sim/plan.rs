@@ -106,6 +106,8 @@ impl Plan {
         if drilled.chance(400) {
             faults.insert(Fault::Drill);
             drills = (0..drilled.below(3)).map(|_| drill(start, &config, &mut drilled)).collect();
+            // The same one twice is one.
+            drills.dedup();
             config.drills = drills.iter().map(|(drill, _)| drill.clone()).collect();
         }
         Self {
