@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use tokio::net::TcpSocket;
+
 /// Where the search begins: above the services', below what systems give to outgoing
 /// connections, so that no client's socket takes a port between its choice and its use.
 const FIRST: u16 = 10_000;
@@ -32,6 +34,28 @@ pub fn free() -> u16 {
         .map(|_| next())
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
         .expect("a free port")
+}
+
+/// A port at which nobody listens, and which nobody else takes meanwhile: for targets that are down.
+pub struct Closed {
+    /// Its number.
+    pub port: u16,
+    _held: TcpSocket,
+}
+
+impl Closed {
+    /// Takes one on IPv4 loopback.
+    ///
+    /// # Panics
+    /// All are taken.
+    pub fn hold() -> Self {
+        let bound = |port: u16| {
+            let socket = TcpSocket::new_v4().ok()?;
+            socket.bind((Ipv4Addr::LOCALHOST, port).into()).ok()?;
+            Some(Self { port, _held: socket })
+        };
+        (0..COUNT).find_map(|_| bound(next())).expect("a free port")
+    }
 }
 
 /// A loopback address of its own, for servers whose port is fixed.

@@ -213,7 +213,8 @@ async fn what_is_wrong_with_a_page_is_told() {
 
 #[tokio::test]
 async fn a_document_that_does_not_come_has_the_causes_of_its_connection() {
-    let closed = port::free();
+    let held = port::Closed::hold();
+    let closed = held.port;
     let refused = format!("http://127.0.0.1:{closed}/");
     let outcome = run(&refused, json!({})).await;
     assert_eq!(outcome.cause, Some(Cause::Refused), "{outcome:?}");

@@ -125,7 +125,8 @@ async fn targets_are_reached_through_real_proxies() {
             }
         }
         // Nobody listens at the target: that is not the proxy's fault.
-        let closed = format!("https://127.0.0.1:{}/", port::free());
+        let held = port::Closed::hold();
+        let closed = format!("https://127.0.0.1:{}/", held.port);
         let outcome = run("http", &behind(&proxy, Some("RIGHT"), closed, &ca)).await;
         assert_eq!(outcome.status, Status::Down, "{proxy}: {outcome:?}");
         assert!(outcome.detail.contains("cannot reach the target"), "{}", outcome.detail);

@@ -17,7 +17,8 @@ const SOON: Duration = Duration::from_secs(30);
 /// The settings of checks, each with what must be found; `None`: all is well.
 fn checks(nginx: &Nginx, silent: &Silent) -> Vec<(&'static str, String, Option<Cause>)> {
     let [sound, expired, other_name] = nginx.tls_ports[..] else { panic!("three identities") };
-    let (plain, closed, silent) = (nginx.port, port::free(), silent.port);
+    let held = port::Closed::hold();
+    let (plain, closed, silent) = (nginx.port, held.port, silent.port);
     vec![
         ("well", format!("http://web.test:{plain}/"), None),
         ("well over tls", format!("https://web.test:{sound}/"), None),

@@ -68,7 +68,8 @@ async fn who_takes_an_incident_on_is_named_until_it_is_over() {
 async fn a_maintenance_tells_nobody_and_what_outlasts_it_is_told() {
     let scratch = Scratch::new();
     let sink = Sink::start(None).await;
-    let config = format!("{FAST}{}{}", mail_through(sink.port, None), shop(port::free()));
+    let down = port::Closed::hold();
+    let config = format!("{FAST}{}{}", mail_through(sink.port, None), shop(down.port));
     let maintenance = "maintenance: [{ checks: [shop], from: \"2020-01-01 00:00\", \
          to: \"2120-01-01 00:00\", zone: UTC, reason: move }]\n";
     let crosscheck = Standalone::start(&scratch, &format!("{config}{maintenance}")).await;
@@ -87,7 +88,8 @@ async fn a_check_that_is_removed_while_down_ends_its_incident_in_the_same_thread
     let scratch = Scratch::new();
     let sink = Sink::start(None).await;
     let mail = mail_through(sink.port, None);
-    let config = format!("{FAST}{mail}{}", shop(port::free()));
+    let down = port::Closed::hold();
+    let config = format!("{FAST}{mail}{}", shop(down.port));
     let crosscheck = Standalone::start(&scratch, &config).await;
     sink.holds(SOON, 1).await;
     crosscheck.edit(&format!("{FAST}{mail}checks: []\n"));
@@ -135,7 +137,8 @@ async fn a_mail_whose_fate_is_unknown_is_sent_again_as_the_same_mail() {
     let scratch = Scratch::new();
     let sink = Sink::start(None).await;
     sink.drop_after_dot(1);
-    let config = format!("{FAST}{}{}", mail_through(sink.port, None), shop(port::free()));
+    let down = port::Closed::hold();
+    let config = format!("{FAST}{}{}", mail_through(sink.port, None), shop(down.port));
     let crosscheck = Standalone::start(&scratch, &config).await;
     // The first retry comes after a minute.
     let letters = sink.holds(Duration::from_secs(85), 2).await;
