@@ -1,29 +1,20 @@
 //! Mails that a server took and could not deliver: nobody has them, and others are told.
 
-use crate::world::{Mail, World, config, is_down, is_recovery, steady_in};
+use crate::world::{Mail, World, by_mail, is_down, is_recovery, steady_in};
 use crosscheck_core::command::{Command, Reply};
 use crosscheck_core::incident::EventKind;
 use crosscheck_core::outbox::{Edge, Key, Progress};
-use crosscheck_model::config::{Channel, Contact, Route};
+use crosscheck_model::config::Contact;
 use crosscheck_model::{Config, ContactId};
 
 const WHY: &str = "550 5.1.1 no such user";
 
-/// `li` is told by mail at these addresses; there is a telephone, too, and `ops` operate.
+/// `li` has these addresses.
 fn at(addresses: &[&str], checks: usize) -> Config {
-    let mut config = config("AABBC", checks);
-    let phone = Channel { kind: "phone".to_owned(), settings: "{}".to_owned() };
-    config.channels.insert("phone".to_owned(), phone);
+    let mut config = by_mail(checks);
     let mail = addresses.iter().map(|address| (*address).to_owned()).collect();
     let li = Contact { mail, ..Contact::default() };
     config.contacts.insert(ContactId::new("li"), li);
-    config.routes = vec![Route {
-        severities: vec![],
-        checks: vec![],
-        customer: None,
-        to: vec![ContactId::new("li")],
-        channels: vec!["mail".to_owned()],
-    }];
     config
 }
 

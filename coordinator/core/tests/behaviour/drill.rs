@@ -2,29 +2,14 @@
 
 use std::time::Duration;
 
-use crate::world::{World, config, is_down, is_recovery, steady_in};
+use crate::world::{World, by_mail, is_down, is_recovery, steady_in};
 use crosscheck_core::command::{Command, Enclosed, Reply};
 use crosscheck_core::drill::{LIMIT, Occasion};
 use crosscheck_core::incident::{Incident, Subject};
 use crosscheck_core::operator::{Actor, Role};
 use crosscheck_core::outbox::Edge;
-use crosscheck_model::config::{Channel, Drill, Route};
-use crosscheck_model::{CheckId, Config, ContactId, IncidentId, Severity, Status, Timestamp};
-
-/// `li` is told by mail; there is a telephone, too, and `ops` operate.
-fn by_mail() -> Config {
-    let mut config = config("AABBC", 2);
-    let phone = Channel { kind: "phone".to_owned(), settings: "{}".to_owned() };
-    config.channels.insert("phone".to_owned(), phone);
-    config.routes = vec![Route {
-        severities: vec![],
-        checks: vec![],
-        customer: None,
-        to: vec![ContactId::new("li")],
-        channels: vec!["mail".to_owned()],
-    }];
-    config
-}
+use crosscheck_model::config::Drill;
+use crosscheck_model::{CheckId, ContactId, IncidentId, Severity, Status, Timestamp};
 
 fn check(world: &World) -> CheckId {
     world.state.config.checks[0].id.clone()
@@ -59,7 +44,7 @@ fn told(world: &World, edge: fn(&Edge) -> bool) -> Vec<String> {
 
 #[test]
 fn a_drill_of_a_check_is_told_to_whom_its_failure_would_be_and_ends_when_all_are_told() {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(2));
     let check = check(&world);
     let before = world.state.checks[&check].clone();
     let id = begin(&mut world, Some(check.clone()));
@@ -78,7 +63,7 @@ fn a_drill_of_a_check_is_told_to_whom_its_failure_would_be_and_ends_when_all_are
 
 #[test]
 fn a_drill_of_the_installation_goes_to_its_operators() {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(2));
     let id = begin(&mut world, None);
     world.seconds(10);
     assert_eq!(told(&world, is_down), ["ops by mail", "ops by phone"]);
@@ -88,7 +73,7 @@ fn a_drill_of_the_installation_goes_to_its_operators() {
 
 #[test]
 fn who_is_not_reached_is_named_and_others_are_told() {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(2));
     world.refusing.insert(ContactId::new("li"));
     let check = check(&world);
     let id = begin(&mut world, Some(check));
@@ -103,7 +88,7 @@ fn who_is_not_reached_is_named_and_others_are_told() {
 
 #[test]
 fn a_drill_that_meets_a_dead_channel_ends_in_time_and_says_so() {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(2));
     world.dead_channels.insert("mail".to_owned());
     let check = check(&world);
     let id = begin(&mut world, Some(check));
@@ -121,7 +106,7 @@ fn a_drill_that_meets_a_dead_channel_ends_in_time_and_says_so() {
 
 #[test]
 fn one_drill_of_a_check_at_a_time() {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(2));
     world.dead_channels.insert("mail".to_owned());
     let check = check(&world);
     let id = begin(&mut world, Some(check.clone()));
@@ -133,7 +118,7 @@ fn one_drill_of_a_check_at_a_time() {
 
 #[test]
 fn what_nobody_would_hear_of_is_no_drill() {
-    let mut config = by_mail();
+    let mut config = by_mail(2);
     config.routes.clear();
     config.operators.clear();
     let mut world = steady_in(config);
@@ -150,7 +135,7 @@ fn what_nobody_would_hear_of_is_no_drill() {
 #[test]
 fn a_planned_drill_is_held_once_for_each_time() {
     let drill = |check| Drill { check, days: vec![1], minute: 540, zone: "UTC".to_owned() };
-    let mut config = by_mail();
+    let mut config = by_mail(2);
     let (of_check, removed) = (drill(Some(config.checks[0].id.clone())), drill(None));
     config.drills = vec![of_check.clone(), removed.clone()];
     let mut world = steady_in(config);
@@ -178,7 +163,7 @@ fn a_planned_drill_is_held_once_for_each_time() {
 
 #[test]
 fn who_asks_for_one_stands_in_the_audit_trail() {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(2));
     let actor = Actor { name: "li".to_owned(), role: Role::Operator, from: "here".to_owned() };
     let check = check(&world);
     for check in [Some(check.clone()), None] {
@@ -192,9 +177,7 @@ fn who_asks_for_one_stands_in_the_audit_trail() {
 
 #[test]
 fn a_drill_goes_out_apart_from_real_alarms_and_holds_none_up() {
-    let mut config = by_mail();
-    config.checks.truncate(2);
-    let mut world = steady_in(config);
+    let mut world = steady_in(by_mail(2));
     world.set_down(0, true);
     let check = check(&world);
     begin(&mut world, Some(check.clone()));

@@ -203,7 +203,7 @@ fn a_parent_that_nobody_sees_holds_an_alarm_up_for_a_while_only() {
     config.checks[0].schedule.interval = Duration::from_secs(3600);
     let mut world = steady(7, config);
     let now = world.now;
-    let parent = world.state.checks.get_mut(&CheckId::new("check 0")).unwrap();
+    let parent = world.state.checks.get_mut(&CheckId::new("check 0")).expect("it is there");
     parent.confirmed_at = now;
     set_down(&mut world, &[1], true);
     world.seconds(120);

@@ -2,29 +2,13 @@
 
 use std::time::Duration;
 
-use crate::world::{World, config, is_down, is_recovery, steady_in};
+use crate::world::{World, by_mail, is_down, is_recovery, steady_in};
 use crosscheck_core::claim::CLAIM_LEASE;
 use crosscheck_core::command::{Command, Reply};
 use crosscheck_core::incident::EventKind;
 use crosscheck_core::outbox::{Edge, Key, Owed, Progress, SendResult};
 use crosscheck_core::{Effect, State, apply};
-use crosscheck_model::config::{Channel, Route};
-use crosscheck_model::{Config, ContactId, Status, Timestamp};
-
-/// `li` is told by mail; there is a telephone, too, and `ops` operate.
-fn by_mail() -> Config {
-    let mut config = config("AABBC", 1);
-    let phone = Channel { kind: "phone".to_owned(), settings: "{}".to_owned() };
-    config.channels.insert("phone".to_owned(), phone);
-    config.routes = vec![Route {
-        severities: vec![],
-        checks: vec![],
-        customer: None,
-        to: vec![ContactId::new("li")],
-        channels: vec!["mail".to_owned()],
-    }];
-    config
-}
+use crosscheck_model::{ContactId, Status, Timestamp};
 
 /// To whom and by what notifications of an edge have gone out.
 fn told(world: &World, edge: fn(&Edge) -> bool) -> Vec<String> {
@@ -48,7 +32,7 @@ fn undelivered(world: &World) -> Vec<String> {
 
 #[test]
 fn what_is_owed_by_a_channel_that_was_removed_goes_by_another_at_once() {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(1));
     world.dead_channels.insert("mail".to_owned());
     world.set_down(0, true);
     world.seconds(90);
@@ -73,7 +57,7 @@ fn what_is_owed_by_a_channel_that_was_removed_goes_by_another_at_once() {
 
 #[test]
 fn what_is_on_its_way_when_its_channel_is_removed_is_not_tried_again() {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(1));
     world.set_down(0, true);
     while world.state.outbox.is_empty() {
         world.now = world.now.plus(Duration::from_secs(1));
@@ -98,7 +82,7 @@ fn what_is_on_its_way_when_its_channel_is_removed_is_not_tried_again() {
 
 #[test]
 fn an_alarm_that_is_put_off_for_ten_minutes_goes_on_by_the_next_channel() {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(1));
     world.dead_channels.insert("mail".to_owned());
     world.set_down(0, true);
     world.seconds(9 * 60);
@@ -122,7 +106,7 @@ fn is_first(owed: &Owed) -> bool {
 
 #[test]
 fn operators_hear_of_an_alarm_that_is_put_off_by_a_channel_that_works_for_others() {
-    let mut config = by_mail();
+    let mut config = by_mail(1);
     config.routes[0].to.push(ContactId::new("ops"));
     let mut world = steady_in(config);
     world.set_down(0, true);
@@ -158,7 +142,7 @@ fn operators_hear_of_an_alarm_that_is_put_off_by_a_channel_that_works_for_others
 
 /// A notification that was claimed, and the state.
 fn claimed() -> (State, Owed, u32) {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(1));
     world.set_down(0, true);
     while world.state.outbox.is_empty() {
         world.second();
@@ -213,7 +197,7 @@ fn a_release_after_the_result_or_the_lease_changes_nothing() {
 #[test]
 fn what_waits_for_a_mended_channel_is_sent_as_soon_as_it_is_mended() {
     for mended in ["channel", "contact"] {
-        let mut world = steady_in(by_mail());
+        let mut world = steady_in(by_mail(1));
         world.dead_channels.insert("mail".to_owned());
         world.set_down(0, true);
         world.seconds(240);
@@ -252,7 +236,7 @@ fn what_waits_for_a_mended_channel_is_sent_as_soon_as_it_is_mended() {
 /// A check was down and is well again, and `li` has heard of neither: the mail server is away.
 /// `ops` has been alarmed by telephone of something milder, and has heard, or hears, of the end.
 fn over_with_the_end_being(progress: fn(Timestamp) -> Progress) -> (World, Key) {
-    let mut world = steady_in(by_mail());
+    let mut world = steady_in(by_mail(1));
     world.dead_channels.insert("mail".to_owned());
     world.set_down(0, true);
     world.seconds(90);

@@ -202,6 +202,21 @@ pub(crate) fn steady_in(config: Config) -> World {
     world
 }
 
+/// So many checks, of which `li` is told by mail; there is a telephone, too, and `ops` operate.
+pub(crate) fn by_mail(checks: usize) -> Config {
+    let mut config = config("AABBC", checks);
+    let phone = Channel { kind: "phone".to_owned(), settings: "{}".to_owned() };
+    config.channels.insert("phone".to_owned(), phone);
+    config.routes = vec![Route {
+        severities: vec![],
+        checks: vec![],
+        customer: None,
+        to: vec![ContactId::new("li")],
+        channels: vec!["mail".to_owned()],
+    }];
+    config
+}
+
 /// One probe a carrier letter, each in a site and a region of its own.
 pub(crate) fn config(carriers: &str, checks: usize) -> Config {
     let sites = carriers
